@@ -1,0 +1,180 @@
+"""The command line: ``python -m nowcastlib ingest|train|forecast|evaluate``; ``--help`` on each tells its options."""
+
+import json
+import logging
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import pandas as pd
+import tyro
+
+from . import NowcastError, sources, store
+from .datasets import training_data
+from .forecast import forecast, forecaster
+from .training import TrainConfig, fit
+from .verification import evaluate, mean_csi
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """Write a feed's frames to a CF-Zarr store of rain rate (mm/h). Run again, it carries on."""
+
+    out: Path  # the store, such as frames.zarr
+    source: Literal["demo", "archive", "cloud", "images"] = (
+        "demo"  # synthetic rain, files, a CF-Zarr, pictures
+    )
+    product: str = "mch"  # of archive: mch, fmi, knmi, bom or odim
+    path: str = "data/archive"  # of archive and images: the folder; of cloud: the store's path or URL
+    events: int = 6  # of demo: storms, 36 frames each
+    pixels: int = 128  # of demo: height and width of a frame
+    start: str | None = None  # first time, UTC, such as 2015-05-15 or 2015-05-15T16:00
+    end: str | None = None  # time to end before
+
+    def run(self) -> None:
+        feed = sources.feed(self.source, self.path, self.product, self.events, self.pixels)
+        store.ingest(feed, self.out, self.start, self.end)
+        frames = store.open_frames(self.out)
+        print(f"{self.out}: {store.describe(frames)}")
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a ConvEDLSTM on one or several stores; split by event into training, validation and test."""
+
+    data: tuple[Path, ...]  # stores (CF-Zarr of rain rate); in training each counts alike
+    out: Path  # folder for weights, configuration and history
+    config: TrainConfig = field(default_factory=TrainConfig)
+    shares: tuple[float, float, float] = (
+        0.7,
+        0.15,
+        0.15,
+    )  # of training, validation and test; 0 leaves one out
+    validation: tuple[Path, ...] = ()  # other stores to validate on; then all of data is for training
+    resume: bool = False  # carry on an interrupted run
+
+    def run(self) -> None:
+        c = self.config
+        data = training_data(
+            self.data, c.n_in + c.n_out, c.crop, c.scale, self.shares, c.seed, self.validation
+        )
+        _, history = fit(c, *data[:2], self.out, self.resume, data[2])
+        print(history.to_string(index=False))
+        print(f"{self.out}: best validation loss {history.validation.min():.4f}")
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Forecast the next steps and write them as CF-Zarr ``rainfall_rate(lead_time, y, x)`` in mm/h."""
+
+    data: Path  # the store (CF-Zarr of rain rate)
+    out: Path  # the forecast, such as forecast.zarr
+    weights: str = "convedlstm"  # shipped weights, a run's folder or its weights file, or a baseline
+    at: str | None = None  # time of the last frame to look at, UTC; the store's last if not given
+    leads: int = 12  # steps to forecast
+    size: int = 0  # use only the central square of this many pixels; 0: the whole grid
+
+    def run(self) -> None:
+        frames = store.open_frames(self.data)
+        frames = store.centre(frames, self.size) if self.size else frames
+        predicted = forecast(forecaster(self.weights), frames, self.at, self.leads)
+        store.save(predicted, self.out)
+        first, last = predicted.valid_time.values[[0, -1]].astype("datetime64[m]")
+        print(f"{self.out}: {self.leads} leads by {self.weights}, valid {first} to {last} UTC")
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score forecasters on a store: CSI, POD, FAR, bias and MSE by lead time and threshold, with counts."""
+
+    data: Path  # the store (CF-Zarr of rain rate)
+    forecasters: str = "convedlstm,persistence,extrapolation,sprog"  # names, separated by commas
+    leads: int = 12  # steps to forecast
+    thresholds: str = "0.5,2,5"  # mm/h, separated by commas
+    size: int = 256  # forecast from the central square of this many pixels; 0: the whole grid
+    margin: int = 0  # pixels along its edge that are not scored
+    every: int = 1  # take every so-manieth possible case
+    start: str | None = None  # first frame to use, UTC
+    end: str | None = None  # frame to end before
+    json: Path | None = None  # write protocol and scores here
+
+    def run(self) -> None:
+        try:
+            thresholds = [float(t) for t in self.thresholds.split(",")]
+        except ValueError as error:
+            raise NowcastError(
+                f"thresholds {self.thresholds!r} are not numbers: write them like 0.5,2,5"
+            ) from error
+        frames = store.open_frames(self.data)
+        frames = frames.isel(
+            time=sources.within(frames.indexes["time"].to_series(), self.start, self.end).values
+        )
+        names = [n.strip() for n in self.forecasters.split(",")]
+        runs = {n: forecaster(n) for n in names}
+        scores = evaluate(frames, runs, self.leads, thresholds, self.size, self.margin, self.every)
+        with pd.option_context("display.float_format", "{:.3f}".format):
+            print("CSI pooled over cases, averaged over leads, by threshold in mm/h")
+            print(mean_csi(scores))
+        if self.json:
+            report = {
+                "protocol": self._protocol(frames, scores),
+                "mean_csi": _plain(mean_csi(scores).T.to_dict()),
+            }
+            store.write(
+                self.json,
+                json.dumps(report | {"scores": _plain(scores.to_dict("records"))}, indent=1).encode(),
+            )
+            print(self.json)
+
+    def _protocol(self, frames, scores) -> dict:
+        return {
+            "data": str(self.data),
+            "source": frames.attrs["source"],
+            "cases": int(scores.cases.max()),
+            "step_minutes": store.time_step(frames),
+            "pixel_km": store.pixel_km(frames),
+            "size": self.size,
+            "margin": self.margin,
+            "event": "rain rate > threshold (mm/h)",
+            "csi": "hits / (hits + misses + false alarms), pooled over cases; mean_csi: averaged over lead times > 0",
+            "unknown": "NaN in a forecast counts as dry, NaN in the observation is not scored; null: undefined",
+        }
+
+
+def _plain(value):
+    """For JSON: NumPy numbers as Python's, NaN as null, keys as text."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if value != value else value
+
+
+Command = (
+    Annotated[Ingest, tyro.conf.subcommand("ingest")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Forecast, tyro.conf.subcommand("forecast")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command. A mistake of the user's is one clear line and exit code 2; Ctrl-C is 130."""
+    logging.basicConfig(format="nowcastlib: %(levelname)s: %(message)s")
+    try:
+        command = tyro.cli(Command, prog="nowcastlib", args=arguments)
+        command.run()
+    except (NowcastError, OSError) as error:
+        print(f"nowcastlib: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("nowcastlib: interrupted; run again to carry on (train: with --resume)", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

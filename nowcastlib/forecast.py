@@ -1,0 +1,103 @@
+"""Any forecaster on any store: frames up to a time → the rain of the next hour, with valid times."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+
+from . import NowcastError
+from .baselines import BASELINES, DRY
+from .sources import RAIN_RATE
+from .store import pixel_km, time_step
+from .training import load
+
+WEIGHTS = Path(__file__).parent / "weights"  # a folder a shipped model
+Forecaster = Callable[[np.ndarray, int], np.ndarray]  # observed (T, y, x) in mm/h, n → (n, y, x) in mm/h
+
+
+class Network:
+    """Trained weights as a forecaster; ``n_in`` frames go in, any number comes out, by free rollout."""
+
+    def __init__(self, run: str | Path):
+        self.model, self.config = load(run)
+        self.n_in = self.config.n_in
+
+    @torch.inference_mode()
+    def __call__(self, observed: np.ndarray, n: int) -> np.ndarray:
+        scale = self.config.scale
+        x = scale.to_model(torch.from_numpy(np.nan_to_num(observed[-self.n_in :]).astype("f4")))
+        logits = self.model(x[None, :, None], n)
+        rate = scale.from_model(torch.sigmoid(logits))[0, :, 0].numpy()
+        rate[rate < DRY] = 0
+        return np.where(np.isfinite(observed[-1]), rate, np.nan)
+
+
+def shipped() -> list[str]:
+    """Names of the weights that come with the library."""
+    return sorted(p.parent.name for p in WEIGHTS.glob("*/config.json"))
+
+
+def forecaster(name: str | Path) -> Forecaster:
+    """A forecaster by name: a baseline, shipped weights, a run's folder, or a weights file in one.
+
+    Raises NowcastError if there is no such thing.
+    """
+    path = Path(name)
+    if str(name) in BASELINES:
+        return BASELINES[str(name)]
+    if str(name) in shipped():
+        return Network(WEIGHTS / str(name))
+    if path.is_dir() or path.is_file():
+        return Network(path if path.is_dir() else path.parent)
+    known = ", ".join([*BASELINES, *shipped()])
+    raise NowcastError(f"no forecaster {str(name)!r}: name a run's folder, or one of {known}")
+
+
+def observed_until(frames: xr.DataArray, at, n: int) -> xr.DataArray:
+    """The ``n`` frames (time, y, x) that end at time ``at`` (None: the last), at the store's own step.
+
+    Raises NowcastError if one of them is missing.
+    """
+    at = frames.indexes["time"][-1] if at is None else pd.Timestamp(at)
+    step = pd.Timedelta(minutes=time_step(frames)) if frames.sizes["time"] > 1 else pd.Timedelta(minutes=5)
+    wanted = [at - k * step for k in range(n - 1, -1, -1)]
+    missing = [str(t) for t in wanted if t not in frames.indexes["time"]]
+    if missing:
+        first, last = frames.indexes["time"][[0, -1]]
+        raise NowcastError(
+            f"a forecast at {at} needs {n} frames, {step} apart, but there is none at {missing[0]} "
+            f"(the store holds {first} to {last}): choose another time"
+        )
+    return frames.sel(time=wanted)
+
+
+def forecast(run: Forecaster, frames: xr.DataArray, at=None, leads: int = 12) -> xr.DataArray:
+    """The next ``leads`` steps after time ``at`` (None: the last): DataArray (lead_time, y, x) in mm/h.
+
+    ``lead_time`` is in minutes; ``valid_time`` (UTC) is the time for which each field is forecast. Only frames up to
+    ``at`` are looked at. Raises NowcastError if the frames that the forecaster needs are not there.
+    """
+    past = observed_until(frames, at, getattr(run, "n_in", 3))
+    issued = pd.Timestamp(past.time.values[-1])
+    lead = time_step(past) * np.arange(1, leads + 1)
+    rate = run(past.values.astype("f8"), leads)
+    return xr.DataArray(
+        rate.astype("f4"),
+        coords={
+            "lead_time": ("lead_time", lead, {"units": "minutes", "standard_name": "forecast_period"}),
+            "valid_time": (
+                "lead_time",
+                issued + pd.to_timedelta(lead, unit="min"),
+                {"standard_name": "time"},
+            ),
+            "issued": ((), issued, {"standard_name": "forecast_reference_time"}),
+            "y": past.y,
+            "x": past.x,
+        },
+        dims=("lead_time", "y", "x"),
+        name="rainfall_rate",
+        attrs=RAIN_RATE | {"source": past.attrs.get("source", ""), "pixel_km": pixel_km(past)},
+    )

@@ -1,0 +1,138 @@
+"""Pictures: the one rain scale, frames side by side, scores by lead time, losses of a run, animations."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import imageio.v3 as iio
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+
+# Lower edges of the classes in mm/h, about a doubling each, and their colours. Lightness falls all the way, so the
+# order can be read without colour vision; hue runs from light blue over blue and violet to dark red.
+LEVELS = (0.1, 0.5, 1, 2, 5, 10, 20, 50, 100)
+COLOURS = ("#d6e9f7", "#a3cfee", "#6aaee0", "#3a86cc", "#3f5fb4", "#6a3fa0", "#93277f", "#8f1545", "#56060f")
+DRY, UNKNOWN = "#ffffff", "#d0d0d0"  # no rain; not observed, or not known
+FORECASTER = {
+    "persistence": "#999999",
+    "extrapolation": "#e69f00",
+    "sprog": "#009e73",
+    "convedlstm": "#0072b2",
+}
+
+CMAP = ListedColormap(COLOURS[:-1], "rain", bad=UNKNOWN, under=DRY, over=COLOURS[-1])
+NORM = BoundaryNorm(LEVELS, len(LEVELS) - 1)
+
+
+def show_frame(rate, ax: Axes | None = None, title: str = "", colorbar: bool = False) -> Axes:
+    """One field (y, x) in mm/h on the rain scale; axes in km if it has coordinates, else in px."""
+    ax = plt.subplots(figsize=(4.6, 4), layout="constrained")[1] if ax is None else ax
+    extent, unit = None, "px"
+    if isinstance(rate, xr.DataArray) and rate.y.attrs.get("units") == "m":
+        width, height = (
+            abs(float(rate[d][-1] - rate[d][0])) * rate.sizes[d] / (rate.sizes[d] - 1) for d in "xy"
+        )
+        extent, unit = (0, width / 1000, 0, height / 1000), "km"
+    image = ax.imshow(np.asarray(rate), cmap=CMAP, norm=NORM, extent=extent, interpolation="nearest")
+    ax.set(title=title, xlabel=unit, ylabel=unit)
+    if colorbar:
+        show_scale(image, ax)
+    return ax
+
+
+def show_scale(image, ax) -> None:
+    """The legend of the rain scale beside one or several axes."""
+    axes = list(np.atleast_1d(ax).ravel())
+    bar = axes[0].figure.colorbar(image, ax=axes, extend="max", shrink=0.8, ticks=LEVELS, format="%g")
+    bar.set_label("rain rate (mm/h)")
+
+
+def show_strip(
+    rows: Mapping[str, xr.DataArray | np.ndarray], labels: Sequence[str], rain: bool = True
+) -> Figure:
+    """Sequences (time, y, x) below each other, a column a time: rain in mm/h, or grey pictures in 0…1."""
+    n = len(labels)
+    figure, axes = plt.subplots(len(rows), n, figsize=(1.5 * n + 1.2, 1.5 * len(rows) + 0.4), squeeze=False)
+    figure.set_layout_engine("compressed")
+    style = {"cmap": CMAP, "norm": NORM} if rain else {"cmap": "gray", "vmin": 0, "vmax": 1}
+    for (name, sequence), row in zip(rows.items(), axes, strict=True):
+        for t, ax in enumerate(row):
+            ax.set(xticks=[], yticks=[])
+            if t < len(sequence):
+                image = ax.imshow(np.asarray(sequence[t]), interpolation="nearest", **style)
+            else:
+                ax.axis("off")
+        row[0].set_ylabel(name)
+    for ax, label in zip(axes[0], labels, strict=True):
+        ax.set_title(label, fontsize=9)
+    if rain:
+        show_scale(image, axes.ravel())
+    return figure
+
+
+def show_scores(
+    scores: pd.DataFrame, score: str = "csi", threshold: float | None = None, ax: Axes | None = None
+) -> Axes:
+    """A score by lead time, a line a forecaster, from the table of ``verification.evaluate``."""
+    ax = plt.subplots(figsize=(5, 3.5), layout="constrained")[1] if ax is None else ax
+    threshold = scores.threshold.min() if threshold is None else threshold
+    chosen = scores[(scores.threshold == threshold) & (scores.lead_time > 0)]
+    for name, rows in chosen.groupby("forecaster", sort=False):
+        ax.plot(rows.lead_time, rows[score], marker="o", ms=3, label=name, color=FORECASTER.get(name))
+    names = {"mse": "MSE ((mm/h)²)", "bias": "frequency bias"}
+    title = f"{chosen.cases.max()} cases" + ("" if score == "mse" else f", rain > {threshold:g} mm/h")
+    ax.set(xlabel="lead time (minutes)", ylabel=names.get(score, score.upper()), title=title)
+    ax.set_ylim(bottom=0)
+    ax.grid(alpha=0.3)
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def show_history(history: pd.DataFrame, ax: Axes | None = None, ylabel: str = "loss") -> Axes:
+    """Training and validation loss by epoch; shaded where the curriculum asks for another length."""
+    ax = plt.subplots(figsize=(6, 3.5), layout="constrained")[1] if ax is None else ax
+    ax.plot(history.epoch + 1, history.train, marker=".", label="training", color="#0072b2")
+    ax.plot(
+        history.epoch + 1, history.validation, marker=".", label="validation, free rollout", color="#d55e00"
+    )
+    if history.length.nunique() > 1:
+        for k, (length, rows) in enumerate(history.groupby("length", sort=False)):
+            ax.axvspan(
+                rows.epoch.min() + 0.5, rows.epoch.max() + 1.5, color="k", alpha=0.04 + 0.05 * (k % 2), lw=0
+            )
+            ax.text(rows.epoch.mean() + 1, 1.0, f"{length} frames", transform=ax.get_xaxis_transform(),
+                    ha="center", va="bottom", fontsize=8)  # fmt: skip
+    ax.set(xlabel="epoch", ylabel=ylabel)
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def save_animation(panels: Mapping[str, xr.DataArray], path: str | Path, seconds: float = 0.4) -> Path:
+    """Write sequences (lead_time, y, x) in mm/h, side by side with the rain scale, as a GIF; return its path.
+
+    The title tells the lead and the valid time, from the first panel that has them.
+    """
+    clock = next((p for p in panels.values() if "lead_time" in p.dims), None)
+    n, pictures = len(next(iter(panels.values()))), []
+    for t in range(n):
+        figure, axes = plt.subplots(
+            1, len(panels), figsize=(2.7 * len(panels) + 0.9, 3.1), layout="compressed"
+        )
+        for ax, (name, field) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+            image = ax.imshow(np.asarray(field[t]), cmap=CMAP, norm=NORM, interpolation="nearest")
+            ax.set(title=name, xticks=[], yticks=[])
+        show_scale(image, np.atleast_1d(axes))
+        if clock is not None:
+            valid = pd.Timestamp(clock.valid_time.values[t])
+            figure.suptitle(
+                f"+{float(clock.lead_time[t]):.0f} min, valid {valid:%Y-%m-%d %H:%M} UTC", fontsize=10
+            )
+        figure.canvas.draw()
+        pictures.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
+        plt.close(figure)
+    iio.imwrite(path, np.stack(pictures), extension=".gif", duration=seconds * 1000, loop=0)
+    return Path(path)

@@ -1,0 +1,108 @@
+"""The course's knobs, from the environment: how large (NOWCAST_PRESET), which feed (NOWCAST_SOURCE), and where.
+
+NOWCAST_PRESET: ``tiny`` (tests: seconds), ``laptop`` (minutes on two cores) or ``gpu``; the same code runs all three.
+NOWCAST_SOURCE: ``demo`` (synthetic rain), ``archive`` or ``archive:PRODUCT``, ``cloud:URL``, ``images:FOLDER``.
+NOWCAST_DATA: where data and runs live (``data/``). NOWCAST_ARCHIVE: a folder that holds the archive's files; with
+it, ``archive`` is the default feed.
+"""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import xarray as xr
+
+from . import NowcastError, sources, store
+from .models import ModelConfig
+from .training import TrainConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How large the course runs."""
+
+    name: str
+    events: int  # synthetic storms
+    pixels: int  # their height and width
+    size: int  # px of the central square that is forecast and scored
+    leads: int  # steps to forecast
+    every: int  # score every so-manieth case
+    mnist: TrainConfig  # the warm-up
+    radar: TrainConfig  # the rain
+
+
+_SMALL = ModelConfig(hidden=(8, 16, 16, 8), kernel=(3, 3, 3, 3))
+_WARM = TrainConfig(model=ModelConfig(hidden=(32, 64, 64, 32)), n_in=5, n_out=5, loss="bce", crop=0)
+PRESETS = {
+    "tiny": Preset(
+        "tiny",
+        events=4,
+        pixels=64,
+        size=64,
+        leads=6,
+        every=12,
+        mnist=replace(_WARM, model=_SMALL, epochs=2, steps=6, batch=4),
+        radar=TrainConfig(
+            _SMALL, n_in=4, n_out=4, crop=64, epochs=3, steps=5, batch=4, curriculum=(1, 4), sampling=0.5
+        ),
+    ),
+    "laptop": Preset(
+        "laptop",
+        events=8,
+        pixels=128,
+        size=256,
+        leads=12,
+        every=4,
+        mnist=replace(_WARM, epochs=6, steps=50, batch=16),
+        radar=TrainConfig(n_out=8, crop=96, epochs=8, steps=25, batch=4, curriculum=(2, 4, 8), sampling=0.5),
+    ),
+    "gpu": Preset(
+        "gpu",
+        events=100,
+        pixels=256,
+        size=256,
+        leads=12,
+        every=1,
+        mnist=replace(_WARM, n_in=10, n_out=10, epochs=100, steps=500, batch=64, precision="bf16"),
+        radar=TrainConfig(
+            n_out=12, epochs=60, steps=500, batch=32, curriculum=(2, 4, 8, 12), sampling=0.5, precision="bf16"
+        ),
+    ),
+}
+
+
+def preset() -> Preset:
+    """The preset that NOWCAST_PRESET names; without it, ``gpu`` where there is one, else ``laptop``."""
+    name = os.environ.get("NOWCAST_PRESET") or ("gpu" if torch.cuda.is_available() else "laptop")
+    if name not in PRESETS:
+        raise NowcastError(f"NOWCAST_PRESET is {name!r}: choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def data_folder() -> Path:
+    """Where this preset's and feed's data and runs live."""
+    root = Path(__file__).parents[1]
+    root = root if (root / "pyproject.toml").exists() else Path.cwd()
+    return (
+        Path(os.environ.get("NOWCAST_DATA") or root / "data")
+        / f"{preset().name}-{_source().replace(':', '-')}"
+    )
+
+
+def _source() -> str:
+    return os.environ.get("NOWCAST_SOURCE") or ("archive" if os.environ.get("NOWCAST_ARCHIVE") else "demo")
+
+
+def feed() -> sources.Source:
+    """The feed that NOWCAST_SOURCE names."""
+    name, _, rest = _source().partition(":")
+    if name == "archive":
+        folder = os.environ.get("NOWCAST_ARCHIVE") or str(data_folder().parent / "archive")
+        return sources.feed(name, folder, rest or "mch")
+    return sources.feed(name, rest, events=preset().events, pixels=preset().pixels)
+
+
+def frames() -> xr.DataArray:
+    """The feed's frames, ingested into ``data_folder()`` if they are not there yet: lazy (time, y, x), mm/h."""
+    return store.open_frames(store.ingest(feed(), data_folder() / "frames.zarr"))
