@@ -23,9 +23,7 @@ class Ingest:
     """Write a feed's frames to a CF-Zarr store of rain rate (mm/h). Run again, it carries on."""
 
     out: Path  # the store, such as frames.zarr
-    source: Literal["demo", "archive", "cloud", "images"] = (
-        "demo"  # synthetic rain, files, a CF-Zarr, pictures
-    )
+    source: Literal["demo", "archive", "cloud", "images"] = "demo"  # synthetic rain, files, a CF-Zarr, pictures
     product: str = "mch"  # of archive: mch, fmi, knmi, bom or odim
     path: str = "data/archive"  # of archive and images: the folder; of cloud: the store's path or URL
     events: int = 6  # of demo: storms, 36 frames each
@@ -57,9 +55,7 @@ class Train:
 
     def run(self) -> None:
         c = self.config
-        data = training_data(
-            self.data, c.n_in + c.n_out, c.crop, c.scale, self.shares, c.seed, self.validation
-        )
+        data = training_data(self.data, c.n_in + c.n_out, c.crop, c.scale, self.shares, c.seed, self.validation)
         _, history = fit(c, *data[:2], self.out, self.resume, data[2])
         print(history.to_string(index=False))
         print(f"{self.out}: best validation loss {history.validation.min():.4f}")
@@ -104,13 +100,9 @@ class Evaluate:
         try:
             thresholds = [float(t) for t in self.thresholds.split(",")]
         except ValueError as error:
-            raise NowcastError(
-                f"thresholds {self.thresholds!r} are not numbers: write them like 0.5,2,5"
-            ) from error
+            raise NowcastError(f"thresholds {self.thresholds!r} are not numbers: write them like 0.5,2,5") from error
         frames = store.open_frames(self.data)
-        frames = frames.isel(
-            time=sources.within(frames.indexes["time"].to_series(), self.start, self.end).values
-        )
+        frames = frames.isel(time=sources.within(frames.indexes["time"].to_series(), self.start, self.end).values)
         names = [n.strip() for n in self.forecasters.split(",")]
         runs = {n: forecaster(n) for n in names}
         scores = evaluate(frames, runs, self.leads, thresholds, self.size, self.margin, self.every)

@@ -10,9 +10,7 @@ from . import NowcastError
 SPLITS = ("train", "validation", "test")
 
 
-def frames_table(
-    frames: xr.DataArray, wet: float = 0.1, max_gap: float = 10.0, progress: bool = False
-) -> pd.DataFrame:
+def frames_table(frames: xr.DataArray, wet: float = 0.1, max_gap: float = 10.0, progress: bool = False) -> pd.DataFrame:
     """One row a frame of ``frames`` (time, y, x; mm/h), in ascending time.
 
     Columns: ``time``; ``gap`` (minutes since the frame before); ``valid`` (observed share of the pixels); ``wet``
@@ -21,9 +19,7 @@ def frames_table(
     """
     times = frames.indexes["time"]
     if not times.is_monotonic_increasing or times.has_duplicates:
-        raise NowcastError(
-            "frame times must ascend without duplicates: open the store with store.open_frames"
-        )
+        raise NowcastError("frame times must ascend without duplicates: open the store with store.open_frames")
     rows = []
     for t in tqdm(range(len(times)), desc="catalogue", unit="frame", disable=not progress):
         rate = frames.isel(time=t).values
@@ -48,9 +44,7 @@ def split_by_event(table: pd.DataFrame, shares=(0.7, 0.15, 0.15), pause: int = 6
     """
     names, table = [n for n, share in zip(SPLITS, shares, strict=True) if share], table.assign(split="")
     share = pd.Series(shares, SPLITS)
-    events = (
-        table.groupby("sequence")["mean"].agg(["size", "sum"]).sort_values(["sum", "size"], ascending=False)
-    )
+    events = table.groupby("sequence")["mean"].agg(["size", "sum"]).sort_values(["sum", "size"], ascending=False)
     if len(events) < len(names):
         groups = [names[:-1], names[-1:]] if len(events) == 2 else [names]
         for sequence, group in zip(events.index, groups, strict=True):

@@ -28,9 +28,7 @@ class ConvLSTMCell(nn.Module):
             raise ValueError("transpose doubles the size, stride halves it: choose one")
         self.hidden = hidden
         if transpose:
-            self.from_x = nn.ConvTranspose2d(
-                in_channels, 4 * hidden, kernel, 2, kernel // 2, output_padding=1
-            )
+            self.from_x = nn.ConvTranspose2d(in_channels, 4 * hidden, kernel, 2, kernel // 2, output_padding=1)
         else:
             self.from_x = nn.Conv2d(in_channels, 4 * hidden, kernel, stride, kernel // 2)
         self.from_h = nn.Conv2d(hidden, 4 * hidden, kernel, padding=kernel // 2, bias=False)

@@ -39,9 +39,7 @@ class RadarWindows(Dataset):
         seed: int = 0,
     ):
         if crop and min(frames.shape[1:]) < crop:
-            raise NowcastError(
-                f"frames of {frames.shape[1:]} px are smaller than the crop of {crop}: lower the crop"
-            )
+            raise NowcastError(f"frames of {frames.shape[1:]} px are smaller than the crop of {crop}: lower the crop")
         self.frames, self.windows, self.crop, self.random = frames, windows, crop, random
         self.scale, self.seed, self.epoch = scale, seed, 0
 
@@ -91,11 +89,7 @@ def training_data(
         table = split_by_event(frames_table(frames, progress=True), of_store)
         if not table.wet.max() > 0:
             raise NowcastError(f"{path} holds no rain above 0.1 mm/h: there is nothing to learn from")
-        found = {
-            s: windows(table, n_frames, time_step(frames), s)
-            for s, n in zip(sets, of_store, strict=False)
-            if n
-        }
+        found = {s: windows(table, n_frames, time_step(frames), s) for s, n in zip(sets, of_store, strict=False) if n}
         if len(found) > 1:
             check_leakage(table, found["train"], found["validation"], pause=0)
         for split, rows in found.items():
@@ -123,9 +117,7 @@ class MovingMNIST(Dataset):
 
     RANGES = {"train": slice(0, 4000), "validation": slice(4000, 4500), "test": slice(4500, 5000)}  # noqa: RUF012
 
-    def __init__(
-        self, split="train", n_samples=10_000, n_frames=20, n_digits=2, size=64, speed=(2.0, 5.0), seed=0
-    ):
+    def __init__(self, split="train", n_samples=10_000, n_frames=20, n_digits=2, size=64, speed=(2.0, 5.0), seed=0):
         if size < 29:
             raise NowcastError(f"a box of {size} px leaves a digit of 28 no room to move: take 32 or more")
         self.digits = _digits()[self.RANGES[split]]
@@ -153,9 +145,7 @@ class MovingMNIST(Dataset):
         angle, speed = rng.uniform(0, 2 * np.pi, self.n_digits), rng.uniform(*self.speed, self.n_digits)
         velocity = speed[:, None] * np.stack([np.sin(angle), np.cos(angle)], 1)
         free = start + velocity * np.arange(self.n_frames)[:, None, None]  # with no walls
-        return which, room - np.abs(
-            room - free % (2 * room)
-        )  # a straight line folded at the walls: reflections
+        return which, room - np.abs(room - free % (2 * room))  # a straight line folded at the walls: reflections
 
     def __getitem__(self, i: int) -> torch.Tensor:
         if not 0 <= i < len(self):

@@ -15,22 +15,16 @@ class ModelConfig:
 
     hidden: tuple[int, ...] = (32, 64, 64, 32)  # hidden channels of each cell; the first half encodes
     kernel: tuple[int, ...] = (5, 5, 5, 3)  # kernel size of each cell, px
-    stride: int = (
-        2  # 2: each encoding cell halves height and width, each decoding cell doubles them; 1: none does
-    )
+    stride: int = 2  # 2: each encoding cell halves height and width, each decoding cell doubles them; 1: none does
     patch: int = 2  # space-to-depth before the first cell: patch × patch px become channels
     peephole: bool = True  # the gates see the cell state
     skip: bool = True  # the output layer also sees the frame that entered, so that details need no memory
 
     def __post_init__(self):
         if len(self.hidden) != len(self.kernel):
-            raise ValueError(
-                f"{len(self.hidden)} cells but {len(self.kernel)} kernels: give one kernel for each cell"
-            )
+            raise ValueError(f"{len(self.hidden)} cells but {len(self.kernel)} kernels: give one kernel for each cell")
         if self.stride == 2 and len(self.hidden) % 2:
-            raise ValueError(
-                f"{len(self.hidden)} cells cannot halve as often as they double: give an even number"
-            )
+            raise ValueError(f"{len(self.hidden)} cells cannot halve as often as they double: give an even number")
         if self.stride not in (1, 2):
             raise ValueError(f"stride {self.stride} is neither 1 nor 2")
 
@@ -42,7 +36,7 @@ class ConvEDLSTM(nn.Module):
     Inputs are in model units (0 = dry … 1), 0 where not observed; outputs are logits: ``sigmoid`` makes frames.
     """
 
-    def __init__(self, config: ModelConfig = ModelConfig(), channels: int = 1):  # noqa: B008 (frozen)
+    def __init__(self, config: ModelConfig = ModelConfig(), channels: int = 1):
         super().__init__()
         self.config = config
         n, c = len(config.hidden), channels * config.patch**2
@@ -54,13 +48,9 @@ class ConvEDLSTM(nn.Module):
             }
             self.cells.append(ConvLSTMCell(c, hidden, kernel, peephole=config.peephole, **scale))
             c = hidden
-        self.head = nn.Conv2d(
-            c + (channels * config.patch**2 if config.skip else 0), channels * config.patch**2, 1
-        )
+        self.head = nn.Conv2d(c + (channels * config.patch**2 if config.skip else 0), channels * config.patch**2, 1)
 
-    def forward(
-        self, x: Tensor, n_out: int, truth: Tensor | None = None, coins: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, n_out: int, truth: Tensor | None = None, coins: Tensor | None = None) -> Tensor:
         """Logits of the ``n_out`` frames after ``x``: (B, T, C, H, W) → (B, n_out, C, H, W); any height and width.
 
         Scheduled sampling (Bengio et al. 2015): where ``coins`` (B, n_out - 1; bool) is true the next input is the

@@ -5,6 +5,7 @@ import html
 import io
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,9 +33,7 @@ class Canvas(anywidget.AnyWidget):
     names = traitlets.List().tag(sync=True)  # of the forecasts
     labels = traitlets.List().tag(sync=True)  # what stands above each frame
     size = traitlets.List().tag(sync=True)  # height, width of a frame in px
-    sprites = traitlets.List().tag(
-        sync=True
-    )  # PNGs: all frames of the truth below each other, then of each forecast
+    sprites = traitlets.List().tag(sync=True)  # PNGs: all frames of the truth below each other, then of each forecast
     legend = traitlets.List().tag(sync=True)  # (colour, text) of each class
 
 
@@ -56,9 +55,7 @@ class ForecastPlayer(ipywidgets.VBox):
                 raise NowcastError(f"the forecast {name!r} is for other times or another grid than the first")
         before = observed.sel(time=slice(None, first.issued.values)).isel(time=slice(-past, None))
         truth = np.concatenate([before, observed.reindex(time=first.valid_time.values)])
-        self.labels = [
-            _label(t, first.issued.values) for t in [*before.time.values, *first.valid_time.values]
-        ]
+        self.labels = [_label(t, first.issued.values) for t in [*before.time.values, *first.valid_time.values]]
         self.canvas = Canvas(
             names=list(forecasts),
             labels=self.labels,
@@ -80,16 +77,12 @@ class ForecastPlayer(ipywidgets.VBox):
 
     def page(self) -> str:
         """The player as one piece of HTML that needs no kernel and no network."""
-        state = {
-            k: self.canvas.trait_values()[k] for k in ("frame", "choice", "names", "labels", "size", "legend")
-        }
+        state = {k: self.canvas.trait_values()[k] for k in ("frame", "choice", "names", "labels", "size", "legend")}
         state["sprites"] = [base64.b64encode(s).decode() for s in self.canvas.sprites]
         name = f"nowcast-player-{uuid4().hex}"
         script = (_HERE / "player.js").read_text().replace("export default", "const player =")
         # "<" escaped, so that no name can end the script
-        call = f"player.standalone(document.getElementById('{name}'), {json.dumps(state)});".replace(
-            "<", "\\u003c"
-        )
+        call = f"player.standalone(document.getElementById('{name}'), {json.dumps(state)});".replace("<", "\\u003c")
         style = html.escape((_HERE / "player.css").read_text(), quote=False)
         return f'<style>{style}</style><div id="{name}"></div><script type="module">{script}\n{call}</script>'
 
@@ -100,9 +93,7 @@ class ForecastPlayer(ipywidgets.VBox):
 
 def _label(time, issued) -> str:
     lead = (time - issued) / np.timedelta64(1, "m")
-    what = (
-        f"forecast +{lead:.0f} min" if lead > 0 else f"observed {lead:+.0f} min" if lead else "observed, now"
-    )
+    what = f"forecast +{lead:.0f} min" if lead > 0 else f"observed {lead:+.0f} min" if lead else "observed, now"
     return f"{what} · valid {pd.Timestamp(time):%Y-%m-%d %H:%M} UTC"
 
 
@@ -118,5 +109,5 @@ def _sprite(frames: np.ndarray) -> bytes:
 
 
 def _legend() -> list[list[str]]:
-    ranges = [f"{a:g}–{b:g}" for a, b in zip(LEVELS, LEVELS[1:], strict=False)] + [f"> {LEVELS[-1]:g}"]
+    ranges = [f"{a:g}–{b:g}" for a, b in pairwise(LEVELS)] + [f"> {LEVELS[-1]:g}"]
     return [[DRY, "dry"], *([c, r] for c, r in zip(COLOURS, ranges, strict=True)), [UNKNOWN, "not known"]]

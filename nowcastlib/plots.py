@@ -33,9 +33,7 @@ def show_frame(rate, ax: Axes | None = None, title: str = "", colorbar: bool = F
     ax = plt.subplots(figsize=(4.6, 4), layout="constrained")[1] if ax is None else ax
     extent, unit = None, "px"
     if isinstance(rate, xr.DataArray) and rate.y.attrs.get("units") == "m":
-        width, height = (
-            abs(float(rate[d][-1] - rate[d][0])) * rate.sizes[d] / (rate.sizes[d] - 1) for d in "xy"
-        )
+        width, height = (abs(float(rate[d][-1] - rate[d][0])) * rate.sizes[d] / (rate.sizes[d] - 1) for d in "xy")
         extent, unit = (0, width / 1000, 0, height / 1000), "km"
     image = ax.imshow(np.asarray(rate), cmap=CMAP, norm=NORM, extent=extent, interpolation="nearest")
     ax.set(title=title, xlabel=unit, ylabel=unit)
@@ -51,9 +49,7 @@ def show_scale(image, ax) -> None:
     bar.set_label("rain rate (mm/h)")
 
 
-def show_strip(
-    rows: Mapping[str, xr.DataArray | np.ndarray], labels: Sequence[str], rain: bool = True
-) -> Figure:
+def show_strip(rows: Mapping[str, xr.DataArray | np.ndarray], labels: Sequence[str], rain: bool = True) -> Figure:
     """Sequences (time, y, x) below each other, a column a time: rain in mm/h, or grey pictures in 0…1."""
     n = len(labels)
     figure, axes = plt.subplots(len(rows), n, figsize=(1.5 * n + 1.2, 1.5 * len(rows) + 0.4), squeeze=False)
@@ -96,14 +92,10 @@ def show_history(history: pd.DataFrame, ax: Axes | None = None, ylabel: str = "l
     """Training and validation loss by epoch; shaded where the curriculum asks for another length."""
     ax = plt.subplots(figsize=(6, 3.5), layout="constrained")[1] if ax is None else ax
     ax.plot(history.epoch + 1, history.train, marker=".", label="training", color="#0072b2")
-    ax.plot(
-        history.epoch + 1, history.validation, marker=".", label="validation, free rollout", color="#d55e00"
-    )
+    ax.plot(history.epoch + 1, history.validation, marker=".", label="validation, free rollout", color="#d55e00")
     if history.length.nunique() > 1:
         for k, (length, rows) in enumerate(history.groupby("length", sort=False)):
-            ax.axvspan(
-                rows.epoch.min() + 0.5, rows.epoch.max() + 1.5, color="k", alpha=0.04 + 0.05 * (k % 2), lw=0
-            )
+            ax.axvspan(rows.epoch.min() + 0.5, rows.epoch.max() + 1.5, color="k", alpha=0.04 + 0.05 * (k % 2), lw=0)
             ax.text(rows.epoch.mean() + 1, 1.0, f"{length} frames", transform=ax.get_xaxis_transform(),
                     ha="center", va="bottom", fontsize=8)  # fmt: skip
     ax.set(xlabel="epoch", ylabel=ylabel)
@@ -119,18 +111,14 @@ def save_animation(panels: Mapping[str, xr.DataArray], path: str | Path, seconds
     clock = next((p for p in panels.values() if "lead_time" in p.dims), None)
     n, pictures = len(next(iter(panels.values()))), []
     for t in range(n):
-        figure, axes = plt.subplots(
-            1, len(panels), figsize=(2.7 * len(panels) + 0.9, 3.1), layout="compressed"
-        )
+        figure, axes = plt.subplots(1, len(panels), figsize=(2.7 * len(panels) + 0.9, 3.1), layout="compressed")
         for ax, (name, field) in zip(np.atleast_1d(axes), panels.items(), strict=True):
             image = ax.imshow(np.asarray(field[t]), cmap=CMAP, norm=NORM, interpolation="nearest")
             ax.set(title=name, xticks=[], yticks=[])
         show_scale(image, np.atleast_1d(axes))
         if clock is not None:
             valid = pd.Timestamp(clock.valid_time.values[t])
-            figure.suptitle(
-                f"+{float(clock.lead_time[t]):.0f} min, valid {valid:%Y-%m-%d %H:%M} UTC", fontsize=10
-            )
+            figure.suptitle(f"+{float(clock.lead_time[t]):.0f} min, valid {valid:%Y-%m-%d %H:%M} UTC", fontsize=10)
         figure.canvas.draw()
         pictures.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
         plt.close(figure)

@@ -84,10 +84,7 @@ def data_folder() -> Path:
     """Where this preset's and feed's data and runs live."""
     root = Path(__file__).parents[1]
     root = root if (root / "pyproject.toml").exists() else Path.cwd()
-    return (
-        Path(os.environ.get("NOWCAST_DATA") or root / "data")
-        / f"{preset().name}-{_source().replace(':', '-')}"
-    )
+    return Path(os.environ.get("NOWCAST_DATA") or root / "data") / f"{preset().name}-{_source().replace(':', '-')}"
 
 
 def _source() -> str:

@@ -77,9 +77,7 @@ def _append(source: Source, rows: pd.DataFrame, partial: Path, progress: bool) -
             group = _create(partial, rate, source.attribution)
         if rate.shape != group["rainfall_rate"].shape[1:]:
             ours, theirs = group["rainfall_rate"].shape[1:], rate.shape
-            raise NowcastError(
-                f"the frame of {row.time} is {theirs} px, the store {partial} {ours}: use another store"
-            )
+            raise NowcastError(f"the frame of {row.time} is {theirs} px, the store {partial} {ours}: use another store")
         n = group["time"].shape[0]
         group["rainfall_rate"].resize((n + 1, *rate.shape))
         group["rainfall_rate"][n] = rate.values
@@ -94,14 +92,10 @@ def _resume(partial: Path):
     """The store that an interrupted ingest left, cut to its whole frames; None if there is none."""
     if not partial.exists():
         return None
-    with contextlib.suppress(
-        Exception
-    ):  # killed before its first frame was whole, it may be anything: start again
+    with contextlib.suppress(Exception):  # killed before its first frame was whole, it may be anything: start again
         group = zarr.open_group(str(partial), mode="r+")
         rate, times = group["rainfall_rate"], np.asarray(group["time"][:])
-        whole = (
-            len(times) if (times > 0).all() else int(np.argmax(times <= 0))
-        )  # resized, its time not yet written
+        whole = len(times) if (times > 0).all() else int(np.argmax(times <= 0))  # resized, its time not yet written
         group["time"].resize((whole,))
         rate.resize((whole, *rate.shape[1:]))
         return group
@@ -113,9 +107,7 @@ def _create(partial: Path, rate: xr.DataArray, attribution: str):
     """An empty store for frames like ``rate``."""
     crs = rate.attrs.get("crs")
     data = rate.drop_attrs(deep=False).assign_attrs(RAIN_RATE | ({"grid_mapping": "crs"} if crs else {}))
-    dataset = (
-        data.expand_dims(time=np.array([], "datetime64[s]")).astype("f4").to_dataset(name="rainfall_rate")
-    )
+    dataset = data.expand_dims(time=np.array([], "datetime64[s]")).astype("f4").to_dataset(name="rainfall_rate")
     if crs:
         dataset["crs"] = ((), 0, {"crs_wkt": pyproj.CRS(crs).to_wkt()})
     dataset["time"].attrs = {k: v for k, v in TIME.items() if k not in ("units", "calendar")}
@@ -144,9 +136,7 @@ def pixel_km(frames: xr.DataArray) -> float:
 def centre(frames: xr.DataArray, size: int) -> xr.DataArray:
     """The central ``size`` × ``size`` px of frames (…, y, x); all of them along an axis that is no longer."""
     cut = {
-        d: slice(max(0, (n - size) // 2), max(0, (n - size) // 2) + size)
-        for d, n in frames.sizes.items()
-        if d in "yx"
+        d: slice(max(0, (n - size) // 2), max(0, (n - size) // 2) + size) for d, n in frames.sizes.items() if d in "yx"
     }
     return frames.isel(cut)
 
@@ -156,9 +146,7 @@ def as_frames(rate: np.ndarray, start="2024-06-01", step: float = 5.0) -> xr.Dat
     km = np.arange(max(rate.shape[1:])) * 1000.0
     grid = frame(rate[0], km[: rate.shape[2]], -km[: rate.shape[1]])
     times = pd.Timestamp(start) + pd.to_timedelta(np.arange(len(rate)) * step, unit="min")
-    return xr.DataArray(
-        rate, {"time": times, "y": grid.y, "x": grid.x}, ("time", "y", "x"), "rainfall_rate", RAIN_RATE
-    )
+    return xr.DataArray(rate, {"time": times, "y": grid.y, "x": grid.x}, ("time", "y", "x"), "rainfall_rate", RAIN_RATE)
 
 
 def describe(frames: xr.DataArray) -> str:
@@ -190,9 +178,7 @@ def save(predicted: xr.DataArray, out: str | Path) -> None:
             "source": predicted.attrs.get("source", ""),
         }
         dataset = predicted.to_dataset(name="rainfall_rate").assign_attrs(attrs)
-        dataset.to_zarr(
-            partial, encoding={"valid_time": {"units": TIME["units"], "dtype": "i8"}}, consolidated=False
-        )
+        dataset.to_zarr(partial, encoding={"valid_time": {"units": TIME["units"], "dtype": "i8"}}, consolidated=False)
         shutil.rmtree(out, ignore_errors=True)
         partial.rename(out)
     except OSError as error:

@@ -2,7 +2,7 @@
 
 A Gaussian field with a power-law spectrum lives on a periodic plane; each of its scales forgets itself at its own
 pace (small cells in minutes, rain bands in hours: Germann and Zawadzki 2002; the cascade idea of S-PROG, Seed
-2003). The plane is carried by translation and rotation, and an exponential of what exceeds a threshold is the rain rate.
+2003). The plane is carried by translation and rotation, and what exceeds a threshold rains.
 """
 
 from collections.abc import Iterator
@@ -22,9 +22,7 @@ class Storm:
     velocity: tuple[float, float] = (2.0, 1.0)  # px per step: x to the right (east), y downwards (south)
     rotation: float = 0.0  # radians per step about the centre of the frame, from x towards y
     wet_fraction: float = 0.25  # share of the plane with rain
-    intensity: float = (
-        2.7  # how fast the log rain rate rises from the edge inwards: 2 is stratiform, 3 thundery
-    )
+    intensity: float = 2.7  # how fast the log rain rate rises from the edge inwards: 2 is stratiform, 3 thundery
     slope: float = 2.6  # exponent of the radially averaged power spectrum at small scales
     outer_scale: float = 90.0  # px; above it the spectrum is flat
     stretch: float = 1.0  # length of the rain bands over their width

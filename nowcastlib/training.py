@@ -32,31 +32,23 @@ class TrainConfig:
     scale: RainScale = field(default_factory=RainScale)
     n_in: int = 6  # frames that the network sees
     n_out: int = 6  # frames that it is trained to forecast
-    curriculum: tuple[
-        int, ...
-    ] = ()  # frames to forecast, one length after the other, for like shares of the epochs
+    curriculum: tuple[int, ...] = ()  # frames to forecast, one length after the other, for like shares of the epochs
     crop: int = 128  # px; side of the squares that it is trained on
     epochs: int = 10
     steps: int = 100  # batches in an epoch
     batch: int = 8  # windows in a batch, on each device
     lr: float = 1e-3  # Adam's learning rate at the start; it falls to 0 along half a cosine
     loss: str = "balanced"  # bce, mse, mae or balanced
-    sampling: float = (
-        0.0  # scheduled sampling: share of the run after which no true frame is fed while forecasting
-    )
+    sampling: float = 0.0  # scheduled sampling: share of the run after which no true frame is fed while forecasting
     clip: float = 1.0  # largest norm of the gradient
-    precision: str = (
-        "no"  # no (float32), bf16 or fp16; "bf16" pays on GPUs and on CPUs with AVX512-BF16 or AMX
-    )
+    precision: str = "no"  # no (float32), bf16 or fp16; "bf16" pays on GPUs and on CPUs with AVX512-BF16 or AMX
     seed: int = 0
 
     def __post_init__(self):
         if self.loss not in LOSSES:
             raise ValueError(f"unknown loss {self.loss!r}: choose one of {', '.join(LOSSES)}")
         if max(self.curriculum, default=0) > self.n_out:
-            raise ValueError(
-                f"the curriculum {self.curriculum} asks for more frames than n_out = {self.n_out}"
-            )
+            raise ValueError(f"the curriculum {self.curriculum} asks for more frames than n_out = {self.n_out}")
 
     def length(self, epoch: int) -> int:
         """Frames to forecast in an epoch."""
@@ -120,17 +112,11 @@ def fit(
             losses.append(loss.item())
             if not np.isfinite(losses[-1]):
                 where = f"epoch {epoch}, batch {len(losses) - 1}"
-                raise NowcastError(
-                    f"the loss is {losses[-1]} at {where}: lower lr; {out} keeps the last good weights"
-                )
-            bar.set_description(
-                f"epoch {epoch + 1}/{config.epochs} loss {np.mean(losses[-20:]):.4f}", refresh=False
-            )
+                raise NowcastError(f"the loss is {losses[-1]} at {where}: lower lr; {out} keeps the last good weights")
+            bar.set_description(f"epoch {epoch + 1}/{config.epochs} loss {np.mean(losses[-20:]):.4f}", refresh=False)
             bar.update()
         score = validate(model, config, validation, accelerator)
-        history.append(
-            dict(zip(HISTORY, (epoch, length, config.truth(epoch), np.mean(losses), score), strict=False))
-        )
+        history.append(dict(zip(HISTORY, (epoch, length, config.truth(epoch), np.mean(losses), score), strict=False)))
         history[-1]["seconds"] = monotonic() - began
         if accelerator.is_main_process:
             _save(out, config, accelerator.unwrap_model(model), optimiser, schedule, history)
@@ -190,16 +176,12 @@ def _resume(out: Path, config: TrainConfig, model, optimiser, schedule) -> list[
     then = load_config(out)
     if then != config:
         other = [f.name for f in fields(config) if getattr(then, f.name) != getattr(config, f.name)]
-        raise NowcastError(
-            f"{out} was trained with another {', '.join(other)}: resume with the same configuration"
-        )
+        raise NowcastError(f"{out} was trained with another {', '.join(other)}: resume with the same configuration")
     try:
         state = torch.load(out / "last.pt", weights_only=True)
         model.load_state_dict(state["model"])
     except (RuntimeError, OSError, EOFError, KeyError) as error:
-        raise NowcastError(
-            f"{out / 'last.pt'} is not a whole checkpoint ({error}): train without resuming"
-        ) from error
+        raise NowcastError(f"{out / 'last.pt'} is not a whole checkpoint ({error}): train without resuming") from error
     optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])
     return state["history"]
@@ -221,9 +203,7 @@ def load_config(run: Path) -> TrainConfig:
     try:
         return TrainConfig.from_dict(json.loads((run / "config.json").read_text())["config"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NowcastError(
-            f"{run} holds no readable config.json ({error}): name a folder made by train"
-        ) from error
+        raise NowcastError(f"{run} holds no readable config.json ({error}): name a folder made by train") from error
 
 
 def load(run: str | Path) -> tuple[ConvEDLSTM, TrainConfig]:

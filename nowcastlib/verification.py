@@ -35,9 +35,7 @@ def verify(pairs: Iterable[tuple[np.ndarray, np.ndarray]], thresholds: Sequence[
     tables, squares, pixels, cases = None, 0.0, 0, 0
     for predicted, observed in pairs:
         if predicted.shape != observed.shape:
-            raise NowcastError(
-                f"forecast {predicted.shape} and observation {observed.shape} are on different grids"
-            )
+            raise NowcastError(f"forecast {predicted.shape} and observation {observed.shape} are on different grids")
         if tables is None:
             tables = [[det_cat_fct_init(t) for _ in predicted] for t in thresholds]
         known = np.isfinite(observed)
@@ -112,9 +110,7 @@ def evaluate(
             predicted = forecast(run, frames, at, leads)
             truth = frames.sel(time=[at, *predicted.valid_time.values]).values
             both = np.concatenate([persistence(truth[:1], 1), predicted.values]), truth
-            yield tuple(
-                a[:, margin or None : -margin or None, margin or None : -margin or None] for a in both
-            )
+            yield tuple(a[:, margin or None : -margin or None, margin or None : -margin or None] for a in both)
 
     tables = []
     for name, run in forecasters.items():

@@ -51,7 +51,8 @@ def within(times: pd.Series, start, end) -> pd.Series:
 
 
 def feed(name: str, path: str = "", product: str = "mch", events: int = 6, pixels: int = 128) -> Source:
-    """A feed by its name: demo (``events`` storms of ``pixels``), archive (``path``, ``product``), cloud (``path`` or URL) or images (``path``)."""
+    """A feed by its name: demo (``events`` storms of ``pixels``), archive (``path``, ``product``), cloud or images
+    (``path``). Raises NowcastError for another name."""
     from . import archive, cloud, demo, images  # here: pysteps takes a second to import
 
     feeds = {

@@ -101,9 +101,7 @@ class Archive:
         found = ((re.fullmatch(product.pattern, p.name), p) for p in folder.rglob("*") if p.is_file())
         rows = [(m[1], str(p)) for m, p in found if m]
         if not rows:
-            raise NowcastError(
-                f"{folder} holds no {self.product} frames (files named like {product.pattern})"
-            )
+            raise NowcastError(f"{folder} holds no {self.product} frames (files named like {product.pattern})")
         table = pd.DataFrame(rows, columns=["time", "path"])
         table["time"] = pd.to_datetime(table.time, format=product.time)
         table = table.sort_values(["time", "path"]).drop_duplicates("time")
@@ -121,9 +119,7 @@ class Archive:
         try:
             values, _, meta = getattr(importers, product.importer)(row.path, **product.options)
             rate, meta = to_rainrate(values, meta, **product.zr)
-        except (
-            Exception
-        ) as error:  # whatever a broken file makes an importer raise, the user's remedy is the same
+        except Exception as error:  # whatever a broken file makes an importer raise, the user's remedy is the same
             raise NowcastError(
                 f"{row.path} cannot be read ({type(error).__name__}: {error}): fetch it again"
             ) from error

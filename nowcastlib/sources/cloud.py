@@ -28,16 +28,12 @@ def open_frames(path: str | Path) -> xr.DataArray:
     """
     try:
         dataset = xr.open_zarr(str(path), chunks=None)
-    except (
-        Exception
-    ) as error:  # zarr, fsspec and xarray each have errors of their own for "there is no store"
+    except Exception as error:  # zarr, fsspec and xarray each have errors of their own for "there is no store"
         raise NowcastError(f"{path} is no Zarr store that can be read: {error}") from error
     rates = [v for v in dataset.data_vars.values() if v.ndim == 3 and v.attrs.get("units") in PER_HOUR]
     if len(rates) != 1:
         found = ", ".join(f"{n} [{v.attrs.get('units', 'no units')}]" for n, v in dataset.data_vars.items())
-        raise NowcastError(
-            f"{path} should hold one rain rate (units such as mm h-1); it has: {found or 'nothing'}"
-        )
+        raise NowcastError(f"{path} should hold one rain rate (units such as mm h-1); it has: {found or 'nothing'}")
     rate, factor = rates[0].rename("rainfall_rate"), PER_HOUR[rates[0].attrs["units"]]
     rate = rate.rename({name: axis for name in rate.dims if (axis := _axis(dataset[name])) != name})
     if set(rate.dims) != set(AXES):
@@ -53,9 +49,7 @@ def open_frames(path: str | Path) -> xr.DataArray:
         rate = rate * factor
     mapping = dataset.get(rates[0].encoding.get("grid_mapping", rates[0].attrs.get("grid_mapping", "")))
     crs = {} if mapping is None else {"crs": mapping.attrs.get("crs_wkt", "")}
-    return rate.drop_attrs(deep=False).assign_attrs(
-        RAIN_RATE, **crs, source=dataset.attrs.get("source", str(path))
-    )
+    return rate.drop_attrs(deep=False).assign_attrs(RAIN_RATE, **crs, source=dataset.attrs.get("source", str(path)))
 
 
 def _axis(coordinate: xr.DataArray) -> str:

@@ -29,11 +29,7 @@ class Images:
         folder = Path(self.path)
         if not folder.is_dir():
             raise NowcastError(f"{folder} is not a folder: give the one that holds the pictures")
-        paths = [
-            p
-            for p in folder.iterdir()
-            if p.suffix.lower() in {".png", ".jpg", ".jpeg", ".gif", ".tif", ".bmp"}
-        ]
+        paths = [p for p in folder.iterdir() if p.suffix.lower() in {".png", ".jpg", ".jpeg", ".gif", ".tif", ".bmp"}]
         numbered = sorted((int(n[-1]), str(p)) for p in paths if (n := re.findall(r"\d+", p.stem)))
         if not numbered:
             raise NowcastError(f"{folder} holds no numbered pictures, such as frame_001.png")

@@ -1,0 +1,33 @@
+# All set-up is done by the targets themselves, once: `make lab` and `make test` are enough.
+PYTHON ?= python3
+BIN := .venv/bin
+.PHONY: lab test course setup lint clean
+
+lab: setup  ## open JupyterLab on the tour
+	$(BIN)/jupyter lab notebooks/00_tour.ipynb
+
+test: setup  ## library tests and all notebooks, on the tiny preset
+	$(BIN)/pytest
+
+course: setup  ## run all notebooks in order; executed pages in build/
+	$(BIN)/python notebooks/run_course.py
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo 'Python 3.10 or newer is needed; name one: make PYTHON=python3.12'; exit 1; }
+	@command -v cc >/dev/null || \
+		{ echo 'a C compiler (cc) is needed: pysteps is compiled; or use conda with environment.yml'; exit 1; }
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:  ## remove the environment and the pages; data and runs stay
+	rm -rf .venv build *.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +
