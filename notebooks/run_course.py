@@ -8,24 +8,30 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
+from traitlets.config import Config
 
 HERE = Path(__file__).parent
 BUILD = HERE.parent / "build"
 
 
 def page(notebook) -> str:
-    """An executed notebook as HTML. No kernel is behind it: an output's HTML or text stands in for its widget."""
+    """An executed notebook as HTML. No kernel is behind it: where a widget is HTML as well, that is shown."""
     notebook.metadata.pop("widgets", None)
+    widget = "application/vnd.jupyter.widget-view+json"
     for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+        outputs = [o for o in cell.get("outputs", []) if widget not in o.get("data", {}) or "text/html" in o.data]
+        for output in outputs:
+            output.get("data", {}).pop(widget, None)
+        if cell.cell_type == "code":
+            cell.outputs = outputs
     return HTMLExporter(embed_images=True).from_notebook_node(notebook)[0]
 
 
 def run(path: Path) -> str | None:
     """Execute one notebook and write its page; what went wrong, naming the cell, or None."""
     notebook = nbformat.read(path, 4)
-    client = NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": str(path.parent)}})
+    encrypted = Config({"KernelManager": {"transport_encryption": "auto"}})  # the kernel warns if others could listen
+    client = NotebookClient(notebook, timeout=1800, config=encrypted, resources={"metadata": {"path": str(HERE)}})
     wrong = None
     try:
         client.execute()

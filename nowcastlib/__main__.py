@@ -160,7 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
         command = tyro.cli(Command, prog="nowcastlib", args=arguments)
         command.run()
     except (NowcastError, OSError) as error:
-        print(f"nowcastlib: error: {error}", file=sys.stderr)
+        print("nowcastlib: error:", " ".join(str(error).split()), file=sys.stderr)  # torch's go over several lines
         return 2
     except KeyboardInterrupt:
         print("nowcastlib: interrupted; run again to carry on (train: with --resume)", file=sys.stderr)

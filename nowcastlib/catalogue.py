@@ -38,20 +38,21 @@ def split_by_event(table: pd.DataFrame, shares=(0.7, 0.15, 0.15), pause: int = 6
     """Add a column ``split``: train, validation or test; all frames of a sequence (an event) in the same one.
 
     Greedy and deterministic: event by event, the one with most rain first, to the split that lacks most of its share
-    of frames and of rain. With two events the wetter one is cut in time into training and validation, the other
-    tests; with one, all three come from it. At such a cut ``pause`` frames stay unused (split ""), so that no
+    of frames and of rain. With two events the wetter one tests (scores need rain) and the other is cut in time into
+    training and validation; with one, all three come from it. Such blocks are of equal length, since each has to hold
+    whole windows, and between them ``pause`` frames stay unused (split ""), so that no
     forecast is made of rain whose next minutes were trained on. A share of 0 leaves a split out.
     """
     names, table = [n for n, share in zip(SPLITS, shares, strict=True) if share], table.assign(split="")
     share = pd.Series(shares, SPLITS)
     events = table.groupby("sequence")["mean"].agg(["size", "sum"]).sort_values(["sum", "size"], ascending=False)
     if len(events) < len(names):
-        groups = [names[:-1], names[-1:]] if len(events) == 2 else [names]
+        groups = [names[-1:], names[:-1]] if len(events) == 2 else [names]
         for sequence, group in zip(events.index, groups, strict=True):
             rows = table.index[table.sequence == sequence]
-            ends = (np.cumsum(share[group] / share[group].sum()) * len(rows)).round().astype(int).to_numpy()
-            for name, first, last in zip(group, [0, *ends[:-1] + pause], ends, strict=True):
-                table.loc[rows[first:last], "split"] = name
+            block = max(len(rows) - pause * (len(group) - 1), 0) // len(group)
+            for k, name in enumerate(group):
+                table.loc[rows[k * (block + pause) :][:block], "split"] = name
         return table
     have = pd.DataFrame(0.0, index=names, columns=["size", "sum"])
     total = events.sum().replace(0, 1)

@@ -47,24 +47,25 @@ class RadarWindows(Dataset):
         return len(self.windows)
 
     def __getitem__(self, i: int) -> torch.Tensor:
-        # opened store → memory here, so that memory does not grow with the archive
-        rate = self.frames.isel(time=self.windows[i]).values.astype("f4")
         rng = np.random.default_rng([self.seed, self.epoch, i])
-        if self.crop:
-            rate = self._cut(rate, rng)
+        square = self._square(self.windows[i][len(self.windows[i]) // 2], rng) if self.crop else {}
+        # from the store into memory only here, so that memory does not grow with the archive
+        rate = self.frames.isel(time=self.windows[i], **square).values.astype("f4")
         if self.random:
             rate = np.rot90(rate, rng.integers(4), axes=(1, 2))
             rate = rate[:, :, :: 1 if rng.random() < 0.5 else -1]
         return self.scale.to_model(torch.from_numpy(np.ascontiguousarray(rate)))[:, None]
 
-    def _cut(self, rate: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        room = np.array(rate.shape[1:]) - self.crop
+    def _square(self, middle: int, rng: np.random.Generator) -> dict[str, slice]:
+        """Where to cut, judged by the rain in the window's middle frame."""
+        room = np.array(self.frames.shape[1:]) - self.crop
         corners = rng.integers(0, room + 1, size=(8, 2)) if self.random else (room // 2)[None]
-        middle = rate[len(rate) // 2]
-        squares = [middle[y : y + self.crop, x : x + self.crop] for y, x in corners]
-        wet = np.array([(s > 0.1).mean() for s in squares]) + 0.01
-        y, x = corners[rng.choice(len(corners), p=wet / wet.sum())]
-        return rate[:, y : y + self.crop, x : x + self.crop]
+        squares = [{"y": slice(y, y + self.crop), "x": slice(x, x + self.crop)} for y, x in corners]
+        if len(squares) == 1:
+            return squares[0]
+        frame = self.frames.isel(time=middle).load()
+        wet = np.array([float((frame.isel(s) > 0.1).mean()) for s in squares]) + 0.01
+        return squares[rng.choice(len(squares), p=wet / wet.sum())]
 
 
 def training_data(
@@ -81,6 +82,8 @@ def training_data(
     Each store is split by event; with stores for ``validation`` those are it, and all of the others is training.
     Raises NowcastError if a store is unreadable, holds no rain, no window of that length, or too small frames.
     """
+    if not validation and not all(shares[:2]):
+        raise NowcastError(f"shares {shares} leave nothing to train or to validate on: give both a share")
     sets, words = {"train": [], "validation": []}, []
     jobs = [(path, (1, 0, 0) if validation else shares) for path in stores]
     for path, of_store in jobs + [(path, (0, 1, 0)) for path in validation]:

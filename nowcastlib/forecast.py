@@ -10,7 +10,7 @@ import xarray as xr
 
 from . import NowcastError
 from .baselines import BASELINES, DRY
-from .sources import RAIN_RATE
+from .sources import RAIN_RATE, utc
 from .store import pixel_km, time_step
 from .training import load
 
@@ -50,7 +50,7 @@ def forecaster(name: str | Path) -> Forecaster:
         return BASELINES[str(name)]
     if str(name) in shipped():
         return Network(WEIGHTS / str(name))
-    if path.is_dir() or path.is_file():
+    if path.is_dir() or (path.is_file() and path.name == "model.safetensors"):
         return Network(path if path.is_dir() else path.parent)
     known = ", ".join([*BASELINES, *shipped()])
     raise NowcastError(f"no forecaster {str(name)!r}: name a run's folder, or one of {known}")
@@ -61,7 +61,7 @@ def observed_until(frames: xr.DataArray, at, n: int) -> xr.DataArray:
 
     Raises NowcastError if one of them is missing.
     """
-    at = frames.indexes["time"][-1] if at is None else pd.Timestamp(at)
+    at = frames.indexes["time"][-1] if at is None else utc(at)
     step = pd.Timedelta(minutes=time_step(frames)) if frames.sizes["time"] > 1 else pd.Timedelta(minutes=5)
     wanted = [at - k * step for k in range(n - 1, -1, -1)]
     missing = [str(t) for t in wanted if t not in frames.indexes["time"]]
@@ -80,9 +80,11 @@ def forecast(run: Forecaster, frames: xr.DataArray, at=None, leads: int = 12) ->
     ``lead_time`` is in minutes; ``valid_time`` (UTC) is the time for which each field is forecast. Only frames up to
     ``at`` are looked at. Raises NowcastError if the frames that the forecaster needs are not there.
     """
+    if leads < 1:
+        raise NowcastError(f"a forecast of {leads} leads is none: ask for at least 1")
     past = observed_until(frames, at, getattr(run, "n_in", 3))
     issued = pd.Timestamp(past.time.values[-1])
-    lead = time_step(past) * np.arange(1, leads + 1)
+    lead = time_step(frames) * np.arange(1, leads + 1)
     rate = run(past.values.astype("f8"), leads)
     return xr.DataArray(
         rate.astype("f4"),

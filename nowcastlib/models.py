@@ -13,10 +13,10 @@ from .cells import ConvLSTMCell
 class ModelConfig:
     """Shape of a ConvEDLSTM."""
 
-    hidden: tuple[int, ...] = (32, 64, 64, 32)  # hidden channels of each cell; the first half encodes
-    kernel: tuple[int, ...] = (5, 5, 5, 3)  # kernel size of each cell, px
+    hidden: tuple[int, ...] = (48, 96, 96, 48)  # hidden channels of each cell; the first half encodes
+    kernel: tuple[int, ...] = (3, 5, 5, 3)  # kernel size of each cell, px
     stride: int = 2  # 2: each encoding cell halves height and width, each decoding cell doubles them; 1: none does
-    patch: int = 2  # space-to-depth before the first cell: patch × patch px become channels
+    patch: int = 4  # space-to-depth before the first cell: patch × patch px become channels
     peephole: bool = True  # the gates see the cell state
     skip: bool = True  # the output layer also sees the frame that entered, so that details need no memory
 
@@ -48,7 +48,12 @@ class ConvEDLSTM(nn.Module):
             }
             self.cells.append(ConvLSTMCell(c, hidden, kernel, peephole=config.peephole, **scale))
             c = hidden
-        self.head = nn.Conv2d(c + (channels * config.patch**2 if config.skip else 0), channels * config.patch**2, 1)
+        outs = channels * config.patch**2
+        self.head = nn.Conv2d(c + (outs if config.skip else 0), outs, 1)
+        if config.skip:  # untrained, it answers nearly with the frame that entered: training starts at persistence
+            with torch.no_grad():
+                self.head.weight[:, c:] = torch.eye(outs)[..., None, None]
+                self.head.bias.zero_()
 
     def forward(self, x: Tensor, n_out: int, truth: Tensor | None = None, coins: Tensor | None = None) -> Tensor:
         """Logits of the ``n_out`` frames after ``x``: (B, T, C, H, W) → (B, n_out, C, H, W); any height and width.
@@ -74,7 +79,8 @@ class ConvEDLSTM(nn.Module):
                 top = last
                 for k, cell in enumerate(self.cells):  # these are not: frame by frame
                     top, states[k] = cell(top, states[k])
-            outputs.append(self.head(torch.cat([top, last], 1) if self.config.skip else top))
+            entered = [torch.logit(last, eps=0.01)] if self.config.skip else []
+            outputs.append(self.head(torch.cat([top, *entered], 1)))
         logits = torch.stack(outputs, 1)  # (B, n_out, C·patch², H/patch, W/patch)
         logits = F.pixel_shuffle(logits, self.config.patch)
         return logits[..., :height, :width]

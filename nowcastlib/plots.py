@@ -23,6 +23,7 @@ FORECASTER = {
     "sprog": "#009e73",
     "convedlstm": "#0072b2",
 }
+OTHER = "#cc79a7"
 
 CMAP = ListedColormap(COLOURS[:-1], "rain", bad=UNKNOWN, under=DRY, over=COLOURS[-1])
 NORM = BoundaryNorm(LEVELS, len(LEVELS) - 1)
@@ -45,14 +46,15 @@ def show_frame(rate, ax: Axes | None = None, title: str = "", colorbar: bool = F
 def show_scale(image, ax) -> None:
     """The legend of the rain scale beside one or several axes."""
     axes = list(np.atleast_1d(ax).ravel())
-    bar = axes[0].figure.colorbar(image, ax=axes, extend="max", shrink=0.8, ticks=LEVELS, format="%g")
-    bar.set_label("rain rate (mm/h)")
+    bar = axes[0].figure.colorbar(image, ax=axes, extend="max", ticks=LEVELS, format="%g")
+    bar.set_label("rain rate (mm/h)", fontsize=9)
+    bar.ax.tick_params(labelsize=8)
 
 
 def show_strip(rows: Mapping[str, xr.DataArray | np.ndarray], labels: Sequence[str], rain: bool = True) -> Figure:
     """Sequences (time, y, x) below each other, a column a time: rain in mm/h, or grey pictures in 0…1."""
     n = len(labels)
-    figure, axes = plt.subplots(len(rows), n, figsize=(1.5 * n + 1.2, 1.5 * len(rows) + 0.4), squeeze=False)
+    figure, axes = plt.subplots(len(rows), n, figsize=(1.5 * n + 1.2, 1.5 * len(rows) + 0.6), squeeze=False)
     figure.set_layout_engine("compressed")
     style = {"cmap": CMAP, "norm": NORM} if rain else {"cmap": "gray", "vmin": 0, "vmax": 1}
     for (name, sequence), row in zip(rows.items(), axes, strict=True):
@@ -78,7 +80,7 @@ def show_scores(
     threshold = scores.threshold.min() if threshold is None else threshold
     chosen = scores[(scores.threshold == threshold) & (scores.lead_time > 0)]
     for name, rows in chosen.groupby("forecaster", sort=False):
-        ax.plot(rows.lead_time, rows[score], marker="o", ms=3, label=name, color=FORECASTER.get(name))
+        ax.plot(rows.lead_time, rows[score], marker="o", ms=3, label=name, color=FORECASTER.get(name, OTHER))
     names = {"mse": "MSE ((mm/h)²)", "bias": "frequency bias"}
     title = f"{chosen.cases.max()} cases" + ("" if score == "mse" else f", rain > {threshold:g} mm/h")
     ax.set(xlabel="lead time (minutes)", ylabel=names.get(score, score.upper()), title=title)

@@ -19,6 +19,7 @@ from .sources.cloud import open_frames
 
 log = logging.getLogger("nowcastlib")
 
+TITLE = "rain rate"  # tells the stores that ingest made, and may add to, from others
 TIME = {
     "units": "seconds since 1970-01-01",
     "calendar": "proleptic_gregorian",
@@ -41,16 +42,31 @@ def ingest(source: Source, out: str | Path, start=None, end=None, progress: bool
     out = Path(out)
     partial = out.with_name(out.name + ".partial")
     rows = source.list(start, end).drop_duplicates("time").sort_values("time")
+    if rows.empty:
+        raise NowcastError(f"there are no frames from {start or 'the first'} to {end or 'the last'}: ask for others")
+    whole, fresh = out.exists(), not partial.exists()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        if out.exists():
+        if whole:
             done = open_frames(out).time.values
             if np.isin(rows.time.values, done).all():
                 return out
+            group = zarr.open_group(str(out), mode="r")
+            if group.attrs.get("title") != TITLE or "rainfall_rate" not in group:
+                raise NowcastError(f"{out} was not made by ingest: choose another name")
             out.rename(partial)
-        elif not partial.exists() and not os.access(out.parent, os.W_OK):
+        elif fresh and not os.access(out.parent, os.W_OK):
             raise PermissionError(13, "the folder is not writable", str(out.parent))
-        _append(source, rows, partial, progress)
+        try:
+            _append(source, rows, partial, progress)
+        except NowcastError:
+            if whole:  # back to its name, with the frames that could be added
+                zarr.consolidate_metadata(str(partial))
+                partial.rename(out)
+            elif fresh:
+                shutil.rmtree(partial, ignore_errors=True)
+            raise
+        zarr.consolidate_metadata(str(partial))  # one read opens it, from a remote disk too
         partial.rename(out)
     except OSError as error:
         raise NowcastError(
@@ -78,6 +94,8 @@ def _append(source: Source, rows: pd.DataFrame, partial: Path, progress: bool) -
         if rate.shape != group["rainfall_rate"].shape[1:]:
             ours, theirs = group["rainfall_rate"].shape[1:], rate.shape
             raise NowcastError(f"the frame of {row.time} is {theirs} px, the store {partial} {ours}: use another store")
+        if not all(np.array_equal(group[d][:], rate[d]) for d in "yx"):
+            raise NowcastError(f"the frame of {row.time} lies elsewhere than those of {partial}: use another store")
         n = group["time"].shape[0]
         group["rainfall_rate"].resize((n + 1, *rate.shape))
         group["rainfall_rate"][n] = rate.values
@@ -92,6 +110,7 @@ def _resume(partial: Path):
     """The store that an interrupted ingest left, cut to its whole frames; None if there is none."""
     if not partial.exists():
         return None
+    (partial / ".zmetadata").unlink(missing_ok=True)  # it would go stale
     with contextlib.suppress(Exception):  # killed before its first frame was whole, it may be anything: start again
         group = zarr.open_group(str(partial), mode="r+")
         rate, times = group["rainfall_rate"], np.asarray(group["time"][:])
@@ -111,12 +130,12 @@ def _create(partial: Path, rate: xr.DataArray, attribution: str):
     if crs:
         dataset["crs"] = ((), 0, {"crs_wkt": pyproj.CRS(crs).to_wkt()})
     dataset["time"].attrs = {k: v for k, v in TIME.items() if k not in ("units", "calendar")}
-    dataset.attrs = {"Conventions": "CF-1.8", "title": "rain rate", "source": attribution}
+    dataset.attrs = {"Conventions": "CF-1.8", "title": TITLE, "source": attribution}
     encoding = {
         "rainfall_rate": {"chunks": (1, *rate.shape), "_FillValue": np.float32(np.nan)},
         "time": {"chunks": (4096,), "dtype": "i8", "units": TIME["units"], "calendar": TIME["calendar"]},
     }
-    dataset.to_zarr(partial, encoding=encoding, consolidated=False)
+    dataset.to_zarr(partial, encoding=encoding, consolidated=False, zarr_format=2)
     return zarr.open_group(str(partial), mode="r+")
 
 
@@ -178,7 +197,8 @@ def save(predicted: xr.DataArray, out: str | Path) -> None:
             "source": predicted.attrs.get("source", ""),
         }
         dataset = predicted.to_dataset(name="rainfall_rate").assign_attrs(attrs)
-        dataset.to_zarr(partial, encoding={"valid_time": {"units": TIME["units"], "dtype": "i8"}}, consolidated=False)
+        encoding = {"valid_time": {"units": TIME["units"], "dtype": "i8"}}
+        dataset.to_zarr(partial, encoding=encoding, zarr_format=2)
         shutil.rmtree(out, ignore_errors=True)
         partial.rename(out)
     except OSError as error:

@@ -23,7 +23,7 @@ class Storm:
     rotation: float = 0.0  # radians per step about the centre of the frame, from x towards y
     wet_fraction: float = 0.25  # share of the plane with rain
     intensity: float = 2.7  # how fast the log rain rate rises from the edge inwards: 2 is stratiform, 3 thundery
-    slope: float = 2.6  # exponent of the radially averaged power spectrum at small scales
+    slope: float = 2.6  # exponent of the power spectrum, summed over all directions, at small scales
     outer_scale: float = 90.0  # px; above it the spectrum is flat
     stretch: float = 1.0  # length of the rain bands over their width
     orientation: float = 0.0  # radians; direction of the bands, from x towards y

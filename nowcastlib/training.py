@@ -116,7 +116,8 @@ def fit(
             bar.set_description(f"epoch {epoch + 1}/{config.epochs} loss {np.mean(losses[-20:]):.4f}", refresh=False)
             bar.update()
         score = validate(model, config, validation, accelerator)
-        history.append(dict(zip(HISTORY, (epoch, length, config.truth(epoch), np.mean(losses), score), strict=False)))
+        row = (epoch, length, config.truth(epoch), float(np.mean(losses)), score)
+        history.append(dict(zip(HISTORY, row, strict=False)))
         history[-1]["seconds"] = monotonic() - began
         if accelerator.is_main_process:
             _save(out, config, accelerator.unwrap_model(model), optimiser, schedule, history)
@@ -164,7 +165,7 @@ def _batches(config: TrainConfig, dataset: Dataset, epoch: int, accelerator: Acc
 
 
 def _start(out: Path, config: TrainConfig, data: str) -> list[dict]:
-    if (out / "config.json").exists():
+    if any((out / name).exists() for name in ("model.safetensors", "last.pt")):  # else killed in its first epoch
         raise NowcastError(f"{out} already holds a run: resume it, or train into another folder")
     write(out / "config.json", json.dumps({"config": asdict(config), "data": data}, indent=1).encode())
     return []
@@ -180,7 +181,7 @@ def _resume(out: Path, config: TrainConfig, model, optimiser, schedule) -> list[
     try:
         state = torch.load(out / "last.pt", weights_only=True)
         model.load_state_dict(state["model"])
-    except (RuntimeError, OSError, EOFError, KeyError) as error:
+    except Exception as error:  # whatever a broken file makes torch raise, the user's remedy is the same
         raise NowcastError(f"{out / 'last.pt'} is not a whole checkpoint ({error}): train without resuming") from error
     optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])

@@ -41,8 +41,8 @@ def verify(pairs: Iterable[tuple[np.ndarray, np.ndarray]], thresholds: Sequence[
         known = np.isfinite(observed)
         predicted = np.where(known, np.nan_to_num(predicted), np.nan)
         for of_threshold in tables:
-            for table, p, o in zip(of_threshold, predicted, observed, strict=True):
-                det_cat_fct_accum(table, p, o)
+            for table, p, o, seen in zip(of_threshold, predicted, observed, known, strict=True):
+                det_cat_fct_accum(table, p[seen], o[seen])  # NaN would count as a correct negative
         squares = squares + np.nansum((predicted - observed) ** 2, axis=(1, 2), dtype="f8")
         pixels = pixels + known.sum(axis=(1, 2))
         cases += 1
@@ -68,9 +68,10 @@ def issue_times(frames: xr.DataArray, n_in: int, leads: int, every: int = 1) -> 
 
     Every ``every``-th of them. Raises NowcastError if there is none.
     """
-    times, step = frames.indexes["time"], pd.Timedelta(minutes=time_step(frames))
-    steps = range(1 - n_in, leads + 1)
-    possible = [t for t in times if all(t + k * step in times for k in steps)]
+    times, possible = frames.indexes["time"], []
+    if len(times) > 1:
+        step = pd.Timedelta(minutes=time_step(frames))
+        possible = [t for t in times if all(t + k * step in times for k in range(1 - n_in, leads + 1))]
     if not possible:
         raise NowcastError(
             f"{len(times)} frames hold no {n_in} + {leads} in a row: ask for fewer leads, or give more data"

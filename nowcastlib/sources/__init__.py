@@ -46,8 +46,17 @@ def frame(rate: np.ndarray, x: np.ndarray, y: np.ndarray, crs: str = "", **attri
 
 def within(times: pd.Series, start, end) -> pd.Series:
     """Which times lie in [start, end); either may be None; both are UTC."""
-    start, end = (None if t is None else pd.Timestamp(t) for t in (start, end))
+    start, end = (None if t is None else utc(t) for t in (start, end))
     return (times >= (start or pd.Timestamp.min)) & (times < (end or pd.Timestamp.max))
+
+
+def utc(time) -> pd.Timestamp:
+    """A time without a zone, which is UTC. Raises NowcastError if it is none."""
+    try:
+        stamp = pd.Timestamp(time)
+    except ValueError as error:
+        raise NowcastError(f"{time!r} is no time: write it like 2015-05-15T16:00") from error
+    return stamp if stamp.tzinfo is None else stamp.tz_convert("UTC").tz_localize(None)
 
 
 def feed(name: str, path: str = "", product: str = "mch", events: int = 6, pixels: int = 128) -> Source:

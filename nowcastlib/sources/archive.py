@@ -118,6 +118,8 @@ class Archive:
         product = PRODUCTS[self.product]
         try:
             values, _, meta = getattr(importers, product.importer)(row.path, **product.options)
+            if meta["unit"] == "dBZ":  # FMI's lowest level is "no echo"; pysteps would take the frame's own lowest
+                meta |= {"zerovalue": -32.0, "threshold": -31.75}
             rate, meta = to_rainrate(values, meta, **product.zr)
         except Exception as error:  # whatever a broken file makes an importer raise, the user's remedy is the same
             raise NowcastError(

@@ -43,6 +43,8 @@ def open_frames(path: str | Path) -> xr.DataArray:
     rate = rate.transpose(*AXES)
     if not rate.indexes["time"].is_monotonic_increasing:
         rate = rate.sortby("time")
+    if rate.indexes["time"].has_duplicates:
+        rate = rate.drop_duplicates("time")
     if rate.sizes["y"] > 1 and rate.y[0] < rate.y[-1]:
         rate = rate.isel(y=slice(None, None, -1))
     if factor != 1:
@@ -75,7 +77,7 @@ class Cloud:
     def list(self, start=None, end=None) -> pd.DataFrame:
         """Table of frames: ``time`` (UTC) and ``number`` in the store."""
         times = self.frames.indexes["time"]
-        table = pd.DataFrame({"time": times, "number": range(len(times))}).drop_duplicates("time")
+        table = pd.DataFrame({"time": times, "number": range(len(times))})
         return table[within(table.time, start, end)].reset_index(drop=True)
 
     def read(self, row) -> xr.DataArray:

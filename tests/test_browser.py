@@ -1,0 +1,146 @@
+"""The tour in a real browser: JupyterLab runs it, the arrow keys move the slider, the picture follows."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from nowcastlib import store, synthetic
+from nowcastlib.forecast import forecast, forecaster
+from nowcastlib.player import ForecastPlayer
+
+ROOT = Path(__file__).parents[1]
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert found, "the browser tests need Chromium: apt-get install chromium (or Google Chrome on the PATH)"
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """JupyterLab on loopback, with folders of its own, showing a copy of the tour."""
+    home = tmp_path_factory.mktemp("lab")
+    shutil.copy(ROOT / "notebooks" / "00_tour.ipynb", home)
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    folders = {name: str(home / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
+    folders |= {name: str(home / name.lower()) for name in ("JUPYTERLAB_WORKSPACES_DIR", "JUPYTERLAB_SETTINGS_DIR")}
+    log = (home / "lab.log").open("w")
+    options = ["--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1", f"--notebook-dir={home}"]
+    options += ["--IdentityProvider.token=test", "--LabApp.expose_app_in_browser=True"]
+    server = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "jupyter",
+            "lab",
+            *options,
+            "--IdentityProvider.token=test",
+            "--LabApp.expose_app_in_browser=True",
+        ],
+        env=os.environ | folders,
+        stdout=log,
+        stderr=log,
+    )
+    base = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            try:
+                json.load(urllib.request.urlopen(f"{base}/api/status?token=test", timeout=5))
+                break
+            except OSError:
+                assert server.poll() is None, (home / "lab.log").read_text()
+                time.sleep(0.2)
+        yield base
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def panels(page) -> list[str]:
+    """What the player's two canvases show, as PNG data."""
+    return page.evaluate("[...document.querySelectorAll('.nowcast-player canvas')].map(c => c.toDataURL())")
+
+
+def test_tour_in_jupyterlab_follows_the_keyboard(browser, lab):
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.goto(f"{lab}/lab/tree/00_tour.ipynb?reset&token=test")
+    page.wait_for_function(
+        "window.jupyterapp && window.jupyterapp.shell.currentWidget?.sessionContext", timeout=120_000
+    )
+    page.evaluate(
+        """async () => {
+            const context = window.jupyterapp.shell.currentWidget.sessionContext;
+            await context.ready;
+            await context.session.kernel.info;
+            await window.jupyterapp.commands.execute('notebook:run-all-cells');
+        }"""
+    )
+    page.wait_for_selector(".nowcast-player canvas", timeout=120_000)
+    page.wait_for_function("document.querySelector('.nowcast-label')?.textContent.includes('forecast +5 min')")
+    before, label = panels(page), page.locator(".nowcast-label").inner_text()
+    page.locator(".widget-slider .noUi-handle").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('.nowcast-label').textContent.includes('forecast +10 min')")
+    after = panels(page)
+    assert before[0] != after[0] and before[1] != after[1], f"{label}: the pictures did not change"
+
+    page.locator(".widget-dropdown select").first.select_option("persistence")
+    page.wait_for_function("document.querySelectorAll('.nowcast-player figcaption')[1].textContent == 'persistence'")
+    chosen = panels(page)
+    assert chosen[0] == after[0] and chosen[1] != after[1], "another forecast changes the right panel only"
+    assert not page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']").count()
+    page.close()
+
+
+def test_saved_page_plays_without_kernel_and_network(browser, tmp_path):
+    frames = store.as_frames(synthetic.rain(synthetic.Storm(size=64, seed=3), 12))
+    issued = frames.indexes["time"][5]
+    made = {name: forecast(forecaster(name), frames, issued, 6) for name in ("extrapolation", "persistence")}
+    path = tmp_path / "player.html"
+    path.write_text(f"<!doctype html><meta charset=utf-8><body>{ForecastPlayer(frames, made).page()}")
+    page, asked, complaints = browser.new_page(), [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(path.as_uri())
+    page.wait_for_function("document.querySelector('.nowcast-label').textContent.includes('forecast +5 min')")
+    seen = set()
+    page.locator("input[type=range]").focus()
+    page.keyboard.press("Home")
+    for k in range(9):  # three observed, six forecast
+        assert page.locator("input[type=range]").input_value() == str(k)
+        seen.add((page.locator(".nowcast-label").inner_text(), panels(page)[0]))
+        page.keyboard.press("ArrowRight")
+    assert len(seen) == 9
+    assert asked == [path.as_uri()] and not complaints
+    page.close()

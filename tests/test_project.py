@@ -1,0 +1,95 @@
+"""The house itself: notebooks from one template, environments that agree, a README that tells the truth."""
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10; pytest brings it there
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+HEADINGS = ["Goals", "Prerequisites", "Time", "Imports", "Summary", "Exercises", "Next"]
+CONDA_NAMES = {"torch": "pytorch", "opencv-python-headless": "py-opencv"}
+
+
+def cells(path: Path, kind: str) -> list[str]:
+    return ["".join(c["source"]) for c in json.loads(path.read_text())["cells"] if c["cell_type"] == kind]
+
+
+def code_lines(source: str) -> int:
+    return sum(bool(line.strip()) for line in source.splitlines())
+
+
+def test_the_course_is_numbered_without_a_gap():
+    assert [p.name[:2] for p in NOTEBOOKS] == [f"{k:02d}" for k in range(7)]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebook_follows_the_template(path):
+    text = "\n".join(cells(path, "markdown"))
+    assert re.match(rf"# {path.name[:2]} · \w", text)
+    found = [h for h in re.findall(r"^## (.+)$", text, re.M) if h in HEADINGS]
+    assert found == HEADINGS
+    assert [h for h in re.findall(r"^## (.+)$", text, re.M)][:4] == HEADINGS[:4]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebook_is_stripped_short_and_explained(path):
+    notebook = json.loads(path.read_text())
+    code = [c for c in notebook["cells"] if c["cell_type"] == "code"]
+    assert not any(c["outputs"] or c["execution_count"] for c in code)
+    sizes = [code_lines("".join(c["source"])) for c in code]
+    assert max(sizes) <= 30 and statistics.median(sizes) <= 8
+    kinds = "".join(c["cell_type"][0] for c in notebook["cells"])
+    assert "ccc" not in kinds, "three code cells in a row without prose"
+    assert any("assert" in source for source in cells(path, "code")), "a notebook that checks nothing"
+
+
+def test_links_between_notebooks_lead_somewhere():
+    for path in NOTEBOOKS:
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", "\n".join(cells(path, "markdown"))):
+            assert (path.parent / target).exists(), f"{path.name} → {target}"
+
+
+def test_pytest_collects_every_cell_of_every_notebook():
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--collect-only", "-q", "notebooks"]
+    collected = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for path in NOTEBOOKS:
+        assert collected.count(f"notebooks/{path.name}::") == len(cells(path, "code")), path.name
+
+
+def test_conda_environment_names_the_same_packages_as_pyproject():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    ours = set()
+    for requirement in project["dependencies"] + project["optional-dependencies"]["dev"]:
+        name, version = re.fullmatch(r"([\w.-]+)(.*)", requirement).groups()
+        ours.add(CONDA_NAMES.get(name, name).lower() + version)
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    conda = {d for d in listed if isinstance(d, str)} - {"pip", "python" + project["requires-python"]}
+    assert conda == ours and {"pip": ["--editable ."]} in listed
+
+
+def test_readme_lists_every_notebook_and_its_commands_exist():
+    readme = (ROOT / "README.md").read_text()
+    for path in NOTEBOOKS:
+        assert f"notebooks/{path.name}" in readme
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"^make (\w+)", readme, re.M)) <= targets
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", readme):
+        assert (ROOT / target).exists(), target
+
+
+def test_weights_are_safetensors_and_the_repository_is_small():
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = [ROOT / name for name in tracked.split("\0") if name]
+    assert sum(f.stat().st_size for f in files if f.exists()) < 60e6
+    assert {f.suffix for f in files if f.parts[-3:-2] == ("weights",)} <= {".safetensors", ".json", ".csv"}
