@@ -56,7 +56,7 @@ def lab(tmp_path_factory):
     folders |= {name: str(home / name.lower()) for name in ("JUPYTERLAB_WORKSPACES_DIR", "JUPYTERLAB_SETTINGS_DIR")}
     log = (home / "lab.log").open("w")
     options = ["--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1", f"--notebook-dir={home}"]
-    options += ["--IdentityProvider.token=test", "--LabApp.expose_app_in_browser=True"]
+    options.append("--expose-app-in-browser")
     server = subprocess.Popen(
         [
             sys.executable,
@@ -65,9 +65,9 @@ def lab(tmp_path_factory):
             "lab",
             *options,
             "--IdentityProvider.token=test",
-            "--LabApp.expose_app_in_browser=True",
+            "--expose-app-in-browser",
         ],
-        env=os.environ | folders,
+        env=os.environ | folders | {"JUPYTER_TOKEN": "test"},
         stdout=log,
         stderr=log,
     )
