@@ -4,7 +4,7 @@ BIN := .venv/bin
 .PHONY: lab test course setup lint clean
 
 lab: setup  ## open JupyterLab on the tour
-	$(BIN)/jupyter lab notebooks/00_tour.ipynb
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_tour.ipynb
 
 test: setup  ## library tests and all notebooks, on the tiny preset
 	$(BIN)/pytest

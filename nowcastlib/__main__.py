@@ -23,7 +23,8 @@ class Ingest:
     """Write a feed's frames to a CF-Zarr store of rain rate (mm/h). Run again, it carries on."""
 
     out: Path  # the store, such as frames.zarr
-    source: Literal["demo", "archive", "cloud", "images"] = "demo"  # synthetic rain, files, a CF-Zarr, pictures
+    # the feed: synthetic rain, files of a service, the radars of Friuli Venezia Giulia, any CF-Zarr, pictures
+    source: Literal["demo", "archive", "fvg", "cloud", "images"] = "demo"
     product: str = "mch"  # of archive: mch, fmi, knmi, bom or odim
     path: str = "data/archive"  # of archive and images: the folder; of cloud: the store's path or URL
     events: int = 6  # of demo: storms, 36 frames each

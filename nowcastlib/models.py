@@ -13,10 +13,10 @@ from .cells import ConvLSTMCell
 class ModelConfig:
     """Shape of a ConvEDLSTM."""
 
-    hidden: tuple[int, ...] = (48, 96, 96, 48)  # hidden channels of each cell; the first half encodes
-    kernel: tuple[int, ...] = (3, 5, 5, 3)  # kernel size of each cell, px
+    hidden: tuple[int, ...] = (32, 64, 48, 16)  # hidden channels of each cell; the first half encodes
+    kernel: tuple[int, ...] = (5, 5, 5, 3)  # kernel size of each cell, px
     stride: int = 2  # 2: each encoding cell halves height and width, each decoding cell doubles them; 1: none does
-    patch: int = 4  # space-to-depth before the first cell: patch × patch px become channels
+    patch: int = 2  # space-to-depth before the first cell: patch × patch px become channels
     peephole: bool = True  # the gates see the cell state
     skip: bool = True  # the output layer also sees the frame that entered, so that details need no memory
 

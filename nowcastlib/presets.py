@@ -1,7 +1,8 @@
 """The course's knobs, from the environment: how large (NOWCAST_PRESET), which feed (NOWCAST_SOURCE), and where.
 
 NOWCAST_PRESET: ``tiny`` (tests: seconds), ``laptop`` (minutes on two cores) or ``gpu``; the same code runs all three.
-NOWCAST_SOURCE: ``demo`` (synthetic rain), ``archive`` or ``archive:PRODUCT``, ``cloud:URL``, ``images:FOLDER``.
+NOWCAST_SOURCE: ``demo`` (synthetic rain), ``archive`` or ``archive:PRODUCT``, ``fvg``, ``cloud:URL``,
+``images:FOLDER``.
 NOWCAST_DATA: where data and runs live (``data/``). NOWCAST_ARCHIVE: a folder that holds the archive's files; with
 it, ``archive`` is the default feed.
 """

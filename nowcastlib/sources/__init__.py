@@ -62,13 +62,14 @@ def utc(time) -> pd.Timestamp:
 def feed(name: str, path: str = "", product: str = "mch", events: int = 6, pixels: int = 128) -> Source:
     """A feed by its name: demo (``events`` storms of ``pixels``), archive (``path``, ``product``), cloud or images
     (``path``). Raises NowcastError for another name."""
-    from . import archive, cloud, demo, images  # here: pysteps takes a second to import
+    from . import archive, cloud, demo, fvg, images  # here: pysteps takes a second to import
 
     feeds = {
         "demo": lambda: demo.Demo(events, size=pixels),
         "archive": lambda: archive.Archive(product, path),
         "cloud": lambda: cloud.Cloud(path),
         "images": lambda: images.Images(path),
+        "fvg": lambda: fvg.Fvg(),
     }
     if name not in feeds:
         raise NowcastError(f"unknown source {name!r}: choose one of {', '.join(feeds)}")

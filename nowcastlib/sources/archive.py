@@ -115,24 +115,27 @@ class Archive:
 
     def read(self, row) -> xr.DataArray:
         """One file as a frame, (y, x) in mm/h; raises NowcastError, naming the file, if it cannot be read."""
-        product = PRODUCTS[self.product]
-        try:
-            values, _, meta = getattr(importers, product.importer)(row.path, **product.options)
-            if meta["unit"] == "dBZ":  # FMI's lowest level is "no echo"; pysteps would take the frame's own lowest
-                meta |= {"zerovalue": -32.0, "threshold": -31.75}
-            rate, meta = to_rainrate(values, meta, **product.zr)
-        except Exception as error:  # whatever a broken file makes an importer raise, the user's remedy is the same
-            raise NowcastError(
-                f"{row.path} cannot be read ({type(error).__name__}: {error}): fetch it again"
-            ) from error
-        if meta["yorigin"] == "lower":
-            rate = rate[::-1]
-        metres = 1000.0 if meta["cartesian_unit"] == "km" else 1.0
-        rows, columns = rate.shape
-        dx, dy = (float(meta[name]) * metres for name in ("xpixelsize", "ypixelsize"))
-        x = float(meta["x1"]) * metres + dx * (np.arange(columns) + 0.5)
-        y = float(meta["y2"]) * metres - dy * (np.arange(rows) + 0.5)
-        crs = meta["projection"]
-        if metres != 1:  # pysteps gives KNMI's ellipsoid, like its grid, in km; PROJ wants metres
-            crs = re.sub(r"\+([ab])=([\d.]+)", lambda m: f"+{m[1]}={float(m[2]) * metres}", crs)
-        return frame(rate, x, y, crs)
+        return decode(row.path, self.product)
+
+
+def decode(path: str | Path, product: str) -> xr.DataArray:
+    """A file of a product as a frame, (y, x) in mm/h; raises NowcastError, naming it, if it cannot be read."""
+    how = PRODUCTS[product]
+    try:
+        values, _, meta = getattr(importers, how.importer)(str(path), **how.options)
+        if meta["unit"] == "dBZ":  # FMI's lowest level is "no echo"; pysteps would take the frame's own lowest
+            meta |= {"zerovalue": -32.0, "threshold": -31.75}
+        rate, meta = to_rainrate(values, meta, **how.zr)
+    except Exception as error:  # whatever a broken file makes an importer raise, the user's remedy is the same
+        raise NowcastError(f"{path} cannot be read ({type(error).__name__}: {error}): fetch it again") from error
+    if meta["yorigin"] == "lower":
+        rate = rate[::-1]
+    metres = 1000.0 if meta["cartesian_unit"] == "km" else 1.0
+    rows, columns = rate.shape
+    dx, dy = (float(meta[name]) * metres for name in ("xpixelsize", "ypixelsize"))
+    x = float(meta["x1"]) * metres + dx * (np.arange(columns) + 0.5)
+    y = float(meta["y2"]) * metres - dy * (np.arange(rows) + 0.5)
+    crs = meta["projection"]
+    if metres != 1:  # pysteps gives KNMI's ellipsoid, like its grid, in km; PROJ wants metres
+        crs = re.sub(r"\+([ab])=([\d.]+)", lambda m: f"+{m[1]}={float(m[2]) * metres}", crs)
+    return frame(rate, x, y, crs)

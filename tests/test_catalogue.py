@@ -1,0 +1,132 @@
+"""The table of frames by hand, windows that never cross a border, and splits that never share an event."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nowcastlib import NowcastError, store
+from nowcastlib.catalogue import SPLITS, check_leakage, frames_table, split_by_event, windows
+
+
+def events(*sizes, mean=1.0):
+    """A table of storms, a frame each 5 minutes, an hour apart; ``mean`` is a number or one for each storm."""
+    minutes = np.concatenate([np.arange(n) * 5 + start for n, start in zip(sizes, _starts(sizes), strict=True)])
+    sequence = np.repeat(np.arange(len(sizes)), sizes)
+    time = pd.Timestamp("2024-06-01") + pd.to_timedelta(minutes, unit="min")
+    rain = np.broadcast_to(mean, len(sizes))[sequence]
+    return pd.DataFrame({"time": time, "sequence": sequence, "mean": rain})
+
+
+def _starts(sizes):
+    return np.cumsum([0, *(5 * n + 60 for n in sizes[:-1])])
+
+
+def test_columns_equal_numbers_by_hand():
+    rate = np.zeros((5, 1, 4))
+    for t in range(5):
+        rate[t, 0, :t] = 2.0 * t
+    frames = store.as_frames(rate).assign_coords(
+        time=pd.Timestamp("2024-06-01") + pd.to_timedelta([0, 5, 10, 30, 35], unit="min")
+    )
+    table = frames_table(frames)
+    assert table.gap.tolist()[1:] == [5, 5, 20, 5] and np.isnan(table.gap[0])
+    assert table.sequence.tolist() == [0, 0, 0, 1, 1]
+    assert table.wet.tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert table["mean"].tolist() == [0, 0.5, 2, 4.5, 8] and table["max"].tolist() == [0, 2, 4, 6, 8]
+    assert table.category.tolist() == [0, 0, 1, 2, 4] and (table.valid == 1).all()
+    assert (table.time == frames.time.values).all()
+
+
+def test_pixels_not_observed_count_neither_as_rain_nor_in_the_mean():
+    rate = np.array([[[4.0, np.nan, 0.0, np.nan]], np.full((1, 4), np.nan)])
+    table = frames_table(store.as_frames(rate))
+    assert table.valid.tolist() == [0.5, 0] and table.wet.tolist() == [0.25, 0]
+    assert table["mean"][0] == 2 and np.isnan(table["mean"][1])
+
+
+def test_disordered_times_are_refused():
+    frames = store.as_frames(np.zeros((3, 2, 2)))
+    for order in ([1, 0, 2], [0, 1, 1]):
+        with pytest.raises(NowcastError, match="ascend without duplicates"):
+            frames_table(frames.isel(time=order))
+
+
+def test_windows_stay_within_a_storm():
+    found = windows(events(6, 4), 3, 5)
+    assert found.tolist() == [[k, k + 1, k + 2] for k in (0, 1, 2, 3, 6, 7)]
+    assert windows(events(6, 4), 3, 10).tolist() == [[0, 2, 4], [1, 3, 5]]
+    with pytest.raises(NowcastError, match="no window"):
+        windows(events(2, 2), 2, 70)  # such frames exist, but of two storms
+
+
+def test_windows_do_not_bridge_a_missing_frame():
+    table = events(8).drop(index=3).reset_index(drop=True)
+    assert windows(table, 3, 5).tolist() == [[0, 1, 2], [3, 4, 5], [4, 5, 6]]
+    assert windows(table, 2, 10).tolist() == [[0, 2], [2, 3], [3, 5], [4, 6]]
+
+
+def test_windows_do_not_cross_a_split():
+    table = events(8).assign(split=["train"] * 4 + [""] + ["validation"] * 3)
+    assert windows(table, 3, 5, "train").tolist() == [[0, 1, 2], [1, 2, 3]]
+    assert windows(table, 3, 5, "validation").tolist() == [[5, 6, 7]]
+
+
+def test_windows_bear_jitter_of_half_a_minute():
+    table = events(4)
+    table["time"] += pd.to_timedelta([0, 20, -20, 0], unit="s")
+    assert len(windows(table, 4, 5)) == 1
+    table["time"] += pd.to_timedelta([0, 120, 0, 0], unit="s")
+    with pytest.raises(NowcastError, match="no window"):
+        windows(table, 4, 5)
+
+
+@pytest.mark.parametrize(("length", "step"), [(7, 5), (4, 10), (2, 7)])
+def test_window_longer_than_the_data_is_told(length, step):
+    with pytest.raises(NowcastError, match=f"no window of {length} frames, {step} minutes apart.*10 frames in 2 seq"):
+        windows(events(6, 4), length, step)
+
+
+@pytest.mark.parametrize("n", [3, 4, 7, 20])
+def test_split_gives_whole_storms_and_all_splits(n):
+    rng = np.random.default_rng(n)
+    table = events(*rng.integers(3, 30, n), mean=rng.gamma(1, 1, n))
+    split = split_by_event(table)
+    assert (split.groupby("sequence").split.nunique() == 1).all()
+    assert set(split.split) == set(SPLITS)
+    pd.testing.assert_frame_equal(split, split_by_event(table))
+
+
+def test_split_keeps_the_shares_of_frames_and_of_rain():
+    rng = np.random.default_rng(0)
+    split = split_by_event(events(*[20] * 60, mean=rng.gamma(1, 1, 60)), (0.6, 0.2, 0.2))
+    frames, rain = split.split.value_counts(normalize=True), split.groupby("split")["mean"].sum() / split["mean"].sum()
+    for name, share in zip(SPLITS, (0.6, 0.2, 0.2), strict=True):
+        assert (frames[name] + rain[name]) / 2 == pytest.approx(share, abs=0.03)
+
+
+def test_of_two_storms_the_wetter_one_tests():
+    split = split_by_event(events(30, 20, mean=[1.0, 5.0]))
+    assert (split.split[split.sequence == 1] == "test").all()
+    assert split.split[split.sequence == 0].tolist() == ["train"] * 12 + [""] * 6 + ["validation"] * 12
+
+
+def test_one_storm_is_cut_into_three_with_pauses():
+    split = split_by_event(events(30), pause=3).split.tolist()
+    assert split == ["train"] * 8 + [""] * 3 + ["validation"] * 8 + [""] * 3 + ["test"] * 8
+
+
+@pytest.mark.parametrize("sizes", [(20,), (20, 20), (20, 20, 20, 20)])
+def test_share_of_zero_leaves_a_split_out(sizes):
+    assert set(split_by_event(events(*sizes), (0.8, 0.2, 0)).split) - {""} == {"train", "validation"}
+    assert set(split_by_event(events(*sizes), (1, 0, 0)).split) == {"train"}
+
+
+def test_leakage_is_found():
+    table = events(20, 10)
+    train = windows(table.assign(split=["train"] * 6 + [""] * 24), 3, 5, "train")
+    for judged in ([[5, 6, 7]], [[6, 7, 8]], [[11, 12, 13]]):
+        with pytest.raises(NowcastError, match=r"judged on are in, or next to, .* from 2024-06-01 00:"):
+            check_leakage(table, train, np.array(judged))
+    check_leakage(table, train, np.array([[12, 13, 14]]))
+    check_leakage(table, train, np.array([[6, 7, 8]]), pause=0)
+    check_leakage(events(6, 10), train, np.array([[6, 7, 8]]))  # next in the table, but of another storm

@@ -1,0 +1,166 @@
+"""Windows of rain and bouncing digits: shapes, gaps, determinism, and nothing of one split in another."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from nowcastlib import NowcastError, store
+from nowcastlib.datasets import MovingMNIST, RadarWindows, training_data
+from nowcastlib.sources.demo import Demo
+from nowcastlib.units import RainScale
+
+ROWS = np.array([[0, 1, 2], [1, 2, 3], [3, 4, 5]])
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """Rain of 12 × 16 px with a pixel that is never observed."""
+    rate = np.random.default_rng(0).gamma(0.3, 5, (6, 12, 16))
+    rate[:, 6, 8] = np.nan
+    return store.as_frames(rate)
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    """Two stores of four synthetic storms each, 14 frames of 32 px a storm."""
+    folder = tmp_path_factory.mktemp("stores")
+    demos = [Demo(4, frames=14, size=32, seed=s) for s in (0, 1)]
+    return [store.ingest(demo, folder / f"{k}.zarr", progress=False) for k, demo in enumerate(demos)]
+
+
+def test_window_is_the_frames_in_model_units_with_gaps(frames):
+    windows = RadarWindows(frames, ROWS)
+    assert len(windows) == 3 and windows[2].shape == (3, 1, 12, 16) and windows[2].dtype == torch.float32
+    np.testing.assert_allclose(RainScale().from_model(windows[2])[:, 0], frames[3:6], rtol=1e-4, atol=1e-6)
+    assert torch.isnan(windows[2][:, 0, 6, 8]).all() and torch.isnan(windows[2]).sum() == 3
+
+
+def test_central_crop_is_the_centre_always(frames):
+    windows = RadarWindows(frames, ROWS, crop=8)
+    before, windows.epoch = windows[0], 5
+    np.testing.assert_allclose(RainScale().from_model(before)[:, 0], frames[:3, 2:10, 4:12], rtol=1e-4, atol=1e-6)
+    assert torch.equal(before.nan_to_num(), windows[0].nan_to_num())
+
+
+def test_random_crop_depends_on_seed_epoch_and_number_alone(frames):
+    def sample(seed, epoch, i):
+        windows = RadarWindows(frames, np.array([[0, 1, 2]] * 3), crop=8, random=True, seed=seed)
+        windows.epoch = epoch
+        return windows[i].nan_to_num()
+
+    keys = list(itertools.product((0, 1), (0, 1), (0, 1, 2)))
+    first, second = ([sample(*key) for key in keys] for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not any(torch.equal(a, b) for a, b in itertools.combinations(first, 2))
+
+
+def test_random_window_moves_all_frames_alike_and_changes_no_value():
+    rate = np.arange(1.0, 26).reshape(5, 5)
+    windows = RadarWindows(store.as_frames(np.stack([rate, rate + 100])), np.array([[0, 1]]), random=True)
+    seen = set()
+    for windows.epoch in range(60):
+        first, second = RainScale().from_model(windows[0])[:, 0].round().int()
+        assert (second - first == 100).all() and sorted(first.flatten().tolist()) == list(range(1, 26))
+        seen.add(tuple(first.flatten().tolist()))
+    assert len(seen) == 8  # four turns, each mirrored or not
+
+
+def test_random_crop_prefers_rain():
+    rate = np.zeros((1, 40, 40))
+    rate[:, :8, :8] = 5.0
+    windows = RadarWindows(store.as_frames(rate), np.array([[0]] * 200), crop=8, random=True)
+    share = np.mean([float((windows[i] > 0).float().mean()) for i in range(200)])
+    by_chance = (sum(range(1, 9)) / 8 / 33) ** 2  # mean over all 33 × 33 corners
+    assert share > 3 * by_chance
+
+
+def test_crop_larger_than_the_frame_is_refused(frames):
+    with pytest.raises(NowcastError, match=r"\(12, 16\) px are smaller than the crop of 13"):
+        RadarWindows(frames, ROWS, crop=13)
+
+
+def test_training_data_splits_each_store_by_event(stores):
+    train, validation, words = training_data(stores, 4, 16)
+    assert train[0].shape == validation[0].shape == (4, 1, 16, 16)
+    for ours, theirs in zip(train.datasets, validation.datasets, strict=True):
+        assert not set(ours.windows.ravel()) & set(theirs.windows.ravel())
+        assert ours.random and not theirs.random
+    assert words.count("train:") == words.count("validation:") == 2 and "synthetic rain" in words
+
+
+def test_training_data_with_stores_for_validation_uses_all_of_each(stores):
+    train, validation, _ = training_data(stores[:1], 4, 16, validation=stores[1:])
+    assert len(train) == len(validation) == 3 * 11 + 1 + 5  # the third storm has a hole after 4 of 14 frames
+    assert (validation.datasets[0].frames.values != train.datasets[0].frames.values).any()
+
+
+def test_training_data_mistakes_are_told(stores, tmp_path):
+    class Dry(Demo):
+        def read(self, row):
+            return super().read(row) * 0
+
+    dry = store.ingest(Dry(3, frames=14, size=16), tmp_path / "dry.zarr", progress=False)
+    with pytest.raises(NowcastError, match=r"dry\.zarr holds no rain"):
+        training_data([dry], 4, 16)
+    with pytest.raises(NowcastError, match="no window of 15 frames, 5 minutes apart, in the train split"):
+        training_data(stores, 15, 16)
+    with pytest.raises(NowcastError, match="lower the crop"):
+        training_data(stores, 4, 64)
+    with pytest.raises(NowcastError, match="nothing to train or to validate on"):
+        training_data(stores, 4, 16, shares=(0.8, 0, 0.2))
+    with pytest.raises(NowcastError, match="nowhere"):
+        training_data([tmp_path / "nowhere"], 4, 16)
+
+
+def test_digits_are_where_their_corners_say_and_the_brighter_pixel_wins():
+    data = MovingMNIST("test", n_frames=6)
+    which, corners = data._draw(3)
+    expected = np.zeros((6, 2, 64, 64), "f4")
+    for t, k in np.ndindex(6, 2):
+        y, x = np.rint(corners[t, k]).astype(int)
+        expected[t, k, y : y + 28, x : x + 28] = data.digits[which[k]]
+    assert data[3].shape == (6, 1, 64, 64) and data[3].dtype == torch.float32
+    np.testing.assert_array_equal(data[3][:, 0], expected.max(axis=1))
+    assert data[3].max() > 0.9 and (expected.min(axis=1) > 0).any()  # these two do overlap
+
+
+def test_digits_bounce_exactly_at_constant_speed():
+    data = MovingMNIST(n_frames=60, n_digits=1, speed=(3.0, 3.0))
+    bounced = 0
+    for i in range(20):
+        path = data.corners(i)[:, 0]
+        assert path.min() >= 0 and path.max() <= 36
+        position, velocity = path[0], path[1] - path[0]
+        if np.hypot(*velocity) < 3 - 1e-9:
+            continue  # it met a wall at once: its velocity does not show
+        for there in path:
+            np.testing.assert_allclose(there, position, atol=1e-9)
+            position = position + velocity
+            outside = (position < 0) | (position > 36)
+            position = np.where(position < 0, -position, np.where(position > 36, 72 - position, position))
+            velocity = np.where(outside, -velocity, velocity)
+            bounced += outside.sum()
+    assert bounced > 50
+
+
+def test_digits_of_the_splits_are_disjoint():
+    sets = [{d.tobytes() for d in MovingMNIST(split).digits} for split in MovingMNIST.RANGES]
+    assert [len(s) for s in sets] == [4000, 500, 500] and len(set.union(*sets)) == 5000
+
+
+def test_digits_depend_on_seed_split_and_number_alone():
+    keys = list(itertools.product((0, 1), ("train", "test"), (0, 1)))
+    first, second = ([MovingMNIST(split, n_frames=2, seed=seed)[i] for seed, split, i in keys] for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not any(torch.equal(a, b) for a, b in itertools.combinations(first, 2))
+
+
+def test_digits_end_and_need_room():
+    data = MovingMNIST(n_samples=3, n_frames=2)
+    assert len(data) == 3 and len(list(data)) == 3
+    with pytest.raises(IndexError):
+        data[3]
+    with pytest.raises(NowcastError, match="no room to move"):
+        MovingMNIST(size=28)

@@ -1,0 +1,68 @@
+"""The national services' own frames, where NOWCAST_ARCHIVE names a folder that holds them."""
+
+import numpy as np
+import pyproj
+import pytest
+
+from nowcastlib import store
+from nowcastlib.baselines import BASELINES
+from nowcastlib.sources.archive import Archive
+from nowcastlib.sources.cloud import open_frames
+from nowcastlib.verification import evaluate, mean_csi
+
+# product, first day, frames, rows, columns, share > 0.1 mm/h, share > 5 mm/h, decimals that are published, a city
+EVENTS = {
+    "mch 2015": ("mch", "2015-05-15", 40, (640, 710), (0.118, 0.009), (3, 3), (8.54, 47.38)),  # Zurich
+    "mch 2017": ("mch", "2017-01-31", 40, (640, 710), (0.148, 0.004), (3, 3), (7.45, 46.95)),  # Bern
+    "fmi": ("fmi", "2017-05-09", 40, (1226, 760), (0.072, 0.0003), (3, 4), (24.94, 60.17)),  # Helsinki
+    "knmi": ("knmi", "2010-08-26", 92, (765, 700), (0.135, 0.0009), (3, 4), (5.12, 52.09)),  # Utrecht
+    "bom": ("bom", "2018-06-16", 61, (512, 512), (0.311, 0.035), (3, 3), (144.96, -37.81)),  # Melbourne
+}
+
+
+@pytest.fixture(scope="module")
+def summers_day(archive, tmp_path_factory):
+    """The store of 2015-05-15 in Switzerland."""
+    out = tmp_path_factory.mktemp("real") / "frames.zarr"
+    return open_frames(store.ingest(Archive("mch", str(archive)), out, "2015-05-15", "2015-05-16", progress=False))
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_event_has_its_frames_shares_and_place(archive, event):
+    product, day, number, shape, shares, decimals, city = EVENTS[event]
+    source = Archive(product, str(archive))
+    start = np.datetime64(day)
+    rows = source.list(start, start + 2)
+    frames = [source.read(row) for row in rows.itertuples()]
+    assert len(frames) == number and {f.shape for f in frames} == {shape}
+    for threshold, share, digits in zip((0.1, 5), shares, decimals, strict=True):
+        assert round(float(np.mean([(f > threshold).mean() for f in frames])), digits) == share
+    first = frames[0]
+    assert (np.diff(first.x) > 0).all() and (np.diff(first.y) < 0).all()
+    x, y = pyproj.Transformer.from_crs("EPSG:4326", first.attrs["crs"], always_xy=True).transform(*city)
+    at = first.sel(x=x, y=y, method="nearest")
+    assert abs(float(at.x) - x) < 1000 and abs(float(at.y) - y) < 1000 and np.isfinite(at)
+
+
+def test_store_of_the_summers_day_is_as_published(summers_day):
+    assert summers_day.shape == (40, 640, 710) and store.time_step(summers_day) == 5
+    assert round(float(summers_day.max()), 1) == 115.5
+    assert "maximum 115.5 mm/h, share above 0.1 mm/h 0.118" in store.describe(summers_day)
+
+
+def test_optical_flow_is_scored_on_real_rain(summers_day):
+    scores = evaluate(summers_day, BASELINES, leads=12, every=10, progress=False)
+    now = scores[(scores.forecaster == "persistence") & (scores.lead_time == 0)]
+    assert (now.csi == 1).all() and (scores.cases == 3).all()
+    assert mean_csi(scores)[0.5]["sprog"] > mean_csi(scores)[0.5]["extrapolation"] > 0.3
+    soon = scores[(scores.lead_time == 5) & (scores.threshold == 0.5)].set_index("forecaster").csi
+    assert soon["sprog"] > soon["extrapolation"] > soon["persistence"] > 0.5
+
+
+def test_store_beside_the_archive_opens_north_up(archive):
+    """MRMS, a CF-Zarr of others on a grid of latitude and longitude."""
+    path = archive.parent / "mrms-20190610.zarr"
+    frames = open_frames(path) if path.exists() else None
+    assert frames is None or (frames.dims == ("time", "y", "x") and frames.shape == (36, 3500, 7000))
+    assert frames is None or (float(frames.y[0] - frames.y[-1]) > 30 and store.time_step(frames) == 2)
+    assert frames is None or store.pixel_km(frames) == pytest.approx(1.11, abs=0.01)

@@ -1,0 +1,43 @@
+"""Rain in its units: exact zeros, kept gaps, round trips, and one number from the textbook."""
+
+import numpy as np
+import pytest
+import torch
+
+from nowcastlib.units import RainScale
+
+SCALE = RainScale()
+RATES = [0.0, 0.01, 0.1, 1.0, 7.7, 128.0]
+KINDS = [lambda v: np.array(v, "f8"), lambda v: torch.tensor(v, dtype=torch.float64)]
+WAYS = [(SCALE.to_model, SCALE.from_model), (SCALE.to_dbz, SCALE.from_dbz)]
+kinds = pytest.mark.parametrize("kind", KINDS, ids=["numpy", "torch"])
+ways = pytest.mark.parametrize(("there", "back"), WAYS, ids=["model", "dbz"])
+
+
+@kinds
+@ways
+def test_round_trip_keeps_rate_zero_and_gap(kind, there, back):
+    rate = kind([*RATES, float("nan")])
+    result = back(there(rate))
+    assert type(result) is type(rate) and result.dtype == rate.dtype
+    np.testing.assert_allclose(result, rate, rtol=1e-12)
+    assert result[0] == 0
+
+
+@kinds
+def test_model_units_run_from_0_to_1(kind):
+    value = SCALE.to_model(kind(RATES))
+    assert value[0] == 0 and float(value[-1]) == pytest.approx(1) and (value[1:] > value[:-1]).all()
+
+
+@kinds
+def test_reflectivity_is_marshall_and_palmers(kind):
+    # Z = 200 R^1.6: 1 mm/h is 23.0 dBZ, 10 mm/h 39.0 dBZ, 100 mm/h 55.0 dBZ
+    np.testing.assert_allclose(SCALE.to_dbz(kind([1.0, 10.0, 100.0])), [23.01, 39.01, 55.01], atol=0.005)
+    np.testing.assert_allclose(RainScale(zr_a=316, zr_b=1.5).to_dbz(kind([1.0])), [25.0], atol=0.005)
+    assert SCALE.to_dbz(kind([0.0]))[0] == SCALE.no_echo and SCALE.from_dbz(kind([-40.0]))[0] == 0
+
+
+def test_torch_and_numpy_agree():
+    for there, _ in WAYS:
+        np.testing.assert_allclose(there(torch.tensor(RATES)), there(np.array(RATES, "f4")), rtol=1e-5)
