@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from nowcastlib import store
+from nowcastlib.sources.demo import Demo
+
 try:
     import tomllib
 except ModuleNotFoundError:  # Python 3.10; pytest brings it there
@@ -93,3 +96,12 @@ def test_weights_are_safetensors_and_the_repository_is_small():
     files = [ROOT / name for name in tracked.split("\0") if name]
     assert sum(f.stat().st_size for f in files if f.exists()) < 60e6
     assert {f.suffix for f in files if f.parts[-3:-2] == ("weights",)} <= {".safetensors", ".json", ".csv"}
+
+
+def test_readme_python_runs_as_printed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store.ingest(Demo(events=1, frames=8, size=32), "frames.zarr", progress=False)
+    (snippet,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    names = {}
+    exec(snippet, names)
+    assert names["rain"].dims == ("lead_time", "y", "x") and names["rain"].sizes["lead_time"] == 12
