@@ -1,7 +1,10 @@
 """The command line: ``python -m nowcastlib ingest|train|forecast|evaluate``; ``--help`` on each tells its options."""
 
+import contextlib
+import io
 import json
 import logging
+import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,12 +157,23 @@ Command = (
 )
 
 
+def _parse(arguments: list[str] | None):
+    """The command that is asked for; tyro's own complaints, which it frames over several lines, as one line."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(Command, prog="nowcastlib", args=arguments)
+    except SystemExit as stop:
+        if stop.code:
+            raise NowcastError(re.sub("[─-╿]+", " ", said.getvalue())) from stop
+        raise
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command. A mistake of the user's is one clear line and exit code 2; Ctrl-C is 130."""
     logging.basicConfig(format="nowcastlib: %(levelname)s: %(message)s")
     try:
-        command = tyro.cli(Command, prog="nowcastlib", args=arguments)
-        command.run()
+        _parse(arguments).run()
     except (NowcastError, OSError) as error:
         print("nowcastlib: error:", " ".join(str(error).split()), file=sys.stderr)  # torch's go over several lines
         return 2

@@ -34,34 +34,38 @@ def frames_table(frames: xr.DataArray, wet: float = 0.1, max_gap: float = 10.0, 
     return table
 
 
-def split_by_event(table: pd.DataFrame, shares=(0.7, 0.15, 0.15), pause: int = 6) -> pd.DataFrame:
-    """Add a column ``split``: train, validation or test; all frames of a sequence (an event) in the same one.
+def split_by_event(
+    table: pd.DataFrame, shares=(0.7, 0.15, 0.15), new_event: float = 60.0, pause: float = 30.0
+) -> pd.DataFrame:
+    """Add a column ``split``: train, validation or test; all frames of an event in the same one.
 
-    Greedy and deterministic: event by event, the one with most rain first, to the split that lacks most of its share
-    of frames and of rain. With two events the wetter one tests (scores need rain) and the other is cut in time into
-    training and validation; with one, all three come from it. Such blocks are of equal length, since each has to hold
-    whole windows, and between them ``pause`` frames stay unused (split ""), so that no
-    forecast is made of rain whose next minutes were trained on. A share of 0 leaves a split out.
+    An event ends where no frame comes for more than ``new_event`` minutes; a shorter hole ends a sequence, but it is
+    still the same storm. Greedy and deterministic: event by event, the one with most rain first, to the split that
+    lacks most of its share of frames and of rain. With two events the wetter one tests (scores need rain) and the
+    other is cut in time into training and validation; with one, all three come from it. Such blocks are of equal
+    length, since each has to hold whole windows, and between them ``pause`` minutes stay unused (split ""), so that
+    no forecast is made of rain whose next minutes were trained on. A share of 0 leaves a split out.
     """
     names, table = [n for n, share in zip(SPLITS, shares, strict=True) if share], table.assign(split="")
-    share = pd.Series(shares, SPLITS)
-    events = table.groupby("sequence")["mean"].agg(["size", "sum"]).sort_values(["sum", "size"], ascending=False)
+    share, event_of = pd.Series(shares, SPLITS), (table.gap > new_event).cumsum()
+    events = table.groupby(event_of)["mean"].agg(["size", "sum"]).sort_values(["sum", "size"], ascending=False)
     if len(events) < len(names):
         groups = [names[-1:], names[:-1]] if len(events) == 2 else [names]
-        for sequence, group in zip(events.index, groups, strict=True):
-            rows = table.index[table.sequence == sequence]
-            block = max(len(rows) - pause * (len(group) - 1), 0) // len(group)
+        for event, group in zip(events.index, groups, strict=True):
+            rows = table.index[event_of == event]
+            unused = int(np.ceil(pause / table.gap.loc[rows[1:]].median())) if len(rows) > 1 else 0
+            block = max(len(rows) - unused * (len(group) - 1), 0) // len(group)
             for k, name in enumerate(group):
-                table.loc[rows[k * (block + pause) :][:block], "split"] = name
+                table.loc[rows[k * (block + unused) :][:block], "split"] = name
         return table
     have = pd.DataFrame(0.0, index=names, columns=["size", "sum"])
     total = events.sum().replace(0, 1)
-    for left, (sequence, event) in zip(range(len(events), 0, -1), events.iterrows(), strict=True):
+    for left, (event, amount) in zip(range(len(events), 0, -1), events.iterrows(), strict=True):
         empty = [s for s in names if have.loc[s, "size"] == 0]
         lack = share[names] - (have / total).mean(axis=1)
         name = lack[empty if left <= len(empty) else names].idxmax()
-        have.loc[name] += event
-        table.loc[table.sequence == sequence, "split"] = name
+        have.loc[name] += amount
+        table.loc[event_of == event, "split"] = name
     return table
 
 
@@ -89,15 +93,12 @@ def windows(table: pd.DataFrame, length: int, step: float, split: str | None = N
     return found
 
 
-def check_leakage(table: pd.DataFrame, seen: np.ndarray, unseen: np.ndarray, pause: int = 6) -> None:
-    """Raise NowcastError if windows to be judged on (``unseen``) share a frame with the training windows (``seen``),
-    or come from the same sequence less than ``pause`` frames away."""
-    ours, theirs = np.unique(seen), np.unique(unseen)
-    near = np.abs(ours[:, None] - theirs[None]) <= pause
-    same = table.sequence.to_numpy()[ours][:, None] == table.sequence.to_numpy()[theirs][None]
-    leaks = (near & same).any(axis=0)
+def check_leakage(table: pd.DataFrame, seen: np.ndarray, unseen: np.ndarray, pause: float = 30.0) -> None:
+    """Raise NowcastError if windows to be judged on (``unseen``) share a frame with the training windows (``seen``), or
+    have one within ``pause`` minutes of them."""
+    minutes = table.time.astype("datetime64[s]").astype("int64").to_numpy() / 60
+    judged, ours = np.unique(unseen), minutes[np.unique(seen)]
+    leaks = (np.abs(ours[:, None] - minutes[judged]) <= pause).any(axis=0)
     if leaks.any():
-        times = table.time.iloc[theirs[leaks]]
-        raise NowcastError(
-            f"{leaks.sum()} frames to be judged on are in, or next to, the training data, from {times.min()}"
-        )
+        first = table.time.iloc[judged[leaks]].min()
+        raise NowcastError(f"{leaks.sum()} frames to be judged on are in, or next to, the training data, from {first}")

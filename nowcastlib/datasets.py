@@ -94,7 +94,7 @@ def training_data(
             raise NowcastError(f"{path} holds no rain above 0.1 mm/h: there is nothing to learn from")
         found = {s: windows(table, n_frames, time_step(frames), s) for s, n in zip(sets, of_store, strict=False) if n}
         if len(found) > 1:
-            check_leakage(table, found["train"], found["validation"], pause=0)
+            check_leakage(table, found["train"], found["validation"])
         for split, rows in found.items():
             rows = rows if split == "train" else rows[:: -(-len(rows) // MAX_VALIDATION)]
             sets[split].append(RadarWindows(frames, rows, crop, split == "train", scale, seed))

@@ -6,6 +6,7 @@ import pytest
 
 from nowcastlib import NowcastError, store
 from nowcastlib.catalogue import SPLITS, check_leakage, frames_table, split_by_event, windows
+from nowcastlib.sources.demo import Demo
 
 
 def events(*sizes, mean=1.0):
@@ -14,7 +15,8 @@ def events(*sizes, mean=1.0):
     sequence = np.repeat(np.arange(len(sizes)), sizes)
     time = pd.Timestamp("2024-06-01") + pd.to_timedelta(minutes, unit="min")
     rain = np.broadcast_to(mean, len(sizes))[sequence]
-    return pd.DataFrame({"time": time, "sequence": sequence, "mean": rain})
+    gap = np.diff(minutes, prepend=np.nan)
+    return pd.DataFrame({"time": time, "gap": gap, "sequence": sequence, "mean": rain})
 
 
 def _starts(sizes):
@@ -96,6 +98,18 @@ def test_split_gives_whole_storms_and_all_splits(n):
     pd.testing.assert_frame_equal(split, split_by_event(table))
 
 
+def test_a_storm_with_a_hole_stays_in_one_split():
+    table = frames_table_of_times(Demo(events=8).list().time)
+    split = split_by_event(table)
+    assert split.sequence.nunique() == 10 and (split.groupby(split.time.dt.date).split.nunique() == 1).all()
+
+
+def frames_table_of_times(times):
+    """What ``frames_table`` answers, for splitting: the same rain in each frame."""
+    gap = times.diff().dt.total_seconds() / 60
+    return pd.DataFrame({"time": times, "gap": gap, "sequence": (gap > 10).cumsum(), "mean": 1.0})
+
+
 def test_split_keeps_the_shares_of_frames_and_of_rain():
     rng = np.random.default_rng(0)
     split = split_by_event(events(*[20] * 60, mean=rng.gamma(1, 1, 60)), (0.6, 0.2, 0.2))
@@ -111,7 +125,7 @@ def test_of_two_storms_the_wetter_one_tests():
 
 
 def test_one_storm_is_cut_into_three_with_pauses():
-    split = split_by_event(events(30), pause=3).split.tolist()
+    split = split_by_event(events(30), pause=15).split.tolist()
     assert split == ["train"] * 8 + [""] * 3 + ["validation"] * 8 + [""] * 3 + ["test"] * 8
 
 
