@@ -1,10 +1,13 @@
 """Run all notebooks in order and leave the executed pages in build/: ``make course``."""
 
+import re
 import sys
+from html import unescape
 from pathlib import Path
 from time import monotonic
 
 import nbformat
+from latex2mathml.converter import convert as mathml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
@@ -24,7 +27,10 @@ def page(notebook) -> str:
             output.get("data", {}).pop(widget, None)
         if cell.cell_type == "code":
             cell.outputs = outputs
-    return HTMLExporter(embed_images=True).from_notebook_node(notebook)[0]
+    offline = {"mathjax_url": "", "require_js_url": "", "jquery_url": ""}
+    text = HTMLExporter(embed_images=True, **offline).from_notebook_node(notebook)[0]
+    # browsers draw MathML by themselves; MathJax would come from the network
+    return re.sub(r"\$\$\s*(\\begin.+?)\$\$", lambda m: mathml(unescape(m[1]), display="block"), text, flags=re.S)
 
 
 def run(path: Path) -> str | None:

@@ -16,6 +16,7 @@ import xarray as xr
 
 from . import NowcastError, sources, store
 from .models import ModelConfig
+from .sources.demo import Demo
 from .training import TrainConfig
 
 
@@ -34,7 +35,7 @@ class Preset:
 
 
 _SMALL = ModelConfig(hidden=(8, 16, 16, 8), kernel=(3, 3, 3, 3))
-_WARM = TrainConfig(model=ModelConfig(hidden=(32, 64, 64, 32)), n_in=5, n_out=5, loss="bce", crop=0)
+_WARM = TrainConfig(n_in=5, n_out=5, loss="bce", crop=0)
 PRESETS = {
     "tiny": Preset(
         "tiny",
@@ -55,7 +56,7 @@ PRESETS = {
         size=256,
         leads=12,
         every=4,
-        mnist=replace(_WARM, epochs=6, steps=50, batch=16),
+        mnist=replace(_WARM, epochs=5, steps=50, batch=16),
         radar=TrainConfig(n_out=8, crop=96, epochs=8, steps=25, batch=4, curriculum=(2, 4, 8), sampling=0.5),
     ),
     "gpu": Preset(
@@ -98,7 +99,9 @@ def feed() -> sources.Source:
     if name == "archive":
         folder = os.environ.get("NOWCAST_ARCHIVE") or str(data_folder().parent / "archive")
         return sources.feed(name, folder, rest or "mch")
-    return sources.feed(name, rest, events=preset().events, pixels=preset().pixels)
+    if name == "demo":  # other storms than those of seed 0, on which the shipped weights were trained
+        return Demo(preset().events, size=preset().pixels, seed=1)
+    return sources.feed(name, rest)
 
 
 def frames() -> xr.DataArray:
