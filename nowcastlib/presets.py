@@ -35,7 +35,7 @@ class Preset:
 
 
 _SMALL = ModelConfig(hidden=(8, 16, 16, 8), kernel=(3, 3, 3, 3))
-_WARM = TrainConfig(n_in=5, n_out=5, loss="bce", crop=0)
+_WARM = TrainConfig(ModelConfig((48, 96, 96, 48), (3, 5, 5, 3), patch=4), n_in=5, n_out=5, loss="bce", crop=0)
 PRESETS = {
     "tiny": Preset(
         "tiny",
@@ -56,7 +56,7 @@ PRESETS = {
         size=256,
         leads=12,
         every=4,
-        mnist=replace(_WARM, epochs=5, steps=50, batch=16),
+        mnist=replace(_WARM, epochs=7, steps=50, batch=16),
         radar=TrainConfig(n_out=8, crop=96, epochs=8, steps=25, batch=4, curriculum=(2, 4, 8), sampling=0.5),
     ),
     "gpu": Preset(
