@@ -24,6 +24,7 @@ mkdir -p nowcastlib/weights/convedlstm docs/results
 cp $run/{model.safetensors,config.json,history.csv} nowcastlib/weights/convedlstm/
 
 $now evaluate --data $data/mch2015.zarr --json docs/results/mch-20150515.json
+$now evaluate --data $data/mch2015.zarr --margin 64 --json docs/results/mch-20150515-inner.json
 .venv/bin/python - $data/mch2015.zarr docs/forecast.gif <<'PYTHON'
 import sys
 

@@ -105,3 +105,15 @@ def test_readme_python_runs_as_printed(tmp_path, monkeypatch):
     names = {}
     exec(snippet, names)
     assert names["rain"].dims == ("lead_time", "y", "x") and names["rain"].sizes["lead_time"] == 12
+
+
+def test_readme_scores_are_those_of_the_results():
+    readme = (ROOT / "README.md").read_text()
+    reports = [json.loads((ROOT / f"docs/results/mch-20150515{part}.json").read_text()) for part in ("", "-inner")]
+    assert [r["protocol"]["margin"] for r in reports] == [
+        0,
+        64,
+    ] and f"{reports[0]['protocol']['cases']} forecasts" in readme
+    for name in reports[0]["mean_csi"]:
+        scores = [f"{report['mean_csi'][name][t]:.3f}" for report in reports for t in ("0.5", "2.0", "5.0")]
+        assert f"| {name} | {' | '.join(scores)} |" in readme
