@@ -1,0 +1,112 @@
+"""Plots and the player: the scale, what is drawn, what the player is fed."""
+
+import io
+
+import imageio.v3 as iio
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import colors
+from matplotlib import pyplot as plt
+from PIL import Image
+
+from nowcastlib import NowcastError, plots, store
+from nowcastlib.baselines import persistence
+from nowcastlib.forecast import forecast
+from nowcastlib.player import ForecastPlayer
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def frames():
+    """Nine frames of 8 × 8 px; frame t is t + 0.2 mm/h everywhere, but not observed in the first column."""
+    rate = np.zeros((9, 8, 8), "f4") + np.arange(9, dtype="f4")[:, None, None] + 0.2
+    rate[:, :, 0] = np.nan
+    return store.as_frames(rate)
+
+
+@pytest.fixture
+def made(frames):
+    return forecast(persistence, frames, frames.time.values[4], 4)
+
+
+def test_colours_darken_with_the_rain_rate_so_that_they_can_be_read_without_hue():
+    lightness = [np.dot(colors.to_rgb(c), (0.2126, 0.7152, 0.0722)) for c in (plots.DRY, *plots.COLOURS)]
+    assert (np.diff(lightness) < 0).all()
+
+
+@pytest.mark.parametrize(("rate", "colour"), [(0, "DRY"), (0.09, "DRY"), (np.nan, "UNKNOWN")])
+def test_dry_and_not_observed_have_colours_of_their_own(rate, colour):
+    shown = plots.CMAP(plots.NORM(np.ma.masked_invalid([rate])))[0]
+    assert colors.to_hex(shown) == getattr(plots, colour)
+
+
+@pytest.mark.parametrize("k", range(len(plots.LEVELS)))
+def test_each_class_starts_at_its_level(k):
+    assert colors.to_hex(plots.CMAP(plots.NORM(plots.LEVELS[k]))) == plots.COLOURS[k]
+
+
+def test_show_frame_names_units_and_the_scale(frames):
+    axis = plots.show_frame(frames[3], title="now", colorbar=True)
+    assert (axis.get_xlabel(), axis.get_ylabel(), axis.get_title()) == ("km", "km", "now")
+    assert axis.images[0].get_extent() == [0, 8, 0, 8]
+    assert "rain rate (mm/h)" in [a.get_ylabel() for a in axis.figure.axes]
+
+
+def test_show_scores_draws_each_forecaster_at_the_threshold_without_lead_zero():
+    rows = [(n, lead, t, 7, lead / 100 + t) for n in ("a", "b") for lead in (0, 5, 10) for t in (0.5, 2.0)]
+    axis = plots.show_scores(pd.DataFrame(rows, columns=["forecaster", "lead_time", "threshold", "cases", "csi"]))
+    assert [line.get_label() for line in axis.lines] == ["a", "b"]
+    np.testing.assert_allclose(axis.lines[0].get_xydata(), [[5, 0.55], [10, 0.6]])
+    assert axis.get_title() == "7 cases, rain > 0.5 mm/h" and axis.get_xlabel() == "lead time (minutes)"
+
+
+def test_animation_has_a_picture_a_lead(frames, made, tmp_path):
+    truth = frames.sel(time=made.valid_time.values)
+    path = plots.save_animation({"observed": truth, "persistence": made}, tmp_path / "a.gif")
+    pictures = iio.imread(path)
+    assert len(pictures) == 4 and (pictures[0] != pictures[-1]).any()
+
+
+def sprites(player: ForecastPlayer) -> list[np.ndarray]:
+    """The player's pictures as class numbers, (sequence, time, y, x)."""
+    return [np.asarray(Image.open(io.BytesIO(s))).reshape(-1, 8, 8) for s in player.canvas.sprites]
+
+
+def test_player_shows_the_past_on_both_sides_then_truth_beside_forecast(frames, made):
+    player = ForecastPlayer(frames, {"persistence": made}, past=3)
+    left, right = sprites(player)
+    classes = np.digitize(frames.values, plots.LEVELS)
+    np.testing.assert_array_equal(left[:, :, 1:], classes[2:, :, 1:])
+    np.testing.assert_array_equal(right[:3], left[:3])
+    assert (right[3:, :, 1:] == classes[4, :, 1:]).all()
+    assert (left[:, :, 0] == len(plots.LEVELS) + 1).all() and (right[:, :, 0] == len(plots.LEVELS) + 1).all()
+    assert player.labels[1:4] == [
+        "observed -5 min · valid 2024-06-01 00:15 UTC",
+        "observed, now · valid 2024-06-01 00:20 UTC",
+        "forecast +5 min · valid 2024-06-01 00:25 UTC",
+    ]
+    assert (player.slider.min, player.slider.max, player.slider.value) == (0, 6, 3)
+
+
+def test_player_is_grey_where_the_truth_is_not_yet_known(frames, made):
+    left, _ = sprites(ForecastPlayer(frames.isel(time=slice(7)), {"persistence": made}))
+    assert (left[-2:] == len(plots.LEVELS) + 1).all() and (left[-3, :, 1:] <= len(plots.LEVELS)).all()
+
+
+def test_player_refuses_nothing_and_forecasts_for_other_times(frames, made):
+    with pytest.raises(NowcastError, match="no forecast"):
+        ForecastPlayer(frames, {})
+    later = forecast(persistence, frames, frames.time.values[3], 4)
+    with pytest.raises(NowcastError, match="'b' is for other times"):
+        ForecastPlayer(frames, {"a": made, "b": later})
+
+
+def test_a_name_cannot_end_the_page_script(frames, made):
+    page = ForecastPlayer(frames, {"</script><script>alert(1)": made}).page()
+    assert page.count("</script>") == 1
