@@ -25,7 +25,7 @@ FORECASTER = {
 }
 OTHER = "#cc79a7"
 
-CMAP = ListedColormap(COLOURS[:-1], "rain", bad=UNKNOWN, under=DRY, over=COLOURS[-1])
+CMAP = ListedColormap(COLOURS[:-1], "rain").with_extremes(bad=UNKNOWN, under=DRY, over=COLOURS[-1])
 NORM = BoundaryNorm(LEVELS, len(LEVELS) - 1)
 
 
