@@ -187,7 +187,7 @@ def save(predicted: xr.DataArray, out: str | Path) -> None:
     out = Path(out)
     partial = out.with_name(out.name + ".partial")
     try:
-        if out.exists() and "lead_time" not in (xr.open_zarr(out).dims if out.is_dir() else ()):
+        if out.exists() and "lead_time" not in (xr.open_zarr(out, decode_timedelta=False).dims if out.is_dir() else ()):
             raise NowcastError(f"{out} exists and is not a forecast: choose another name")
         shutil.rmtree(partial, ignore_errors=True)
         out.parent.mkdir(parents=True, exist_ok=True)

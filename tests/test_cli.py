@@ -71,7 +71,7 @@ def test_files_become_a_store_and_the_store_a_trained_run(place):
 def test_forecast_is_rain_rate_by_lead_time(place, tmp_path, weights):
     line = f"forecast --weights {weights} --data {{frames}} --at 2024-06-01T14:00 --leads 4 --out {tmp_path}/f.zarr"
     assert nowcast(place, line) == 0
-    predicted = xr.open_zarr(tmp_path / "f.zarr").rainfall_rate
+    predicted = xr.open_zarr(tmp_path / "f.zarr", decode_timedelta=False).rainfall_rate
     assert predicted.dims == ("lead_time", "y", "x") and predicted.shape == (4, 64, 64)
     assert predicted.attrs["units"] == "mm h-1" and predicted.lead_time.attrs["units"] == "minutes"
     expected = np.datetime64(START) + np.array([125, 130, 135, 140]) * np.timedelta64(1, "m")
@@ -81,7 +81,10 @@ def test_forecast_is_rain_rate_by_lead_time(place, tmp_path, weights):
 
 def test_forecast_of_the_centre_is_smaller(place, tmp_path):
     assert nowcast(place, f"forecast --weights persistence --data {{frames}} --size 32 --out {tmp_path}/f.zarr") == 0
-    saved, frames = xr.open_zarr(tmp_path / "f.zarr").rainfall_rate, store.open_frames(place.frames)
+    saved, frames = (
+        xr.open_zarr(tmp_path / "f.zarr", decode_timedelta=False).rainfall_rate,
+        store.open_frames(place.frames),
+    )
     assert (saved[0].values == frames.values[-1, 16:48, 16:48]).all() and (saved.x == frames.x[16:48]).all()
 
 
