@@ -15,7 +15,7 @@ from nowcastlib.baselines import persistence
 from nowcastlib.forecast import forecast
 from nowcastlib.sources import frame
 from nowcastlib.sources.archive import Archive
-from nowcastlib.sources.cloud import open_frames
+from nowcastlib.sources.cloud import Cloud, open_frames
 
 
 class Fake:
@@ -242,3 +242,16 @@ def test_description_counts_gaps_as_dry():
     rate[0, 0, 0], rate[1] = 7.0, np.nan
     assert "2 frames of 2×5 px" in store.describe(store.as_frames(rate))
     assert "maximum 7.0 mm/h, share above 0.1 mm/h 0.050" in store.describe(store.as_frames(rate))
+
+
+def test_stores_of_other_formats_are_ingested_and_forecast(tmp_path):
+    theirs = store.as_frames(np.random.default_rng(0).gamma(1, 1, (5, 8, 8)).astype("f4"))
+    encoding = {"rainfall_rate": {"dtype": "i2", "scale_factor": 0.01, "_FillValue": -1}}
+    theirs.to_dataset().to_zarr(
+        tmp_path / "theirs.zarr", encoding=encoding, consolidated=False
+    )  # format 3, with Zarr 3
+    ours = store.open_frames(store.ingest(Cloud(str(tmp_path / "theirs.zarr")), tmp_path / "ours.zarr", progress=False))
+    np.testing.assert_allclose(ours, theirs, atol=0.0051)
+    store.save(forecast(persistence, store.open_frames(tmp_path / "theirs.zarr"), leads=2), tmp_path / "f.zarr")
+    saved = xr.open_zarr(tmp_path / "f.zarr", decode_timedelta=False).rainfall_rate
+    np.testing.assert_allclose(saved[1], theirs[-1], atol=0.0051)

@@ -51,6 +51,7 @@ def open_frames(path: str | Path) -> xr.DataArray:
         rate = rate * factor
     mapping = dataset.get(rates[0].encoding.get("grid_mapping", rates[0].attrs.get("grid_mapping", "")))
     crs = {} if mapping is None else {"crs": mapping.attrs.get("crs_wkt", "")}
+    rate = rate.drop_encoding()  # how it was written there is not how we write
     return rate.drop_attrs(deep=False).assign_attrs(RAIN_RATE, **crs, source=dataset.attrs.get("source", str(path)))
 
 
