@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from . import NowcastError, sources, store
+from . import NowcastError, grid, sources, store
 from .datasets import training_data
 from .forecast import forecast, forecaster
 from .training import TrainConfig, fit
@@ -26,18 +26,31 @@ class Ingest:
     """Write a feed's frames to a CF-Zarr store of rain rate (mm/h). Run again, it carries on."""
 
     out: Path  # the store, such as frames.zarr
-    # the feed: synthetic rain, files of a service, the radars of Friuli Venezia Giulia, any CF-Zarr, pictures
+    # the feed: synthetic rain, files of a service, the radars of Friuli Venezia Giulia, any CF-Zarr, pictures or videos
     source: Literal["demo", "archive", "fvg", "cloud", "images"] = "demo"
-    product: str = "mch"  # of archive: mch, fmi, knmi, bom or odim
-    path: str = "data/archive"  # of archive and images: the folder; of cloud: the store's path or URL
-    events: int = 6  # of demo: storms, 36 frames each
-    pixels: int = 128  # of demo: height and width of a frame
-    start: str | None = None  # first time, UTC, such as 2015-05-15 or 2015-05-15T16:00
+    start: str | None = None  # first time, UTC, such as 2015-05-15 or 2015-05-15T16:00; fvg: two hours ago
     end: str | None = None  # time to end before
+    crop: tuple[int, int, int, int] | None = None  # keep this rectangle: x y width height, px from the upper left
+    regrid: int = 0  # make the grid coarser, to this number of columns, by area means; 0: as it is
+    path: str = ""  # of archive and images: the folder; of cloud: the store's path, URL or known name
+    product: str = ""  # of archive: mch (the default), fmi, fmi-geotiff, knmi, bom or odim; of fvg: SRI, VMI, …
+    download: bool = False  # of archive: fetch the pysteps example archive (335 MB) if the folder is not there
+    radar: int | None = None  # of fvg: 1 is Fossalon di Grado
+    base: str = ""  # of fvg: address of another server that speaks its interface
+    endpoint: str = ""  # of cloud: address of an S3 service other than Amazon's
+    variable: str = ""  # of cloud: name of the rain variable, if there are several
+    spacing: float | None = None  # of images: minutes between pictures
+    events: int | None = None  # of demo: storms, 36 frames each
+    pixels: int | None = None  # of demo: height and width of a frame
 
     def run(self) -> None:
-        feed = sources.feed(self.source, self.path, self.product, self.events, self.pixels)
-        store.ingest(feed, self.out, self.start, self.end)
+        options = ("path", "product", "radar", "base", "endpoint", "variable", "spacing", "events")
+        feed = sources.feed(self.source, size=self.pixels, **{name: getattr(self, name) for name in options})
+        if self.download:
+            if self.source != "archive":
+                raise NowcastError("only the source archive has a download")
+            sources.archive.download(feed.path)
+        store.ingest(feed, self.out, self.start, self.end, self.crop, self.regrid)
         frames = store.open_frames(self.out)
         print(f"{self.out}: {store.describe(frames)}")
 
@@ -78,7 +91,7 @@ class Forecast:
 
     def run(self) -> None:
         frames = store.open_frames(self.data)
-        frames = store.centre(frames, self.size) if self.size else frames
+        frames = grid.centre(frames, self.size) if self.size else frames
         predicted = forecast(forecaster(self.weights), frames, self.at, self.leads)
         store.save(predicted, self.out)
         first, last = predicted.valid_time.values[[0, -1]].astype("datetime64[m]")
@@ -130,7 +143,7 @@ class Evaluate:
             "source": frames.attrs["source"],
             "cases": int(scores.cases.max()),
             "step_minutes": store.time_step(frames),
-            "pixel_km": store.pixel_km(frames),
+            "pixel_km": grid.pixel_km(frames),
             "size": self.size,
             "margin": self.margin,
             "event": "rain rate > threshold (mm/h)",

@@ -1,37 +1,89 @@
 """The table of frames: what was observed when, how wet it was, which frames belong together, and who may see them."""
 
+import contextlib
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 from tqdm.auto import tqdm
 
 from . import NowcastError
+from .store import SLAB, open_frames, write
 
 SPLITS = ("train", "validation", "test")
 
 
-def frames_table(frames: xr.DataArray, wet: float = 0.1, max_gap: float = 10.0, progress: bool = False) -> pd.DataFrame:
-    """One row a frame of ``frames`` (time, y, x; mm/h), in ascending time.
+def frames_table(
+    frames: xr.DataArray | str | Path, wet: float = 0.1, max_gap: float = 10.0, progress: bool = False
+) -> pd.DataFrame:
+    """One row a frame of ``frames`` (time, y, x; mm/h), or of the store of that path, in ascending time.
 
     Columns: ``time``; ``gap`` (minutes since the frame before); ``valid`` (observed share of the pixels); ``wet``
     (share above ``wet`` mm/h); ``mean`` and ``max`` (mm/h); ``category`` (0 driest … 4 wettest, cut at the 25, 50,
-    75 and 95 % quantiles of ``wet``); ``sequence`` (a new one where the gap exceeds ``max_gap`` minutes).
+    75 and 95 % quantiles of ``wet``); ``sequence`` (a new one where the gap exceeds ``max_gap`` minutes). The index
+    is the frame's number. What is measured of a store is kept beside it, as ``STORE.csv``, until the store changes.
     """
-    times = frames.indexes["time"]
-    if not times.is_monotonic_increasing or times.has_duplicates:
-        raise NowcastError("frame times must ascend without duplicates: open the store with store.open_frames")
-    rows = []
-    for t in tqdm(range(len(times)), desc="catalogue", unit="frame", disable=not progress):
-        rate = frames.isel(time=t).values
-        valid = np.isfinite(rate)
-        some = rate[valid] if valid.any() else np.array([np.nan])
-        rows.append((valid.mean(), (rate > wet).mean(), some.mean(), some.max()))
-    table = pd.DataFrame(rows, columns=["valid", "wet", "mean", "max"])
+    if isinstance(frames, xr.DataArray):
+        return arrange(measure(frames, wet, progress), max_gap)
+    path, kept = Path(frames), Path(f"{frames}.csv")
+    if not path.is_dir():  # in the cloud
+        return arrange(measure(open_frames(frames), wet, progress), max_gap)
+    stamp = f"# {path.name}, written {path.stat().st_mtime_ns}, wet above {wet:g} mm/h\n"
+    columns = ["time", "valid", "wet", "mean", "max"]
+    with contextlib.suppress(OSError, ValueError, KeyError):  # there is none, or a broken one: measure again
+        if kept.read_text().startswith(stamp):
+            return arrange(pd.read_csv(kept, comment="#").astype({"time": "datetime64[ns]"})[columns], max_gap)
+    table = measure(open_frames(path), wet, progress)
+    with contextlib.suppress(NowcastError):  # where nothing can be written: measure each time
+        write(kept, (stamp + table.to_csv(index=False)).encode())
+    return arrange(table, max_gap)
+
+
+def measure(frames: xr.DataArray, wet: float = 0.1, progress: bool = False) -> pd.DataFrame:
+    """Columns ``time``, ``valid``, ``wet``, ``mean`` and ``max`` of ``frames_table``: all that needs the pixels."""
+    times, some = frames.indexes["time"], max(1, SLAB // (4 * frames[0].size))
+    found = []
+    with tqdm(total=len(times), desc="catalogue", unit="frame", disable=not progress) as bar:
+        for k in range(0, len(times), some):
+            rate = frames.isel(time=slice(k, k + some)).values.reshape(-1, frames[0].size)
+            seen = np.isfinite(rate).sum(axis=1)
+            amount = np.nansum(rate, axis=1, dtype="f8")
+            mean = np.divide(amount, seen, out=np.full(len(rate), np.nan), where=seen > 0)
+            top = np.where(seen > 0, np.nan_to_num(rate, nan=-np.inf).max(axis=1), np.nan)
+            found.append(np.stack([seen / rate.shape[1], (rate > wet).mean(axis=1), mean, top]))
+            bar.update(len(rate))
+    table = pd.DataFrame(np.concatenate(found, axis=1).T, columns=["valid", "wet", "mean", "max"])
     table.insert(0, "time", times)
-    table.insert(1, "gap", table.time.diff().dt.total_seconds() / 60)
+    return table
+
+
+def arrange(table: pd.DataFrame, max_gap: float = 10.0) -> pd.DataFrame:
+    """Add ``gap``, ``category`` and ``sequence`` (see ``frames_table``) to a table with ``time`` and ``wet``.
+
+    Raises NowcastError if its times do not ascend without duplicates.
+    """
+    if not table.time.is_monotonic_increasing or not table.time.is_unique:
+        raise NowcastError("frame times must ascend without duplicates: open the store with store.open_frames")
+    table = table.assign(gap=table.time.diff().dt.total_seconds() / 60)
     table["category"] = np.searchsorted(table.wet.quantile([0.25, 0.5, 0.75, 0.95]), table.wet, side="left")
     table["sequence"] = (table.gap > max_gap).cumsum()
     return table
+
+
+def drop(table: pd.DataFrame, shortest: int = 10, driest: float = 0.5) -> pd.DataFrame:
+    """Leave out sequences of fewer than ``shortest`` frames, and those whose mean category is at most ``driest``.
+
+    The index, by which ``windows`` names frames, stays. Raises NowcastError if nothing is left.
+    """
+    groups = table.groupby("sequence")
+    kept = table[(groups.time.transform("size") >= shortest) & (groups.category.transform("mean") > driest)]
+    if kept.empty:
+        raise NowcastError(
+            f"none of {groups.ngroups} sequences has {shortest} frames and a mean category above {driest:g}: "
+            "ask for less"
+        )
+    return kept
 
 
 def split_by_event(
@@ -69,10 +121,18 @@ def split_by_event(
     return table
 
 
-def windows(table: pd.DataFrame, length: int, step: float, split: str | None = None, tolerance: float = 0.5):
-    """Row numbers of all windows of ``length`` frames ``step`` minutes apart: int array (window, length).
+def windows(
+    table: pd.DataFrame,
+    length: int,
+    step: float,
+    split: str | None = None,
+    tolerance: float = 0.5,
+    wetter_than: float | None = None,
+) -> np.ndarray:
+    """Frame numbers (the table's index) of all windows of ``length`` frames ``step`` minutes apart: (window, length).
 
-    A window never crosses a gap, a sequence or a split. Raises NowcastError if not one fits.
+    A window never crosses a gap, a sequence or a split. With ``wetter_than`` its mean category exceeds that number (3
+    takes only the wettest). Raises NowcastError if not one fits.
     """
     minutes = (table.time - table.time.iloc[0]).dt.total_seconds().to_numpy() / 60
     wanted = minutes[:, None] + step * np.arange(length)
@@ -83,7 +143,9 @@ def windows(table: pd.DataFrame, length: int, step: float, split: str | None = N
         fits &= values[rows] == values[:, None]
     if split is not None:
         fits &= (table.split == split).to_numpy()[:, None]
-    found = rows[fits.all(axis=1)]
+    if wetter_than is not None:
+        fits &= (table.category.to_numpy()[rows].mean(axis=1) > wetter_than)[:, None]
+    found = table.index.to_numpy()[rows[fits.all(axis=1)]]
     if not len(found):
         where = f" in the {split} split" if split else ""
         raise NowcastError(
@@ -96,9 +158,12 @@ def windows(table: pd.DataFrame, length: int, step: float, split: str | None = N
 def check_leakage(table: pd.DataFrame, seen: np.ndarray, unseen: np.ndarray, pause: float = 30.0) -> None:
     """Raise NowcastError if windows to be judged on (``unseen``) share a frame with the training windows (``seen``), or
     have one within ``pause`` minutes of them."""
-    minutes = table.time.astype("datetime64[s]").astype("int64").to_numpy() / 60
-    judged, ours = np.unique(unseen), minutes[np.unique(seen)]
-    leaks = (np.abs(ours[:, None] - minutes[judged]) <= pause).any(axis=0)
+    times = table.time.astype("datetime64[s]")
+    judged, ours = times.loc[np.unique(unseen)].to_numpy(), times.loc[np.unique(seen)].to_numpy()
+    near = np.timedelta64(round(60 * pause), "s")
+    leaks = np.searchsorted(ours, judged + near, side="right") > np.searchsorted(ours, judged - near, side="left")
     if leaks.any():
-        first = table.time.iloc[judged[leaks]].min()
-        raise NowcastError(f"{leaks.sum()} frames to be judged on are in, or next to, the training data, from {first}")
+        raise NowcastError(
+            f"{leaks.sum()} frames to be judged on are in, or next to, the training data, "
+            f"from {pd.Timestamp(judged[leaks][0])}"
+        )

@@ -89,7 +89,7 @@ def training_data(
     for path, of_store in jobs + [(path, (0, 1, 0)) for path in validation]:
         frames = open_frames(path)
         frames = frames.load() if frames.nbytes < MEMORY else frames
-        table = split_by_event(frames_table(frames, progress=True), of_store)
+        table = split_by_event(frames_table(path, progress=True), of_store)
         if not table.wet.max() > 0:
             raise NowcastError(f"{path} holds no rain above 0.1 mm/h: there is nothing to learn from")
         found = {s: windows(table, n_frames, time_step(frames), s) for s, n in zip(sets, of_store, strict=False) if n}

@@ -10,8 +10,9 @@ import xarray as xr
 
 from . import NowcastError
 from .baselines import BASELINES, DRY
+from .grid import pixel_km
 from .sources import RAIN_RATE, utc
-from .store import pixel_km, time_step
+from .store import time_step
 from .training import load
 
 WEIGHTS = Path(__file__).parent / "weights"  # a folder a shipped model
@@ -101,5 +102,5 @@ def forecast(run: Forecaster, frames: xr.DataArray, at=None, leads: int = 12) ->
         },
         dims=("lead_time", "y", "x"),
         name="rainfall_rate",
-        attrs=RAIN_RATE | {"source": past.attrs.get("source", ""), "pixel_km": pixel_km(past)},
+        attrs=RAIN_RATE | {k: past.attrs.get(k, "") for k in ("source", "license")} | {"pixel_km": pixel_km(past)},
     )

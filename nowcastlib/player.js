@@ -10,7 +10,7 @@ async function render({ model, el }) {
   const [height, width] = model.get("size");
   const scale = Math.max(1, Math.round(320 / Math.max(height, width)));
   const label = tag("div", { className: "nowcast-label" });
-  const panels = ["observed", ""].map((name) => ({
+  const panels = (model.get("names").length ? ["observed", ""] : [""]).map((name) => ({
     title: tag("figcaption", { textContent: name }),
     canvas: tag("canvas", { width: width * scale, height: height * scale }),
   }));
@@ -26,9 +26,10 @@ async function render({ model, el }) {
       label,
       tag("div", { className: "nowcast-panels" }, figures),
       tag("div", { className: "nowcast-legend" }, legend),
+      tag("div", { className: "nowcast-credit", textContent: model.get("credit") }),
     ])
   );
-  // each sprite holds all frames of one sequence below each other; decoded once
+  // each sprite holds all frames of one sequence, in columns; decoded once
   const pictures = await Promise.all(
     model.get("sprites").map((png) => createImageBitmap(new Blob([png], { type: "image/png" })))
   );
@@ -36,12 +37,14 @@ async function render({ model, el }) {
     const frame = model.get("frame");
     const choice = model.get("choice");
     label.textContent = model.get("labels")[frame];
-    panels[1].title.textContent = model.get("names")[choice];
+    if (panels[1]) panels[1].title.textContent = model.get("names")[choice];
     panels.forEach(({ canvas, title }, k) => {
       const context = canvas.getContext("2d");
       context.imageSmoothingEnabled = false;
       const picture = pictures[k ? choice + 1 : 0];
-      context.drawImage(picture, 0, frame * height, width, height, 0, 0, canvas.width, canvas.height);
+      const column = Math.floor((frame * height) / picture.height);
+      const [x, y] = [column * width, frame * height - column * picture.height];
+      context.drawImage(picture, x, y, width, height, 0, 0, canvas.width, canvas.height);
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", `rain rate, ${title.textContent}, ${label.textContent}`);
     });
@@ -84,7 +87,7 @@ function standalone(el, state) {
     play.textContent = "⏸ pause";
     timer = setInterval(() => show(state.frame < last ? state.frame + 1 : 0), 300);
   };
-  el.append(tag("div", { className: "nowcast-controls" }, [play, slider, select]));
+  el.append(tag("div", { className: "nowcast-controls" }, state.names.length ? [play, slider, select] : [play, slider]));
   render({ model, el });
 }
 

@@ -29,6 +29,19 @@ CMAP = ListedColormap(COLOURS[:-1], "rain").with_extremes(bad=UNKNOWN, under=DRY
 NORM = BoundaryNorm(LEVELS, len(LEVELS) - 1)
 
 
+def credit(rate) -> str:
+    """Who made the data of a frame or a forecast, and under which licence, as its feed wants it told ("": unknown)."""
+    told = getattr(rate, "attrs", {})
+    return " · ".join(filter(None, (told.get("source", ""), told.get("license", ""))))
+
+
+def _sign(figure: Figure, pictures) -> None:
+    """The credit of the first of ``pictures`` that has one, once, below the figure."""
+    text = next(filter(None, map(credit, pictures)), "")
+    if text and text not in [label.get_text() for label in figure.texts]:
+        figure.supxlabel(text, fontsize=6, color="#666666", x=0.99, ha="right")
+
+
 def show_frame(rate, ax: Axes | None = None, title: str = "", colorbar: bool = False) -> Axes:
     """One field (y, x) in mm/h on the rain scale; axes in km if it has coordinates, else in px."""
     ax = plt.subplots(figsize=(4.6, 4), layout="constrained")[1] if ax is None else ax
@@ -40,6 +53,7 @@ def show_frame(rate, ax: Axes | None = None, title: str = "", colorbar: bool = F
     ax.set(title=title, xlabel=unit, ylabel=unit)
     if colorbar:
         show_scale(image, ax)
+    _sign(ax.figure, [rate])
     return ax
 
 
@@ -69,6 +83,7 @@ def show_strip(rows: Mapping[str, xr.DataArray | np.ndarray], labels: Sequence[s
         ax.set_title(label, fontsize=9)
     if rain:
         show_scale(image, axes.ravel())
+    _sign(figure, rows.values())
     return figure
 
 
@@ -118,6 +133,7 @@ def save_animation(panels: Mapping[str, xr.DataArray], path: str | Path, seconds
             image = ax.imshow(np.asarray(field[t]), cmap=CMAP, norm=NORM, interpolation="nearest")
             ax.set(title=name, xticks=[], yticks=[])
         show_scale(image, np.atleast_1d(axes))
+        _sign(figure, panels.values())
         if clock is not None:
             valid = pd.Timestamp(clock.valid_time.values[t])
             figure.suptitle(f"+{float(clock.lead_time[t]):.0f} min, valid {valid:%Y-%m-%d %H:%M} UTC", fontsize=10)

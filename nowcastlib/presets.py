@@ -1,13 +1,14 @@
 """The course's knobs, from the environment: how large (NOWCAST_PRESET), which feed (NOWCAST_SOURCE), and where.
 
 NOWCAST_PRESET: ``tiny`` (tests: seconds), ``laptop`` (minutes on two cores) or ``gpu``; the same code runs all three.
-NOWCAST_SOURCE: ``demo`` (synthetic rain), ``archive`` or ``archive:PRODUCT``, ``fvg``, ``cloud:URL``,
-``images:FOLDER``.
+NOWCAST_SOURCE: ``demo`` (synthetic rain), ``archive`` or ``archive:PRODUCT``, ``fvg:FIRST-DAY/LAST-DAY`` (``fvg``
+alone: the newest two hours), ``cloud:URL``, ``images:FOLDER``.
 NOWCAST_DATA: where data and runs live (``data/``). NOWCAST_ARCHIVE: a folder that holds the archive's files; with
 it, ``archive`` is the default feed.
 """
 
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from . import NowcastError, sources, store
 from .models import ModelConfig
 from .sources.demo import Demo
 from .training import TrainConfig
+
+ARCHIVE = "NOWCAST_ARCHIVE"
 
 
 @dataclass(frozen=True)
@@ -86,24 +89,33 @@ def data_folder() -> Path:
     """Where this preset's and feed's data and runs live."""
     root = Path(__file__).parents[1]
     root = root if (root / "pyproject.toml").exists() else Path.cwd()
-    return Path(os.environ.get("NOWCAST_DATA") or root / "data") / f"{preset().name}-{_source().replace(':', '-')}"
+    name = re.sub(r"[^\w.-]+", "-", f"{preset().name}-{':'.join(_source())}").strip("-")
+    return Path(os.environ.get("NOWCAST_DATA") or root / "data") / name
 
 
-def _source() -> str:
-    return os.environ.get("NOWCAST_SOURCE") or ("archive" if os.environ.get("NOWCAST_ARCHIVE") else "demo")
+def _source() -> tuple[str, str]:
+    """Name of the feed that NOWCAST_SOURCE asks for, and what stands after the colon."""
+    name, _, rest = (os.environ.get("NOWCAST_SOURCE") or ("archive" if os.environ.get(ARCHIVE) else "demo")).partition(
+        ":"
+    )
+    return name, rest
 
 
 def feed() -> sources.Source:
     """The feed that NOWCAST_SOURCE names."""
-    name, _, rest = _source().partition(":")
+    name, rest = _source()
     if name == "archive":
-        folder = os.environ.get("NOWCAST_ARCHIVE") or str(data_folder().parent / "archive")
-        return sources.feed(name, folder, rest or "mch")
+        folder = os.environ.get(ARCHIVE) or str(data_folder().parent / "archive")
+        return sources.feed(name, path=folder, product=rest)
     if name == "demo":  # other storms than those of seed 0, on which the shipped weights were trained
         return Demo(preset().events, size=preset().pixels, seed=1)
-    return sources.feed(name, rest)
+    return sources.feed(name) if name == "fvg" else sources.feed(name, path=rest)
 
 
 def frames() -> xr.DataArray:
     """The feed's frames, ingested into ``data_folder()`` if they are not there yet: lazy (time, y, x), mm/h."""
-    return store.open_frames(store.ingest(feed(), data_folder() / "frames.zarr"))
+    name, rest = _source()
+    span = rest.split("/") if name == "fvg" and rest else (None, None)
+    if len(span) != 2:
+        raise NowcastError(f"NOWCAST_SOURCE is fvg:{rest}: write the time like fvg:2024-06-01/2024-06-08")
+    return store.open_frames(store.ingest(feed(), data_folder() / "frames.zarr", *span))

@@ -4,6 +4,10 @@ import contextlib
 import logging
 import os
 import shutil
+import warnings
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +17,8 @@ import xarray as xr
 import zarr
 from tqdm.auto import tqdm
 
-from . import NowcastError
-from .sources import RAIN_RATE, Source, frame
+from . import NowcastError, grid
+from .sources import RAIN_RATE, NoAnswer, Source, frame
 from .sources.cloud import open_frames
 
 log = logging.getLogger("nowcastlib")
@@ -26,138 +30,247 @@ TIME = {
     "standard_name": "time",
     "axis": "T",
 }
+TILE = 256  # px; a chunk is a tile of as many frames as make CHUNK bytes, for training reads windows and crops
+CHUNK = 4 << 20  # bytes of a chunk
+SLAB = 64 << 20  # bytes of whole frames that are held until they are written together
 
 
-def ingest(source: Source, out: str | Path, start=None, end=None, progress: bool = True) -> Path:
+def ingest(
+    source: Source,
+    out: str | Path,
+    start=None,
+    end=None,
+    crop: tuple[int, int, int, int] | None = None,
+    regrid: int = 0,
+    progress: bool = True,
+) -> Path:
     """Write the frames of ``source`` in [start, end) to the store ``out`` and return its path.
 
-    The store grows in ``out + ".partial"``, a frame at a time (its time is written last), and takes its name when
-    all frames are in: what is called ``out`` is always whole, and a rerun after an interruption carries on. A store
-    that exists is completed with the frames that it lacks. A frame that cannot be read is skipped with a warning
-    that names it; its time stays a gap.
+    ``crop`` is the rectangle to keep, as (x, y, width, height) in px from the upper left; ``regrid`` the number of
+    columns to make the grid coarser to. The store grows in ``out + ".partial"``, some frames at a time (their times
+    are written last), and takes its name when all frames are in: what is called ``out`` is always whole, ascending in
+    time, and a rerun after an interruption carries on. A store that exists is completed with the frames that it
+    lacks. A frame that cannot be read, or in which nothing is observed, is skipped with a warning that names it; its
+    time stays a gap.
 
-    Raises NowcastError if the source has no readable frame, if a frame has another grid than the store, and if
-    ``out`` cannot be written.
+    Raises NowcastError if the source has no readable frame or does not answer, if a frame has another grid than the
+    store, and if ``out`` cannot be written.
     """
     out = Path(out)
     partial = out.with_name(out.name + ".partial")
     rows = source.list(start, end).drop_duplicates("time").sort_values("time")
     if rows.empty:
         raise NowcastError(f"there are no frames from {start or 'the first'} to {end or 'the last'}: ask for others")
+    how = _how(crop, regrid)
     whole, fresh = out.exists(), not partial.exists()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if whole:
+            shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed after the other took the name
             done = open_frames(out).time.values
-            if np.isin(rows.time.values, done).all():
-                return out
             group = zarr.open_group(str(out), mode="r")
             if group.attrs.get("title") != TITLE or "rainfall_rate" not in group:
                 raise NowcastError(f"{out} was not made by ingest: choose another name")
+            if group.attrs.get("history", how) != how:
+                raise NowcastError(f"{out} was made with another crop or regrid: use the same ones, or another store")
+            if np.isin(rows.time.values, done).all():
+                return out
             out.rename(partial)
         elif fresh and not os.access(out.parent, os.W_OK):
             raise PermissionError(13, "the folder is not writable", str(out.parent))
         try:
-            _append(source, rows, partial, progress)
-        except NowcastError:
+            _append(source, rows, partial, crop, regrid, progress)
+        except NowcastError as error:
             if whole:  # back to its name, with the frames that could be added
-                zarr.consolidate_metadata(str(partial))
-                partial.rename(out)
-            elif fresh:
+                _finish(partial, out)
+            elif fresh and not isinstance(error, NoAnswer):
                 shutil.rmtree(partial, ignore_errors=True)
             raise
-        zarr.consolidate_metadata(str(partial))  # one read opens it, from a remote disk too
-        partial.rename(out)
+        _finish(partial, out)
     except OSError as error:
         raise NowcastError(
-            f"cannot write {out}: {error.strerror or error}; free the place or choose another"
+            f"cannot write {out}: {error.strerror or error}; free the place or choose another, then run again"
         ) from error
     return out
 
 
-def _append(source: Source, rows: pd.DataFrame, partial: Path, progress: bool) -> None:
+def _append(source: Source, rows: pd.DataFrame, partial: Path, crop, regrid: int, progress: bool) -> None:
     """Add to the store ``partial`` those frames of ``rows`` that it does not hold yet."""
-    group, skipped = _resume(partial), []
-    seen = set() if group is None else set(np.asarray(group["time"][:]).tolist())
-    for row in tqdm(list(rows.itertuples()), desc=f"→ {partial.stem}", unit="frame", disable=not progress):
-        seconds = int(row.time.timestamp())
-        if seconds in seen:
-            continue
+    writer, skipped, unanswered = _resume(partial), [], 0
+    seconds = rows.time.astype("datetime64[s]").astype("int64")
+    missing = rows[~seconds.isin(writer.done if writer else [])]
+    first = None  # frame of this run; the others have to lie where it lies
+    with tqdm(total=len(rows), initial=len(rows) - len(missing), desc=f"→ {partial.stem}", unit="frame",
+              disable=not progress) as bar:  # fmt: skip
         try:
-            rate = source.read(row)
-        except NowcastError as error:
-            log.warning("skipped the frame of %s: %s", row.time, error)
-            skipped.append(str(error))
-            continue
-        if group is None:
-            group = _create(partial, rate, source.attribution)
-        if rate.shape != group["rainfall_rate"].shape[1:]:
-            ours, theirs = group["rainfall_rate"].shape[1:], rate.shape
-            raise NowcastError(f"the frame of {row.time} is {theirs} px, the store {partial} {ours}: use another store")
-        if not all(np.array_equal(group[d][:], rate[d]) for d in "yx"):
-            raise NowcastError(f"the frame of {row.time} lies elsewhere than those of {partial}: use another store")
-        n = group["time"].shape[0]
-        group["rainfall_rate"].resize((n + 1, *rate.shape))
-        group["rainfall_rate"][n] = rate.values
-        group["time"].resize((n + 1,))  # last: a frame without its time does not count, and is written again
-        group["time"][n] = seconds
-    if group is None:
+            for row, read in _read_ahead(source, missing, crop, regrid):
+                bar.update()
+                try:
+                    rate, values = read()
+                    unanswered = 0
+                    if not np.isfinite(values).any():
+                        raise NowcastError("nothing in it is observed")
+                except NowcastError as error:
+                    unanswered += isinstance(error, NoAnswer)
+                    if unanswered == 3:  # the next thousand frames would fare no better
+                        raise
+                    log.warning("skipped the frame of %s: %s", row.time, error)
+                    skipped.append(str(error))
+                    continue
+                if first is None:
+                    first, shaped = rate, grid.coarser(grid.cut(rate, crop), regrid)
+                    writer = writer or _create(partial, shaped, source, _how(crop, regrid))
+                    _check_grid(writer.grid, shaped, row.time, partial)
+                _check_grid(first, rate, row.time, partial)
+                writer.add(int(row.time.timestamp()), values)
+        finally:
+            if writer:
+                writer.flush()  # what was read is kept, whatever happened after
+    if writer is None:
         why = f"; the first: {skipped[0]}" if skipped else ""
         raise NowcastError(f"not one of {len(rows)} frames could be read{why}")
 
 
-def _resume(partial: Path):
+def _read_ahead(source: Source, rows: pd.DataFrame, crop, regrid: int) -> Iterator[tuple]:
+    """Each row and a function that returns its frame, as read and as stored; ``source.concurrency`` read at a time."""
+
+    def read(row):
+        rate = source.read(row)
+        return rate, grid.area_mean(grid.cut(rate, crop).values if crop else rate.values, regrid)
+
+    workers, waiting = getattr(source, "concurrency", 1), deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for row in rows.itertuples():
+                waiting.append((row, pool.submit(read, row).result))
+                if len(waiting) > workers:
+                    yield waiting.popleft()
+            yield from waiting
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _check_grid(ours: xr.DataArray, theirs: xr.DataArray, time, partial: Path) -> None:
+    if ours.shape != theirs.shape:
+        raise NowcastError(
+            f"the frame of {time} is {theirs.shape} px, the store {partial} {ours.shape}: use another store"
+        )
+    if not all(np.array_equal(ours[d].values, theirs[d].values) for d in "yx"):
+        raise NowcastError(f"the frame of {time} lies elsewhere than those of {partial}: use another store")
+
+
+def _how(crop, regrid: int) -> str:
+    """What was done to the frames, for the store's history."""
+    return f"nowcastlib ingest: crop {','.join(map(str, crop or ['none']))}, regrid {regrid or 'none'}"
+
+
+def _grid_mapping(crs: str) -> dict:
+    """CF's attributes of a map projection, ``crs_wkt`` among them."""
+    with warnings.catch_warnings():  # that CF's numbers cannot tell all of Switzerland's; its WKT does
+        warnings.filterwarnings("ignore", "angle from rectified to skew grid")
+        told = {k: v for k, v in pyproj.CRS(crs).to_cf().items() if v is not None}
+    if told.get("grid_mapping_name") == "polar_stereographic":  # CF wants the pole named, too
+        told.setdefault("latitude_of_projection_origin", float(np.copysign(90, told.get("standard_parallel", 90))))
+    return told
+
+
+class _Writer:
+    """Appends frames to a store, a chunk at a time."""
+
+    def __init__(self, path: Path):
+        group = zarr.open_group(str(path), mode="r+")
+        self.rate, self.time = group["rainfall_rate"], group["time"]
+        self.grid = xr.DataArray(
+            np.empty(self.rate.shape[1:], "u1"), {d: (d, np.asarray(group[d][:])) for d in "yx"}, ("y", "x")
+        )
+        times = np.asarray(self.time[:])
+        whole = len(times) if (times > 0).all() else int(np.argmax(times <= 0))  # resized, its time not yet written
+        self.done = times[:whole].tolist()
+        self._resize(whole)
+        self.frames, self.times = [], []  # that are not written yet
+
+    def _resize(self, n: int) -> None:
+        self.rate.resize((n, *self.rate.shape[1:]))
+        self.time.resize((n,))
+
+    def add(self, seconds: int, values: np.ndarray) -> None:
+        self.frames.append(values)
+        self.times.append(seconds)
+        if (len(self.done) + len(self.times)) % self.rate.chunks[0] == 0:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.times:
+            n = len(self.done)
+            self._resize(n + len(self.times))
+            self.rate[n:] = np.stack(self.frames)
+            self.time[n:] = np.array(self.times)  # last: a frame without its time does not count, and is written again
+            self.done += self.times
+            self.frames, self.times = [], []
+
+
+def _resume(partial: Path) -> _Writer | None:
     """The store that an interrupted ingest left, cut to its whole frames; None if there is none."""
     if not partial.exists():
         return None
     (partial / ".zmetadata").unlink(missing_ok=True)  # it would go stale
+    for half in partial.rglob("*.partial"):  # a file that was being written
+        half.unlink()
     with contextlib.suppress(Exception):  # killed before its first frame was whole, it may be anything: start again
-        group = zarr.open_group(str(partial), mode="r+")
-        rate, times = group["rainfall_rate"], np.asarray(group["time"][:])
-        whole = len(times) if (times > 0).all() else int(np.argmax(times <= 0))  # resized, its time not yet written
-        group["time"].resize((whole,))
-        rate.resize((whole, *rate.shape[1:]))
-        return group
+        return _Writer(partial)
     shutil.rmtree(partial)
     return None
 
 
-def _create(partial: Path, rate: xr.DataArray, attribution: str):
+def _create(partial: Path, rate: xr.DataArray, source: Source, how: str) -> _Writer:
     """An empty store for frames like ``rate``."""
     crs = rate.attrs.get("crs")
     data = rate.drop_attrs(deep=False).assign_attrs(RAIN_RATE | ({"grid_mapping": "crs"} if crs else {}))
     dataset = data.expand_dims(time=np.array([], "datetime64[s]")).astype("f4").to_dataset(name="rainfall_rate")
     if crs:
-        dataset["crs"] = ((), 0, {"crs_wkt": pyproj.CRS(crs).to_wkt()})
+        dataset["crs"] = ((), np.int32(0), _grid_mapping(crs))
     dataset["time"].attrs = {k: v for k, v in TIME.items() if k not in ("units", "calendar")}
-    dataset.attrs = {"Conventions": "CF-1.8", "title": TITLE, "source": attribution}
+    dataset.attrs = {
+        "Conventions": "CF-1.9",
+        "title": TITLE,
+        "source": source.attribution,
+        "license": getattr(source, "licence", ""),
+        "history": how,
+    }
+    tile = [min(n, TILE) for n in rate.shape]
+    frames = min(CHUNK // (4 * tile[0] * tile[1]), SLAB // (4 * rate.size))
     encoding = {
-        "rainfall_rate": {"chunks": (1, *rate.shape), "_FillValue": np.float32(np.nan)},
+        "rainfall_rate": {"chunks": (max(1, min(frames, 64)), *tile), "_FillValue": np.float32(np.nan)},
         "time": {"chunks": (4096,), "dtype": "i8", "units": TIME["units"], "calendar": TIME["calendar"]},
     }
     dataset.to_zarr(partial, encoding=encoding, consolidated=False, zarr_format=2)
-    return zarr.open_group(str(partial), mode="r+")
+    return _Writer(partial)
+
+
+def _finish(partial: Path, out: Path) -> None:
+    """Give a store its name, its frames in ascending time."""
+    group = zarr.open_group(str(partial), mode="r+")
+    times = np.asarray(group["time"][:])
+    if (np.diff(times) < 0).any():  # frames from before the store's last came later: copy it in order
+        ordered, order = partial.with_name(partial.name + ".sorted"), np.argsort(times)
+        shutil.rmtree(ordered, ignore_errors=True)
+        shutil.copytree(partial, ordered)
+        copy, n = zarr.open_group(str(ordered), mode="r+"), group["rainfall_rate"].chunks[0]
+        for k in range(0, len(order), n):
+            copy["rainfall_rate"][k : k + n] = group["rainfall_rate"].oindex[order[k : k + n]]
+        copy["time"][:] = times[order]
+        zarr.consolidate_metadata(str(ordered))
+        ordered.rename(out)
+        shutil.rmtree(partial)
+    else:
+        zarr.consolidate_metadata(str(partial))  # one read opens it, from a remote disk too
+        partial.rename(out)
 
 
 def time_step(frames: xr.DataArray) -> float:
     """Minutes between frames: the most frequent gap (of a single frame: NaN)."""
     gaps = np.diff(frames.time.values) / np.timedelta64(1, "m")
     return float(pd.Series(gaps).mode().iloc[0]) if gaps.size else float("nan")
-
-
-def pixel_km(frames: xr.DataArray) -> float:
-    """Width of a pixel in km, from the coordinates (degrees at their mean latitude)."""
-    dy = abs(float(frames.y[1] - frames.y[0]))
-    degrees = str(frames.y.attrs.get("units", "")).startswith("degree")
-    return dy * (111.2 if degrees else 0.001)
-
-
-def centre(frames: xr.DataArray, size: int) -> xr.DataArray:
-    """The central ``size`` × ``size`` px of frames (…, y, x); all of them along an axis that is no longer."""
-    cut = {
-        d: slice(max(0, (n - size) // 2), max(0, (n - size) // 2) + size) for d, n in frames.sizes.items() if d in "yx"
-    }
-    return frames.isel(cut)
 
 
 def as_frames(rate: np.ndarray, start="2024-06-01", step: float = 5.0) -> xr.DataArray:
@@ -192,9 +305,10 @@ def save(predicted: xr.DataArray, out: str | Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         out.parent.mkdir(parents=True, exist_ok=True)
         attrs = {
-            "Conventions": "CF-1.8",
+            "Conventions": "CF-1.9",
             "title": "rain forecast",
             "source": predicted.attrs.get("source", ""),
+            "license": predicted.attrs.get("license", ""),
         }
         dataset = predicted.to_dataset(name="rainfall_rate").assign_attrs(attrs)
         encoding = {"valid_time": {"units": TIME["units"], "dtype": "i8"}}

@@ -15,7 +15,8 @@ from tqdm.auto import tqdm
 from . import NowcastError, _pysteps  # noqa: F401
 from .baselines import persistence
 from .forecast import Forecaster, forecast
-from .store import centre, time_step
+from .grid import centre
+from .store import time_step
 
 from pysteps.verification.detcatscores import det_cat_fct_accum, det_cat_fct_init  # isort: skip
 

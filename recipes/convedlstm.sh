@@ -28,10 +28,10 @@ $now evaluate --data $data/mch2015.zarr --margin 64 --json docs/results/mch-2015
 .venv/bin/python - $data/mch2015.zarr docs/forecast.gif <<'PYTHON'
 import sys
 
-from nowcastlib import plots, store
+from nowcastlib import grid, plots, store
 from nowcastlib.forecast import forecast, forecaster
 
-frames = store.centre(store.open_frames(sys.argv[1]), 256)
+frames = grid.centre(store.open_frames(sys.argv[1]), 256)
 network, stays = (forecast(forecaster(name), frames, "2015-05-15T17:00", 12) for name in ("convedlstm", "persistence"))
 observed = frames.sel(time=network.valid_time.values)
 plots.save_animation({"observed": observed, "ConvEDLSTM": network, "persistence": stays}, sys.argv[2])

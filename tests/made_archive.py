@@ -8,10 +8,11 @@ import netCDF4
 import numpy as np
 import pandas as pd
 import pyproj
+import rasterio
 from PIL import Image
 
-PIXEL = {"mch": 1000.0, "fmi": 1000.0, "knmi": 1000.0, "bom": 500.0, "odim": 2000.0}  # metres
-STEP = {"mch": 5, "fmi": 5, "knmi": 5, "bom": 6, "odim": 15}  # minutes
+PIXEL = {"mch": 1000.0, "fmi": 1000.0, "fmi-geotiff": 250.0, "knmi": 1000.0, "bom": 500.0, "odim": 2000.0}  # metres
+STEP = {"mch": 5, "fmi": 5, "fmi-geotiff": 5, "knmi": 5, "bom": 6, "odim": 15}  # minutes
 FMI_CRS = "+proj=stere +lon_0=25 +lat_0=90 +lat_ts=60 +a=6371288 +x_0=380886.310 +y_0=3395677.920"
 KNMI_CRS = "+proj=stere +lat_0=90 +lon_0=0.0 +lat_ts=60.0 +a=6378.137 +b=6356.752 +x_0=0 +y_0=0"
 ODIM_CRS = "+proj=laea +lat_0=55.0 +lon_0=10.0 +x_0=1950000.0 +y_0=-2100000.0 +units=m +ellps=WGS84"
@@ -20,7 +21,7 @@ START = pd.Timestamp("2024-06-01T12:00")
 
 def field(rows: int = 12, columns: int = 16) -> np.ndarray:
     """Rain (mm/h) that is another in each corner: 6 in the north-west, 30 in the south-east, not observed at the east
-    edge, else dry. All formats but the two logarithmic ones (4 % apart) hold these numbers exactly."""
+    edge, else dry. All formats but the three logarithmic ones (4 % apart) hold these numbers exactly."""
     rate = np.zeros((rows, columns))
     rate[2, 3], rate[-3, -4], rate[:, -1] = 6.0, 30.0, np.nan
     return rate
@@ -60,9 +61,12 @@ def _write_mch(folder, time, rate):
     return path
 
 
-def _write_fmi(folder, time, rate):
+def _fmi_levels(rate):
     with np.errstate(divide="ignore"):
-        level = 64 + 2 * 10 * np.log10(223.0 * rate**1.53)  # of dBZ
+        return _levels(rate, 64 + 2 * 10 * np.log10(223.0 * rate**1.53), 255, "u1")  # of dBZ
+
+
+def _write_fmi(folder, time, rate):
     rows, columns = rate.shape
     corners = pyproj.Proj(FMI_CRS)([0, columns * PIXEL["fmi"]], [0, rows * PIXEL["fmi"]], inverse=True)
     (west, south), (east, north) = zip(*corners, strict=True)
@@ -83,7 +87,16 @@ def _write_fmi(folder, time, rate):
 255
 """
     path = folder / f"{time:%Y%m%d%H%M}_fmi.radar.composite.lowest_FIN_SUOMI1.pgm.gz"
-    path.write_bytes(gzip.compress(head.encode() + _levels(rate, level, 255, "u1").tobytes()))
+    path.write_bytes(gzip.compress(head.encode() + _fmi_levels(rate).tobytes()))
+    return path
+
+
+def _write_fmi_geotiff(folder, time, rate):
+    path = folder / f"{time:%Y%m%d%H%M}_FINUTM.tif"
+    corner = rasterio.Affine(PIXEL["fmi-geotiff"], 0, -196_000, 0, -PIXEL["fmi-geotiff"], 8_084_000)
+    shape = {"height": rate.shape[0], "width": rate.shape[1], "count": 1, "dtype": "uint8"}
+    with rasterio.open(path, "w", driver="GTiff", crs="EPSG:3067", transform=corner, **shape) as file:
+        file.write(_fmi_levels(rate), 1)
     return path
 
 
@@ -142,4 +155,11 @@ def _write_odim(folder, time, rate):
     return path
 
 
-WRITERS = {"mch": _write_mch, "fmi": _write_fmi, "knmi": _write_knmi, "bom": _write_bom, "odim": _write_odim}
+WRITERS = {
+    "mch": _write_mch,
+    "fmi": _write_fmi,
+    "fmi-geotiff": _write_fmi_geotiff,
+    "knmi": _write_knmi,
+    "bom": _write_bom,
+    "odim": _write_odim,
+}

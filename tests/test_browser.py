@@ -10,12 +10,13 @@ import time
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
 
-from nowcastlib import store, synthetic
+from nowcastlib import plots, store, synthetic
 from nowcastlib.forecast import forecast, forecaster
-from nowcastlib.player import ForecastPlayer
+from nowcastlib.player import ForecastPlayer, FramePlayer
 
 ROOT = Path(__file__).parents[1]
 FLAGS = [
@@ -143,4 +144,32 @@ def test_saved_page_plays_without_kernel_and_network(browser, tmp_path):
         page.keyboard.press("ArrowRight")
     assert len(seen) == 9
     assert asked == [path.as_uri()] and not complaints
+    page.close()
+
+
+def test_every_frame_of_a_long_day_is_the_one_that_its_label_says(browser, tmp_path):
+    """288 frames of 64 px are higher than a picture may be: they stand in several columns."""
+    rates = np.repeat([0.0, 0.2, 0.7, 1.5, 3.0, 7.0, 15.0, 30.0, 70.0, 200.0, np.nan], 27)[:288]
+    frames = store.as_frames(np.broadcast_to(rates[:, None, None], (288, 64, 64)).astype("f4"))
+    path = tmp_path / "day.html"
+    path.write_text(f"<!doctype html><meta charset=utf-8><body>{FramePlayer(frames).page()}")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    page.wait_for_function("document.querySelector('.nowcast-label').textContent == '2024-06-01 00:00 UTC'")
+    assert not page.locator("select").count() and page.locator("canvas").count() == 1
+    shown = page.evaluate(
+        """() => {
+            const slider = document.querySelector("input[type=range]"), canvas = document.querySelector("canvas");
+            return [...Array(288).keys()].map((k) => {
+                slider.value = k;
+                slider.dispatchEvent(new Event("input"));
+                const pixel = canvas.getContext("2d").getImageData(5, canvas.height - 5, 1, 1).data;
+                return [document.querySelector(".nowcast-label").textContent, ...pixel.slice(0, 3)];
+            });
+        }"""
+    )
+    colours = [plots.DRY, *plots.COLOURS, plots.UNKNOWN]
+    for k, (label, *rgb) in enumerate(shown):
+        assert label == f"{frames.indexes['time'][k]:%Y-%m-%d %H:%M} UTC"
+        assert "#" + bytes(rgb).hex() == colours[k // 27], label
     page.close()

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nowcastlib import NowcastError, store
-from nowcastlib.catalogue import SPLITS, check_leakage, frames_table, split_by_event, windows
+from nowcastlib import NowcastError, catalogue, store
+from nowcastlib.catalogue import SPLITS, check_leakage, drop, frames_table, split_by_event, windows
 from nowcastlib.sources.demo import Demo
 
 
@@ -51,6 +51,63 @@ def test_disordered_times_are_refused():
     for order in ([1, 0, 2], [0, 1, 1]):
         with pytest.raises(NowcastError, match="ascend without duplicates"):
             frames_table(frames.isel(time=order))
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A store and the table kept beside it."""
+    return store.ingest(Demo(2, frames=5, size=16), tmp_path / "f.zarr", progress=False), tmp_path / "f.zarr.csv"
+
+
+def test_table_of_a_store_is_kept_beside_it(kept, monkeypatch):
+    path, beside = kept
+    table = frames_table(path)
+    pd.testing.assert_frame_equal(table, frames_table(store.open_frames(path)))
+    assert "f.zarr, written" in beside.read_text().splitlines()[0]
+    monkeypatch.setattr(catalogue, "measure", None)  # it is not measured again
+    pd.testing.assert_frame_equal(table, frames_table(path))
+    assert frames_table(path, max_gap=3).sequence.nunique() == 10
+
+
+def test_table_is_measured_again_when_the_store_grew_or_the_kept_one_is_broken_or_of_another_rate(kept):
+    path, beside = kept
+    frames_table(path)
+    store.ingest(Demo(3, frames=5, size=16), path, progress=False)
+    grown = frames_table(path)
+    assert len(grown) == 12  # the hole of the third storm is longer than what is left of it
+    beside.write_text(beside.read_text().replace("wet,mean", "w"))
+    pd.testing.assert_frame_equal(frames_table(path), grown)
+    beside.write_bytes(b"\xff\xfe")
+    pd.testing.assert_frame_equal(frames_table(path), grown)
+    assert frames_table(path, wet=5.0).wet.sum() < grown.wet.sum()
+
+
+def test_table_is_had_where_nothing_can_be_written(kept, monkeypatch):
+    path, beside = kept
+
+    def refuse(*_):
+        raise NowcastError("cannot write")
+
+    monkeypatch.setattr(catalogue, "write", refuse)
+    assert len(frames_table(path)) == 10 and not beside.exists()
+
+
+def test_short_and_dry_sequences_are_dropped_and_frames_keep_their_numbers():
+    table = events(12, 9, 12, 10).assign(category=np.repeat([2.0, 4, 0, 1], [12, 9, 12, 10]))
+    assert drop(table).sequence.unique().tolist() == [0, 3]  # the second is short, the third dry
+    assert drop(table, shortest=9, driest=1.5).sequence.unique().tolist() == [0, 1]
+    assert windows(drop(table), 10, 5)[-1].tolist() == list(range(33, 43))  # of the store, not of the shorter table
+    table.loc[21, "category"] = 6.1  # mean just above a half
+    assert drop(table).sequence.unique().tolist() == [0, 2, 3]
+    with pytest.raises(NowcastError, match="none of 4 sequences has 13 frames"):
+        drop(table, shortest=13)
+
+
+def test_only_the_wettest_windows_are_taken():
+    table = events(6).assign(category=[4, 4, 3, 3, 3, 4])
+    assert windows(table, 2, 5, wetter_than=3).tolist() == [[0, 1], [1, 2], [4, 5]]
+    with pytest.raises(NowcastError, match="no window"):
+        windows(table, 3, 5, wetter_than=3.9)
 
 
 def test_windows_stay_within_a_storm():

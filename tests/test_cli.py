@@ -4,15 +4,17 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xarray as xr
-from made_archive import START, truncate, write, write_all
+from made_archive import START, field, truncate, write, write_all
 
 from nowcastlib import store, synthetic
 from nowcastlib.__main__ import main
+from nowcastlib.sources import archive, demo
 from nowcastlib.sources.archive import Archive
 from nowcastlib.sources.demo import Demo
 
@@ -33,7 +35,8 @@ def complaints(err: str) -> list[str]:
 
 
 def everything(folder):
-    return {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
+    # the table of frames that is kept beside a store is not the command's output
+    return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.suffix != ".csv"}
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +125,22 @@ def test_demo_feed_needs_nothing(tmp_path, capsys):
     assert "6 frames of 32×32 px, 2024-06-01 12:00:00 to 2024-06-01 12:25:00 UTC" in capsys.readouterr().out
 
 
+def test_the_interface_of_the_real_radar_is_one_address_away(tmp_path, capsys):
+    with demo.serve(Demo(events=1, frames=6, size=40)) as url:
+        line = f"ingest --source fvg --base {url} --start 2024-06-01 --end 2024-06-02 --crop 6 6 28 28 --regrid 14"
+        assert main(f"{line} --out {tmp_path}/d.zarr".split()) == 0
+    assert "6 frames of 14×14 px, 2024-06-01 12:00:00" in capsys.readouterr().out
+    frames = store.open_frames(tmp_path / "d.zarr")
+    assert np.isfinite(frames.values).all() and url in frames.attrs["source"]
+
+
+def test_archive_that_is_not_there_is_fetched_when_asked(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(archive, "download", lambda folder: write_all("mch", Path(folder), [field()] * 2))
+    line = f"ingest --source archive --path {tmp_path}/radar --out {tmp_path}/d.zarr"
+    assert main(line.split()) == 2 and "add --download to fetch" in capsys.readouterr().err
+    assert main(f"{line} --download".split()) == 0 and "2 frames of 12×16 px" in capsys.readouterr().out
+
+
 def test_interrupted_ingest_says_how_to_carry_on(tmp_path, capsys, monkeypatch):
     line, read = f"ingest --events 1 --pixels 16 --end 2024-06-01T12:30 --out {tmp_path}/d.zarr".split(), Demo.read
     monkeypatch.setattr(Demo, "read", lambda self, row: read(self, row) if row.number < 3 else _interrupt())
@@ -139,7 +158,7 @@ def _interrupt():
 MISTAKES = {
     "unknown product": (
         "ingest --source archive --product zzz --path {files} --out {new}",
-        "unknown product 'zzz': choose one of mch, fmi, knmi, bom, odim",
+        "unknown product 'zzz': choose one of mch, fmi, fmi-geotiff, knmi, bom, odim",
     ),
     "missing folder": ("ingest --source archive --path {nowhere} --out {new}", "nowhere is not a folder"),
     "folder without frames": ("ingest --source archive --path {empty} --out {new}", "empty holds no mch frames"),
@@ -155,6 +174,19 @@ MISTAKES = {
     "no time": (f"{INGEST} {{new}} --start noon", "'noon' is no time"),
     "ingest below a file": (f"{INGEST} {{file}}/frames.zarr", "cannot write .*file/frames.zarr"),
     "ingest onto a file": (f"{INGEST} {{file}}", "file is no Zarr store"),
+    "option of another feed": (
+        "ingest --radar 2 --out {new}",
+        "the source demo has no option 'radar': it knows events, frames, size, seed",
+    ),
+    "no path": ("ingest --source images --out {new}", "the source images needs a path"),
+    "crop beyond the frame": (f"{INGEST} {{new}} --crop 10 0 60 60", "crop .* reaches beyond frames of 64×64 px"),
+    "finer grid": (f"{INGEST} {{new}} --regrid 65", "64 columns cannot be regridded to 65"),
+    "another grid than before": (f"{INGEST} {{frames}} --regrid 32", "was made with another crop or regrid"),
+    "download of a feed without one": ("ingest --download --out {new}", "only the source archive has a download"),
+    "feed that is not there": (
+        "ingest --source fvg --base http://127.0.0.1:9 --out {new}",
+        r"127\.0\.0\.1:9/radars/1/products: no answer .*run again later",
+    ),
     "missing pictures": ("ingest --source images --path {nowhere} --out {new}", "nowhere is not a folder"),
     "missing cloud store": ("ingest --source cloud --path {nowhere} --out {new}", "nowhere is no Zarr store"),
     "training without rain": (f"train --data {{dry}} --out {{new}} {TINY}", r"dry\.zarr holds no rain"),
@@ -216,5 +248,6 @@ def test_process_exits_with_2_and_one_line(tmp_path):
     line = f"-m nowcastlib ingest --source archive --product zzz --path {tmp_path} --out {tmp_path}/new.zarr"
     done = subprocess.run([sys.executable, *line.split()], capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr == "nowcastlib: error: unknown product 'zzz': choose one of mch, fmi, knmi, bom, odim\n"
+    known = ", ".join(archive.PRODUCTS)
+    assert done.stderr == f"nowcastlib: error: unknown product 'zzz': choose one of {known}\n"
     assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ from PIL import Image
 from nowcastlib import NowcastError, plots, store
 from nowcastlib.baselines import persistence
 from nowcastlib.forecast import forecast
-from nowcastlib.player import ForecastPlayer
+from nowcastlib.player import ForecastPlayer, FramePlayer
 
 
 @pytest.fixture(autouse=True)
@@ -110,3 +110,22 @@ def test_player_refuses_nothing_and_forecasts_for_other_times(frames, made):
 def test_a_name_cannot_end_the_page_script(frames, made):
     page = ForecastPlayer(frames, {"</script><script>alert(1)": made}).page()
     assert page.count("</script>") == 1
+
+
+def test_pictures_name_who_made_the_data(frames, made):
+    told = "Radar of Nowhere · CC BY 4.0"
+    frames = frames.assign_attrs(source="Radar of Nowhere", license="CC BY 4.0")
+    made = forecast(persistence, frames, frames.time.values[4], 4)
+    axis = plots.show_frame(frames[0])
+    assert [text.get_text() for text in axis.figure.texts] == [told]
+    assert told in [t.get_text() for t in plots.show_strip({"a": frames[:2], "b": made[:2]}, ["1", "2"]).texts]
+    assert FramePlayer(frames).canvas.credit == ForecastPlayer(frames, {"a": made}).canvas.credit == told
+    assert not plots.show_frame(np.zeros((4, 4))).figure.texts  # nothing is known of an array
+
+
+def test_frame_player_has_a_label_a_time_and_no_forecast(frames):
+    player = FramePlayer(frames)
+    (shown,) = sprites(player)
+    np.testing.assert_array_equal(shown[:, :, 1:], np.digitize(frames.values, plots.LEVELS)[:, :, 1:])
+    assert player.labels[:2] == ["2024-06-01 00:00 UTC", "2024-06-01 00:05 UTC"]
+    assert (player.slider.max, player.slider.value, len(player.children[0].children)) == (8, 0, 2)

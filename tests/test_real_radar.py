@@ -4,7 +4,7 @@ import numpy as np
 import pyproj
 import pytest
 
-from nowcastlib import store
+from nowcastlib import grid, store
 from nowcastlib.baselines import BASELINES
 from nowcastlib.sources.archive import Archive
 from nowcastlib.sources.cloud import open_frames
@@ -66,4 +66,4 @@ def test_store_beside_the_archive_opens_north_up(archive):
         frames = open_frames(path)
         assert frames.dims == ("time", "y", "x") and frames.shape == (36, 3500, 7000)
         assert frames.y[0] - frames.y[-1] > 30 and store.time_step(frames) == 2
-        assert store.pixel_km(frames) == pytest.approx(1.11, abs=0.01)
+        assert grid.pixel_km(frames) == pytest.approx(1.11, abs=0.01)

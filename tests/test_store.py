@@ -1,7 +1,13 @@
 """The store is whole or not there: gaps, reruns, interruptions, other grids, and what it must not touch."""
 
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
+import cf_xarray  # noqa: F401 (adds the accessor)
 import numpy as np
 import pandas as pd
 import pyproj
@@ -13,7 +19,7 @@ from made_archive import START, field, truncate, write, write_all
 from nowcastlib import NowcastError, store
 from nowcastlib.baselines import persistence
 from nowcastlib.forecast import forecast
-from nowcastlib.sources import frame
+from nowcastlib.sources import NoAnswer, frame
 from nowcastlib.sources.archive import Archive
 from nowcastlib.sources.cloud import Cloud, open_frames
 
@@ -168,11 +174,182 @@ def test_unwritable_place_is_told(tmp_path, monkeypatch):
     assert names(tmp_path) == ["file"]
 
 
-def test_frames_come_out_in_order_and_once(tmp_path):
+def test_frames_come_out_in_order_and_once_for_plain_xarray_too(tmp_path):
     out = store.ingest(Fake(minutes=(15, 5, 5)), tmp_path / "out.zarr", progress=False)
     store.ingest(Fake(minutes=(0, 5, 10)), out, progress=False)
+    plain = xr.open_zarr(out)
+    assert plain.rainfall_rate[:, 0, 0].values.tolist() == [1, 2, 3, 4]
+    assert plain.indexes["time"].is_monotonic_increasing and names(tmp_path) == ["out.zarr"]
+    same(out, store.ingest(Fake(minutes=(0, 5, 10, 15)), tmp_path / "b.zarr", progress=False))
+
+
+def test_many_frames_in_disorder_are_sorted_over_chunks(tmp_path):
+    minutes = 5 * np.random.default_rng(0).permutation(150)
+    whole = Fake(minutes=sorted(minutes))
+    out = store.ingest(Fake(minutes=minutes[:70]), tmp_path / "a.zarr", progress=False)
+    same(store.ingest(Fake(minutes=minutes), out, progress=False), store.ingest(whole, tmp_path / "b.zarr"))
+
+
+def test_store_found_beside_a_half_made_one_is_the_truth(tmp_path):
+    """As a process leaves it that is killed after the sorted store took its name."""
+    out = store.ingest(Fake(minutes=(0, 5)), tmp_path / "a.zarr", progress=False)
+    shutil.copytree(out, tmp_path / "a.zarr.partial")
+    store.ingest(Fake(), out, progress=False)
+    same(out, store.ingest(Fake(), tmp_path / "b.zarr", progress=False))
+    assert names(tmp_path) == ["a.zarr", "b.zarr"]
+
+
+class Ahead(Fake):
+    """The same feed, four frames read at a time, the earlier the slower."""
+
+    concurrency = 4
+
+    def read(self, row):
+        time.sleep(0.01 * max(0, 4 - row.minute // 5))
+        return super().read(row)
+
+
+def test_frames_read_at_the_same_time_are_stored_in_order(tmp_path):
+    same(
+        store.ingest(Ahead(broken=[2]), tmp_path / "a.zarr", progress=False),
+        store.ingest(Fake(broken=[2]), tmp_path / "b.zarr", progress=False),
+    )
+
+
+def test_frames_are_not_read_far_ahead_of_writing(tmp_path):
+    source = Ahead(minutes=tuple(range(0, 500, 5)), interrupt=20)
+    with pytest.raises(KeyboardInterrupt):
+        store.ingest(source, tmp_path / "a.zarr", progress=False)
+    assert max(source.reads) < 30 and zarr.open_group(str(tmp_path / "a.zarr.partial"))["time"].shape == (20,)
+
+
+def test_crop_and_regrid_are_kept_in_mind(tmp_path):
+    out = store.ingest(Fake(minutes=(0, 5)), tmp_path / "a.zarr", crop=(1, 0, 4, 4), regrid=2, progress=False)
     frames = open_frames(out)
-    assert frames[:, 0, 0].values.tolist() == [1, 2, 3, 4] and frames.indexes["time"].is_monotonic_increasing
+    assert frames.shape == (2, 2, 2) and frames.x.values.tolist() == [1500, 3500] and (frames[1] == 2).all()
+    with pytest.raises(NowcastError, match="was made with another crop or regrid"):
+        store.ingest(Fake(), out, progress=False)
+    store.ingest(Fake(), out, crop=(1, 0, 4, 4), regrid=2, progress=False)
+    assert open_frames(out)[:, 0, 0].values.tolist() == [1, 2, 3, 4, 5] and names(tmp_path) == ["a.zarr"]
+
+
+def test_bad_crop_leaves_nothing(tmp_path):
+    with pytest.raises(NowcastError, match="reaches beyond"):
+        store.ingest(Fake(), tmp_path / "a.zarr", crop=(3, 0, 4, 4), progress=False)
+    assert names(tmp_path) == []
+
+
+def test_frame_in_which_nothing_is_observed_is_a_gap(tmp_path, caplog):
+    source = Fake()
+    source.read = lambda row: Fake().read(row) * (np.nan if row.minute == 10 else 1)
+    frames = open_frames(store.ingest(source, tmp_path / "a.zarr", progress=False))
+    assert frames.sizes["time"] == 4 and "12:10:00: nothing in it is observed" in caplog.text
+
+
+def test_feed_that_falls_silent_ends_the_ingest_after_three_frames_and_nothing_is_lost(tmp_path):
+    source = Fake(minutes=tuple(range(0, 100, 5)))
+    good = source.read
+
+    def read(row):
+        if row.minute >= 10:
+            raise NoAnswer("no answer: run again later")
+        return good(row)
+
+    source.read = read
+    with pytest.raises(NoAnswer):
+        store.ingest(source, tmp_path / "a.zarr", progress=False)
+    assert names(tmp_path) == ["a.zarr.partial"]
+    store.ingest(rest := Fake(), tmp_path / "a.zarr", progress=False)
+    assert rest.reads == [2, 3, 4]
+
+
+def test_chunks_suit_windows_and_large_grids_stay_small_in_memory(tmp_path):
+    chunks = {}
+    for name, shape in {"course": (128, 128), "composite": (640, 710), "continent": (3500, 7000)}.items():
+        rate = frame(np.zeros(shape, "f4"), np.arange(shape[1]), -np.arange(shape[0]))
+        chunks[name] = store._create(tmp_path / name, rate, Fake(), "").rate.chunks
+    assert chunks == {"course": (64, 128, 128), "composite": (16, 256, 256), "continent": (1, 256, 256)}
+
+
+def test_cf_reading_finds_axes_units_and_projection(tmp_path):
+    dataset = xr.open_zarr(store.ingest(Fake(), tmp_path / "a.zarr", progress=False))
+    assert dataset.cf.axes == {"X": ["x"], "Y": ["y"], "T": ["time"]}
+    assert dataset.cf["rainfall_rate"].attrs["units"] == "mm h-1"
+    assert dataset.cf.standard_names["projection_x_coordinate"] == ["x"]
+    assert dataset.cf.grid_mapping_names == {"lambert_azimuthal_equal_area": ["crs"]}
+    assert dataset.cf["rainfall_rate"].cf.grid_mapping_name == "lambert_azimuthal_equal_area"
+    assert pyproj.CRS.from_cf(dataset.crs.attrs).equals(pyproj.CRS("EPSG:3035"))
+    assert dataset.attrs["Conventions"] == "CF-1.9" and dataset.time.encoding["units"].startswith("seconds since")
+
+
+def test_polar_projection_names_its_pole_as_cf_asks(tmp_path):
+    write("fmi", tmp_path / "in")
+    out = store.ingest(Archive("fmi", str(tmp_path / "in")), tmp_path / "a.zarr", progress=False)
+    crs = xr.open_zarr(out).crs
+    assert crs.attrs["grid_mapping_name"] == "polar_stereographic" and crs.attrs["latitude_of_projection_origin"] == 90
+
+
+def test_what_was_done_stands_in_the_history(tmp_path):
+    out = store.ingest(Fake(), tmp_path / "a.zarr", crop=(1, 0, 4, 4), regrid=2, progress=False)
+    attributes = xr.open_zarr(out).attrs
+    assert attributes["history"] == "nowcastlib ingest: crop 1,0,4,4, regrid 2" and attributes["source"] == "a test"
+
+
+KILLED = """
+import os, sys, signal
+sys.path.insert(0, {tests!r})
+from test_store import Fake
+from nowcastlib import store
+store.CHUNK = 4 * 4 * 24  # four frames a chunk
+class Killed(Fake):
+    def read(self, row):
+        if row.minute == {minute}:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().read(row)
+store.ingest(Killed(minutes=tuple(range(0, 100, 5))), {out!r}, progress=False)
+"""
+FULL = """
+import resource, sys
+sys.path.insert(0, {tests!r})
+from test_store import Noise
+from nowcastlib import NowcastError, store
+store.CHUNK = 4 * 4 * 64 * 64
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))  # a chunk is larger than any file may be
+try:
+    store.ingest(Noise(minutes=tuple(range(0, 50, 5)), shape=(64, 64)), {out!r}, progress=False)
+except NowcastError as error:
+    print(error)
+"""
+
+
+class Noise(Fake):
+    """Frames that do not compress."""
+
+    def read(self, row):
+        rate = super().read(row)
+        return rate.copy(data=np.random.default_rng(row.minute).random(rate.shape, "f4"))
+
+
+def run(script, **values):
+    script = script.format(tests=str(Path(__file__).parent), **values)
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("minute", [0, 30, 95])
+def test_store_of_a_process_that_was_killed_carries_on_to_the_same(tmp_path, minute):
+    out, all_of_it = tmp_path / "a.zarr", tuple(range(0, 100, 5))
+    assert run(KILLED, minute=minute, out=str(out)).returncode == -signal.SIGKILL and not out.exists()
+    store.ingest(rest := Fake(minutes=all_of_it), out, progress=False)
+    same(out, store.ingest(Fake(minutes=all_of_it), tmp_path / "b.zarr", progress=False))
+    assert names(tmp_path) == ["a.zarr", "b.zarr"] and len(rest.reads) == 20 - minute // 5 // 4 * 4
+
+
+def test_full_disk_is_told_and_a_rerun_carries_on(tmp_path):
+    out = tmp_path / "a.zarr"
+    told = run(FULL, out=str(out))
+    assert "cannot write" in told.stdout and "free the place or choose another, then run again" in told.stdout, told
+    many = {"minutes": tuple(range(0, 50, 5)), "shape": (64, 64)}
+    same(store.ingest(Noise(**many), out, progress=False), store.ingest(Noise(**many), tmp_path / "b.zarr"))
 
 
 def a_forecast(rate=1.0):
@@ -227,14 +404,9 @@ def test_failed_write_keeps_the_older_file(tmp_path, monkeypatch):
     assert (tmp_path / "a").read_bytes() == b"old"
 
 
-def test_time_step_pixel_and_centre():
-    frames = store.as_frames(np.arange(5 * 7 * 8.0).reshape(5, 7, 8), step=6)
+def test_time_step_is_the_most_frequent_gap():
+    frames = store.as_frames(np.zeros((5, 7, 8)), step=6)
     assert store.time_step(frames.isel(time=[0, 2, 3, 4])) == 6 and np.isnan(store.time_step(frames[:1]))
-    assert store.pixel_km(frames) == 1
-    degrees = frames.assign_coords(y=("y", 50 - 0.01 * np.arange(7), {"units": "degrees_north"}))
-    assert store.pixel_km(degrees) == pytest.approx(1.112, abs=0.001)
-    assert (store.centre(frames, 4).values == frames.values[:, 1:5, 2:6]).all()
-    assert store.centre(frames, 100).shape == frames.shape
 
 
 def test_description_counts_gaps_as_dry():

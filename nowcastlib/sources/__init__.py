@@ -4,6 +4,7 @@
 frame as a DataArray ``rainfall_rate(y, x)`` in mm/h, north up, NaN = not observed, 0 = dry.
 """
 
+from dataclasses import MISSING, fields
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -15,10 +16,16 @@ from .. import NowcastError
 RAIN_RATE = {"standard_name": "rainfall_rate", "long_name": "rain rate", "units": "mm h-1"}
 
 
-class Source(Protocol):
-    """What ``store.ingest`` asks of a feed."""
+class NoAnswer(NowcastError):
+    """A feed does not answer at all; asking it for the next frame is of no use either."""
 
-    attribution: str  # who made the data, and under which licence; written into the store
+
+class Source(Protocol):
+    """What ``store.ingest`` asks of a feed. ``licence`` ("") and ``concurrency`` (1) may be left out."""
+
+    attribution: str  # who made the data; written into the store, shown below its pictures
+    licence: str  # under which others may use them
+    concurrency: int  # frames that may be read at the same time
 
     def list(self, start=None, end=None) -> pd.DataFrame: ...
 
@@ -59,18 +66,25 @@ def utc(time) -> pd.Timestamp:
     return stamp if stamp.tzinfo is None else stamp.tz_convert("UTC").tz_localize(None)
 
 
-def feed(name: str, path: str = "", product: str = "mch", events: int = 6, pixels: int = 128) -> Source:
-    """A feed by its name: demo (``events`` storms of ``pixels``), archive (``path``, ``product``), cloud or images
-    (``path``). Raises NowcastError for another name."""
+def feed(name: str, **options) -> Source:
+    """A feed by its name (demo, archive, fvg, cloud or images), with the options of its class; those that are empty
+    ("" or None) keep their defaults. Raises NowcastError for another name, or an option that the feed does not know.
+    """
     from . import archive, cloud, demo, fvg, images  # here: pysteps takes a second to import
 
     feeds = {
-        "demo": lambda: demo.Demo(events, size=pixels),
-        "archive": lambda: archive.Archive(product, path),
-        "cloud": lambda: cloud.Cloud(path),
-        "images": lambda: images.Images(path),
-        "fvg": lambda: fvg.Fvg(),
+        "demo": demo.Demo,
+        "archive": archive.Archive,
+        "fvg": fvg.Fvg,
+        "cloud": cloud.Cloud,
+        "images": images.Images,
     }
     if name not in feeds:
         raise NowcastError(f"unknown source {name!r}: choose one of {', '.join(feeds)}")
-    return feeds[name]()
+    given = {key: value for key, value in options.items() if value not in ("", None)}
+    known = {field.name: field.default for field in fields(feeds[name])}
+    if unknown := [key for key in given if key not in known]:
+        raise NowcastError(f"the source {name} has no option {unknown[0]!r}: it knows {', '.join(known)}")
+    if missing := [key for key, default in known.items() if default is MISSING and key not in given]:
+        raise NowcastError(f"the source {name} needs a {missing[0]}")
+    return feeds[name](**given)

@@ -1,0 +1,64 @@
+"""What the environment says decides which feed the course reads, and where its data live."""
+
+import numpy as np
+import pytest
+from made_archive import field, write_all
+
+from nowcastlib import NowcastError, presets
+from nowcastlib.sources.archive import Archive
+from nowcastlib.sources.cloud import Cloud
+from nowcastlib.sources.demo import Demo
+from nowcastlib.sources.fvg import Fvg
+from nowcastlib.sources.images import Images
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, tmp_path):
+    for name in ("NOWCAST_SOURCE", "NOWCAST_ARCHIVE", "NOWCAST_PRESET"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NOWCAST_DATA", str(tmp_path))
+    monkeypatch.setenv("NOWCAST_PRESET", "tiny")
+
+
+def test_without_a_word_it_is_synthetic_rain_and_with_an_archive_that(monkeypatch, tmp_path):
+    assert presets.feed() == Demo(4, size=64, seed=1)
+    monkeypatch.setenv("NOWCAST_ARCHIVE", str(tmp_path))
+    assert presets.feed() == Archive("mch", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("source", "feed", "folder"),
+    [
+        ("fvg", Fvg(), "tiny-fvg"),
+        ("fvg:2024-06-01/2024-06-08", Fvg(), "tiny-fvg-2024-06-01-2024-06-08"),
+        ("cloud:s3://bucket/rain.zarr", Cloud("s3://bucket/rain.zarr"), "tiny-cloud-s3-bucket-rain.zarr"),
+        ("images:my films", Images("my films"), "tiny-images-my-films"),
+    ],
+)
+def test_source_names_the_feed_and_one_folder(monkeypatch, tmp_path, source, feed, folder):
+    monkeypatch.setenv("NOWCAST_SOURCE", source)
+    assert presets.feed() == feed and presets.data_folder() == tmp_path / folder
+
+
+def test_frames_are_ingested_once(monkeypatch, tmp_path):
+    write_all("knmi", tmp_path / "in", [field()] * 3)
+    monkeypatch.setenv("NOWCAST_ARCHIVE", str(tmp_path / "in"))
+    monkeypatch.setenv("NOWCAST_SOURCE", "archive:knmi")
+    np.testing.assert_allclose(presets.frames(), [field()] * 3, rtol=1e-6)
+    monkeypatch.setattr(Archive, "read", None)
+    assert presets.frames().sizes["time"] == 3
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("NOWCAST_PRESET", "huge", "NOWCAST_PRESET is 'huge': choose one of tiny, laptop, gpu"),
+        ("NOWCAST_SOURCE", "radio", "unknown source 'radio'"),
+        ("NOWCAST_SOURCE", "fvg:yesterday", "write the time like fvg:2024-06-01/2024-06-08"),
+        ("NOWCAST_SOURCE", "images", "the source images needs a path"),
+    ],
+)
+def test_mistakes_are_told(monkeypatch, variable, value, words):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(NowcastError, match=words):
+        presets.frames()
