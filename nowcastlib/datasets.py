@@ -42,29 +42,37 @@ class RadarWindows(Dataset):
             raise NowcastError(f"frames of {frames.shape[1:]} px are smaller than the crop of {crop}: lower the crop")
         self.frames, self.windows, self.crop, self.random = frames, windows, crop, random
         self.scale, self.seed, self.epoch = scale, seed, 0
+        small = frames.nbytes < MEMORY  # read and converted once
+        self.known = scale.to_model(torch.from_numpy(frames.values).float()).numpy() if small else None
 
     def __len__(self) -> int:
         return len(self.windows)
 
     def __getitem__(self, i: int) -> torch.Tensor:
         rng = np.random.default_rng([self.seed, self.epoch, i])
-        square = self._square(self.windows[i][len(self.windows[i]) // 2], rng) if self.crop else {}
-        # from the store into memory only here, so that memory does not grow with the archive
-        rate = self.frames.isel(time=self.windows[i], **square).values.astype("f4")
+        rows = self.windows[i]
+        frames = self._read(rows, *(self._square(rows[len(rows) // 2], rng) if self.crop else ()))
         if self.random:
-            rate = np.rot90(rate, rng.integers(4), axes=(1, 2))
-            rate = rate[:, :, :: 1 if rng.random() < 0.5 else -1]
-        return self.scale.to_model(torch.from_numpy(np.ascontiguousarray(rate)))[:, None]
+            frames = np.rot90(frames, rng.integers(4), axes=(1, 2))
+            frames = frames[:, :, :: 1 if rng.random() < 0.5 else -1]
+        return torch.from_numpy(np.ascontiguousarray(frames))[:, None]
 
-    def _square(self, middle: int, rng: np.random.Generator) -> dict[str, slice]:
-        """Where to cut, judged by the rain in the window's middle frame."""
+    def _read(self, rows: np.ndarray, y=slice(None), x=slice(None)) -> np.ndarray:
+        """Frames (…, y, x) in model units; those of a large store only now, so that memory does not grow with it."""
+        if self.known is not None:
+            return self.known[rows, y, x]
+        rate = self.frames.isel(time=rows, y=y, x=x).values.astype("f4")
+        return self.scale.to_model(torch.from_numpy(rate)).numpy()
+
+    def _square(self, middle: int, rng: np.random.Generator) -> tuple[slice, slice]:
+        """Where to cut (rows, columns), judged by the rain in the window's middle frame."""
         room = np.array(self.frames.shape[1:]) - self.crop
         corners = rng.integers(0, room + 1, size=(8, 2)) if self.random else (room // 2)[None]
-        squares = [{"y": slice(y, y + self.crop), "x": slice(x, x + self.crop)} for y, x in corners]
+        squares = [(slice(y, y + self.crop), slice(x, x + self.crop)) for y, x in corners]
         if len(squares) == 1:
             return squares[0]
-        frame = self.frames.isel(time=middle).load()
-        wet = np.array([float((frame.isel(s) > 0.1).mean()) for s in squares]) + 0.01
+        wet = self._read(middle) > self.scale.to_model(0.1)
+        wet = np.array([wet[s].mean() for s in squares]) + 0.01
         return squares[rng.choice(len(squares), p=wet / wet.sum())]
 
 
@@ -88,7 +96,6 @@ def training_data(
     jobs = [(path, (1, 0, 0) if validation else shares) for path in stores]
     for path, of_store in jobs + [(path, (0, 1, 0)) for path in validation]:
         frames = open_frames(path)
-        frames = frames.load() if frames.nbytes < MEMORY else frames
         table = split_by_event(frames_table(path, progress=True), of_store)
         if not table.wet.max() > 0:
             raise NowcastError(f"{path} holds no rain above 0.1 mm/h: there is nothing to learn from")

@@ -134,9 +134,12 @@ def _append(source: Source, rows: pd.DataFrame, partial: Path, crop, regrid: int
 def _read_ahead(source: Source, rows: pd.DataFrame, crop, regrid: int) -> Iterator[tuple]:
     """Each row and a function that returns its frame, as read and as stored; ``source.concurrency`` read at a time."""
 
+    x, y, width, height = crop or (0, 0, None, None)
+    window = slice(y, crop and y + height), slice(x, crop and x + width)
+
     def read(row):
         rate = source.read(row)
-        return rate, grid.area_mean(grid.cut(rate, crop).values if crop else rate.values, regrid)
+        return rate, grid.area_mean(rate.values[window], regrid)
 
     workers, waiting = getattr(source, "concurrency", 1), deque()
     with ThreadPoolExecutor(workers) as pool:
@@ -155,7 +158,7 @@ def _check_grid(ours: xr.DataArray, theirs: xr.DataArray, time, partial: Path) -
         raise NowcastError(
             f"the frame of {time} is {theirs.shape} px, the store {partial} {ours.shape}: use another store"
         )
-    if not all(np.array_equal(ours[d].values, theirs[d].values) for d in "yx"):
+    if not all(ours.get_index(d).equals(theirs.get_index(d)) for d in "yx"):
         raise NowcastError(f"the frame of {time} lies elsewhere than those of {partial}: use another store")
 
 

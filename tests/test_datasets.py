@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nowcastlib import NowcastError, store
+from nowcastlib import NowcastError, datasets, store
 from nowcastlib.datasets import MovingMNIST, RadarWindows, training_data
 from nowcastlib.sources.demo import Demo
 from nowcastlib.units import RainScale
@@ -74,6 +74,20 @@ def test_random_crop_prefers_rain():
     share = np.mean([float((windows[i] > 0).float().mean()) for i in range(200)])
     by_chance = (sum(range(1, 9)) / 8 / 33) ** 2  # mean over all 33 × 33 corners
     assert share > 3 * by_chance
+
+
+def test_a_large_store_is_read_window_by_window_and_gives_the_same(monkeypatch):
+    rate = np.random.default_rng(0).gamma(1, 3, (6, 30, 40)).astype("f4")
+    rate[2, 4:9] = np.nan
+    rows, options = np.array([[0, 1, 2], [3, 4, 5]]), {"crop": 16, "random": True, "seed": 5}
+    small = RadarWindows(store.as_frames(rate), rows, **options)
+    monkeypatch.setattr(datasets, "MEMORY", 0)
+    large = RadarWindows(store.as_frames(rate), rows, **options)
+    assert small.known is not None and large.known is None
+    for small.epoch in range(5):
+        large.epoch = small.epoch
+        for k in range(2):
+            torch.testing.assert_close(small[k], large[k], equal_nan=True)
 
 
 def test_crop_larger_than_the_frame_is_refused(frames):

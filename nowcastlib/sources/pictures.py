@@ -7,7 +7,7 @@ whose colour is nearest.
 
 import io
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -88,11 +88,8 @@ def classes(content: bytes, palette: Palette = SRI, name: str = "the picture") -
     except Exception as error:  # each of Pillow's formats has errors of its own
         raise NowcastError(f"{name} cannot be read as a picture ({error}): fetch it again") from error
     if picture.mode == "P":  # the usual case, and fast: at most 256 colours to look up
-        colours = np.frombuffer(picture.palette.tobytes(), "u1").reshape(-1, len(picture.palette.mode))
-        table = np.full(256, UNSURE, "u1")
-        table[: len(colours)] = palette._nearest(colours[:, :3])
         clear = picture.info.get("transparency", b"")
-        table[[clear] if isinstance(clear, int) else np.flatnonzero(np.frombuffer(clear, "u1") < 128)] = OUTSIDE
+        table = _table(palette, picture.palette.mode, picture.palette.tobytes(), clear)
         found = cv2.LUT(np.asarray(picture), table)
     else:
         packed = cv2.cvtColor(np.asarray(picture.convert("RGBA")), cv2.COLOR_RGBA2BGR555)
@@ -108,6 +105,16 @@ def classes(content: bytes, palette: Palette = SRI, name: str = "the picture") -
             "give the palette of this product"
         )
     return found[tuple(ndimage.distance_transform_edt(unsure, return_distances=False, return_indices=True))]
+
+
+@lru_cache(maxsize=8)
+def _table(palette: Palette, mode: str, colours: bytes, clear: int | bytes) -> np.ndarray:
+    """The class of each of 256 indexed colours, uint8; ``clear`` is the transparent one, or the opacity of each."""
+    rgb = np.frombuffer(colours, "u1").reshape(-1, len(mode))[:, :3]
+    table = np.full(256, UNSURE, "u1")
+    table[: len(rgb)] = palette._nearest(rgb)
+    table[[clear] if isinstance(clear, int) else np.flatnonzero(np.frombuffer(clear, "u1") < 128)] = OUTSIDE
+    return table
 
 
 def decode(content: bytes, palette: Palette = SRI, name: str = "the picture") -> np.ndarray:
