@@ -1,68 +1,191 @@
-"""Recurrent cells: one step of a network with a memory that is a stack of maps.
+"""Recurrent cells: one step of a network with a memory.
 
-Shapes: a frame is (B, C, H, W), a sequence (B, T, C, H, W). All cells share one interface,
-``forward(x, state) -> (output, state)``; ``state`` None starts from zeros.
+Shapes: a frame is (B, C, H, W), a sequence (B, T, C, H, W); for the ``LSTMCell`` they are (B, N) and (B, T, N). All
+cells share one interface: ``forward(x, state) -> (output, state)`` for one frame, ``sequence(x, state)`` for many. A
+state is a tuple of tensors whose first is the output; None starts from zeros. A cell of no input channels takes x None.
 """
 
 import torch
 from torch import Tensor, nn
 
-State = tuple[Tensor, Tensor]  # hidden state H and cell state C, both (B, hidden, H', W')
+State = tuple[Tensor, ...]  # hidden state H and, of an LSTM, cell state C: each (B, hidden, H', W')
 
 
-class ConvLSTMCell(nn.Module):
-    """ConvLSTM with peepholes, equations (3) of Shi et al. 2015 (arXiv 1506.04214).
+class _Cell(nn.Module):
+    """What all cells have in common; ``_gates`` is what makes them different."""
 
-    ``stride`` 2 halves height and width by the input convolution, ``transpose`` doubles them by a transposed one;
-    the states live at the size that comes out. Peephole weights are one number a channel, so that a trained cell
-    works at any size.
+    names: tuple[str, ...]  # of what ``_gates`` returns, the new state last
+    states = 1  # tensors in a state
 
-    Raises ValueError for an even kernel, or ``transpose`` together with a stride.
-    """
+    def forward(self, x: Tensor | None, state: State | None = None) -> tuple[Tensor, State]:
+        """One frame (B, C, H, W), or None → output (B, hidden, H', W') and the new state."""
+        return self._step(self._inputs(x), state)
 
-    def __init__(self, in_channels, hidden, kernel=3, stride=1, transpose=False, peephole=True):
-        super().__init__()
-        if kernel % 2 == 0:
-            raise ValueError(f"kernel {kernel} is even: it has no centre pixel; take an odd one")
-        if transpose and stride != 1:
-            raise ValueError("transpose doubles the size, stride halves it: choose one")
-        self.hidden = hidden
-        if transpose:
-            self.from_x = nn.ConvTranspose2d(in_channels, 4 * hidden, kernel, 2, kernel // 2, output_padding=1)
-        else:
-            self.from_x = nn.Conv2d(in_channels, 4 * hidden, kernel, stride, kernel // 2)
-        self.from_h = nn.Conv2d(hidden, 4 * hidden, kernel, padding=kernel // 2, bias=False)
-        self.peephole = nn.Parameter(torch.zeros(3, hidden, 1, 1)) if peephole else None  # W_ci, W_cf, W_co
-        with torch.no_grad():
-            self.from_x.bias[hidden : 2 * hidden] = 1.0  # forget little at first (Jozefowicz et al. 2015)
-
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """One frame: (B, C, H, W) → output (B, hidden, H', W') and the new state."""
-        return self._step(self.from_x(x), state)
-
-    def sequence(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """A known sequence: (B, T, C, H, W) → outputs (B, T, hidden, H', W') and the last state.
+    def sequence(self, x: Tensor | None, state: State | None = None, steps: int = 0) -> tuple[Tensor, State]:
+        """A known sequence (B, T, C, H, W), or None for ``steps`` frames → outputs (B, T, hidden, H', W') and state.
 
         The same as stepping frame by frame, but the input convolutions of all frames are one call.
         """
-        gates = self.from_x(x.flatten(0, 1)).unflatten(0, x.shape[:2])  # (B, T, 4·hidden, H', W')
         outputs = []
-        for g in gates.unbind(1):
-            h, state = self._step(g, state)
-            outputs.append(h)
+        for inputs in self._all_inputs(x, steps):
+            output, state = self._step(inputs, state)
+            outputs.append(output)
         return torch.stack(outputs, 1), state
 
-    def _step(self, gates: Tensor, state: State | None) -> tuple[Tensor, State]:
-        if state is None:
-            c = gates.new_zeros(len(gates), self.hidden, *gates.shape[2:])
+    def trace(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:
+        """All gates and states of a sequence by their names in the equations, each (B, T, hidden, H', W')."""
+        found = []
+        for inputs in self._all_inputs(x, 0):
+            found.append(self._gates(inputs, state if state is not None else self._zeros(inputs)))
+            state = self._state(found[-1])
+        return {name: torch.stack(steps, 1) for name, steps in zip(self.names, zip(*found, strict=True), strict=True)}
+
+    def _all_inputs(self, x: Tensor | None, steps: int):
+        if x is None:
+            return [self._inputs(None)] * steps
+        return self._inputs(x.flatten(0, 1)).unflatten(0, x.shape[:2]).unbind(1)  # T times (B, gates·hidden, H', W')
+
+    def _step(self, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+        if state is None and self.from_x is None:
+            raise ValueError("a cell without input needs a state to start from")
+        state = self._state(self._gates(inputs, self._zeros(inputs) if state is None else state))
+        return state[0], state
+
+    def _state(self, gates: tuple[Tensor, ...]) -> State:
+        return tuple(reversed(gates[-self.states :]))
+
+    def _zeros(self, inputs: Tensor) -> State:
+        return (inputs.new_zeros(len(inputs), self.hidden, *inputs.shape[2:]),) * self.states
+
+
+class LSTMCell(_Cell):
+    """The fully connected LSTM with peepholes (Graves 2013, arXiv 1308.0850, equations 7 to 11): x is (B, N)."""
+
+    names, states = ("i", "f", "g", "o", "C", "H"), 2
+
+    def __init__(self, inputs: int, hidden: int, peephole: bool = True):
+        super().__init__()
+        self.hidden = hidden
+        self.from_x = nn.Linear(inputs, 4 * hidden) if inputs else None
+        self.from_h = nn.Linear(hidden, 4 * hidden, bias=not inputs)
+        self.peephole = nn.Parameter(torch.zeros(3, hidden)) if peephole else None  # w_ci, w_cf, w_co
+        with torch.no_grad():
+            (self.from_x or self.from_h).bias[hidden : 2 * hidden] = 1.0  # forget little at first
+
+    def _inputs(self, x: Tensor | None) -> Tensor | float:
+        return 0.0 if self.from_x is None else self.from_x(x)
+
+    def _gates(self, inputs: Tensor, state: State) -> tuple[Tensor, ...]:
+        return _lstm(inputs + self.from_h(state[0]), state[1], self.peephole)
+
+
+class _ConvCell(_Cell):
+    """A cell whose states are stacks of maps.
+
+    ``stride`` 2 halves height and width by the input convolution, or with ``pool`` by max pooling after it (stride 1
+    then); ``transpose`` doubles them by a transposed convolution; the states live at the size that comes out (odd
+    sizes are rounded up). ``state_kernel`` 0 is the size of ``kernel``. ``norm`` layer normalises after each
+    convolution over all its channels and pixels, group each gate by itself.
+
+    Raises ValueError for an even kernel, a stride other than 1 and 2, ``transpose`` together with a stride, ``pool``
+    without one, or a norm of another name; and, when called, for a frame or a state of a wrong shape.
+    """
+
+    gates: int  # convolutions side by side
+
+    def __init__(self, in_channels, hidden, kernel=3, stride=1, transpose=False, pool=False, state_kernel=0, norm=""):
+        super().__init__()
+        state_kernel = state_kernel or kernel
+        for size in (kernel, state_kernel):
+            if size % 2 == 0:
+                raise ValueError(f"kernel {size} is even: it has no centre pixel; take an odd one")
+        if stride not in (1, 2):
+            raise ValueError(f"stride {stride} is neither 1 nor 2")
+        if transpose and stride != 1:
+            raise ValueError("transpose doubles the size, stride halves it: choose one")
+        if pool and stride != 2:
+            raise ValueError("pooling halves the size: it needs stride 2")
+        if norm not in ("", "layer", "group"):
+            raise ValueError(f"unknown norm {norm!r}: choose layer or group, or none")
+        self.in_channels, self.hidden = in_channels, hidden
+        n = self.gates * hidden
+        if not in_channels:
+            self.from_x = None
+        elif transpose:
+            self.from_x = nn.ConvTranspose2d(in_channels, n, kernel, 2, kernel // 2, output_padding=1)
         else:
-            h, c = state
-            gates = gates + self.from_h(h)
-        i, f, g, o = gates.chunk(4, dim=1)
-        w_ci, w_cf, w_co = (0, 0, 0) if self.peephole is None else self.peephole
-        i = torch.sigmoid(i + w_ci * c)
-        f = torch.sigmoid(f + w_cf * c)
-        c = f * c + i * torch.tanh(g)
-        o = torch.sigmoid(o + w_co * c)
-        h = o * torch.tanh(c)
-        return h, (h, c)
+            self.from_x = nn.Conv2d(in_channels, n, kernel, 1 if pool else stride, kernel // 2)
+        self.from_h = nn.Conv2d(hidden, n, state_kernel, padding=state_kernel // 2, bias=not in_channels)
+        self.pool = nn.MaxPool2d(2, ceil_mode=True) if pool else nn.Identity()
+        groups = {"": 0, "layer": 1, "group": self.gates}[norm]
+        self.norm_x = nn.GroupNorm(groups, n) if groups and in_channels else nn.Identity()
+        self.norm_h = nn.GroupNorm(groups, n) if groups else nn.Identity()
+
+    def _inputs(self, x: Tensor | None) -> Tensor | float:
+        if self.from_x is None:
+            if x is not None:
+                raise ValueError("this cell takes no input: its x is None")
+            return 0.0
+        if x is None or x.ndim != 4 or x.shape[1] != self.in_channels or not x.numel():
+            got = "None" if x is None else f"the shape {tuple(x.shape)}"
+            raise ValueError(f"a frame is (B, C, H, W) with C = {self.in_channels} and none of them 0; this has {got}")
+        return self.pool(self.norm_x(self.from_x(x)))
+
+    def _from_h(self, h: Tensor, inputs: Tensor | float) -> Tensor:
+        if isinstance(inputs, Tensor) and (len(h), *h.shape[2:]) != (len(inputs), *inputs.shape[2:]):
+            raise ValueError(f"the state is for {tuple(h.shape)}, the input makes (B, …) = {tuple(inputs.shape)}")
+        return self.norm_h(self.from_h(h))
+
+
+class ConvLSTMCell(_ConvCell):
+    """ConvLSTM with peepholes, equations (3) of Shi et al. 2015 (arXiv 1506.04214); for the options see ``_ConvCell``.
+
+    Peephole weights are one number a channel, so that a trained cell works at any size; with ``size`` (H', W') they
+    are one a pixel, as in the paper, and the cell works at that size only. ``peephole`` off leaves them out.
+    """
+
+    names, states, gates = ("i", "f", "g", "o", "C", "H"), 2, 4
+
+    def __init__(self, in_channels, hidden, kernel=3, stride=1, peephole=True, size=(1, 1), **options):
+        super().__init__(in_channels, hidden, kernel, stride, **options)
+        self.peephole = nn.Parameter(torch.zeros(3, hidden, *size)) if peephole else None  # W_ci, W_cf, W_co
+        last = self.from_h if self.from_x is None else self.from_x
+        for part in (self.norm_x if self.from_x is not None else self.norm_h, last):  # a norm undoes the bias before it
+            if getattr(part, "bias", None) is not None:
+                with torch.no_grad():
+                    part.bias[hidden : 2 * hidden] = 1.0  # forget little at first (Jozefowicz et al. 2015)
+                break
+
+    def _gates(self, inputs: Tensor | float, state: State) -> tuple[Tensor, ...]:
+        h, c = state
+        if self.peephole is not None and self.peephole.shape[2:] not in ((1, 1), c.shape[2:]):
+            raise ValueError(f"the peepholes are for maps of {tuple(self.peephole.shape[2:])} px, not {c.shape[2:]}")
+        return _lstm(inputs + self._from_h(h, inputs), c, self.peephole)
+
+
+class ConvGRUCell(_ConvCell):
+    """ConvGRU (Shi et al. 2017, arXiv 1706.03458, equation 1, with tanh): two gates and one state.
+
+    Z decides how much of the old state is kept, R how much of it the new content G sees. For the options see
+    ``_ConvCell``.
+    """
+
+    names, gates = ("z", "r", "g", "H"), 3
+
+    def _gates(self, inputs: Tensor | float, state: State) -> tuple[Tensor, ...]:
+        (h,) = state
+        x = inputs.chunk(3, dim=1) if isinstance(inputs, Tensor) else (inputs,) * 3
+        z, r, g = self._from_h(h, inputs).chunk(3, dim=1)
+        z, r = torch.sigmoid(x[0] + z), torch.sigmoid(x[1] + r)
+        g = torch.tanh(x[2] + r * g)
+        return z, r, g, (1 - z) * g + z * h
+
+
+def _lstm(gates: Tensor, c: Tensor, peephole: Tensor | None) -> tuple[Tensor, ...]:
+    """From the sums W x + W h + b of the four gates, (B, 4·hidden, …), and the old C: i, f, g, o, new C, new H."""
+    i, f, g, o = gates.chunk(4, dim=1)
+    w_ci, w_cf, w_co = (0, 0, 0) if peephole is None else peephole
+    i, f, g = torch.sigmoid(i + w_ci * c), torch.sigmoid(f + w_cf * c), torch.tanh(g)
+    c = f * c + i * g
+    o = torch.sigmoid(o + w_co * c)
+    return i, f, g, o, c, o * torch.tanh(c)

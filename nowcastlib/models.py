@@ -1,4 +1,7 @@
-"""Networks that forecast frames from frames: (B, T, C, H, W) → (B, n_out, C, H, W)."""
+"""Networks that forecast frames from frames: (B, T, C, H, W) → (B, n_out, C, H, W).
+
+Inputs are in model units (0 = dry … 1), 0 where not observed; outputs are logits: ``sigmoid`` makes frames.
+"""
 
 from dataclasses import dataclass
 
@@ -6,49 +9,62 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .cells import ConvLSTMCell
+from .cells import ConvGRUCell, ConvLSTMCell, LSTMCell
+
+CELLS = {"convlstm": ConvLSTMCell, "convgru": ConvGRUCell}
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Shape of a ConvEDLSTM."""
+    """Kind and shape of a network."""
 
-    hidden: tuple[int, ...] = (32, 64, 48, 16)  # hidden channels of each cell; the first half encodes
+    hidden: tuple[int, ...] = (32, 64, 48, 16)  # hidden channels (fclstm: units) of each cell
     kernel: tuple[int, ...] = (5, 5, 5, 3)  # kernel size of each cell, px
-    stride: int = 2  # 2: each encoding cell halves height and width, each decoding cell doubles them; 1: none does
+    stride: int = 2  # convedlstm: 2 halves height and width in the first half of the cells, doubles in the second
     patch: int = 2  # space-to-depth before the first cell: patch × patch px become channels
     peephole: bool = True  # the gates see the cell state
-    skip: bool = True  # the output layer also sees the frame that entered, so that details need no memory
+    skip: bool = True  # convedlstm: the output layer also sees the frame that entered; details need no memory
+    kind: str = "convedlstm"  # or forecaster (the paper's encoder-forecaster), or fclstm (its fully connected baseline)
+    cell: str = "convlstm"  # or convgru
+    state_kernel: int = 0  # kernel from state to state, px; 0: that of the cell
+    size: int = 0  # fclstm: height and width of the frames, px; it works at no other size
 
     def __post_init__(self):
-        if len(self.hidden) != len(self.kernel):
+        if self.kind not in (kinds := ("convedlstm", "forecaster", "fclstm")):
+            raise ValueError(f"unknown kind of network {self.kind!r}: choose one of {', '.join(kinds)}")
+        if self.cell not in CELLS:
+            raise ValueError(f"unknown cell {self.cell!r}: choose one of {', '.join(CELLS)}")
+        if self.kind != "fclstm" and len(self.hidden) != len(self.kernel):
             raise ValueError(f"{len(self.hidden)} cells but {len(self.kernel)} kernels: give one kernel for each cell")
-        if self.stride == 2 and len(self.hidden) % 2:
-            raise ValueError(f"{len(self.hidden)} cells cannot halve as often as they double: give an even number")
         if self.stride not in (1, 2):
             raise ValueError(f"stride {self.stride} is neither 1 nor 2")
+        if self.kind == "convedlstm" and self.stride == 2 and len(self.hidden) % 2:
+            raise ValueError(f"{len(self.hidden)} cells cannot halve as often as they double: give an even number")
+        if self.kind == "fclstm" and not self.size:
+            raise ValueError("a fully connected network works at one size only: give its size in px")
+
+
+def build(config: ModelConfig, channels: int = 1) -> nn.Module:
+    """The network of a configuration; all have ``forward(x, n_out, truth=None, coins=None)``."""
+    return KINDS[config.kind](config, channels)
 
 
 class ConvEDLSTM(nn.Module):
     """Conv-Encoder-Decoder-LSTM (Zampar 2025): a stack of ConvLSTM cells through which one frame at a time passes up.
 
     Every cell keeps its state; what comes out at the top is the next frame, and the next input while forecasting.
-    Inputs are in model units (0 = dry … 1), 0 where not observed; outputs are logits: ``sigmoid`` makes frames.
     """
 
-    def __init__(self, config: ModelConfig = ModelConfig(), channels: int = 1):
+    def __init__(self, config: ModelConfig, channels: int = 1):
         super().__init__()
         self.config = config
-        n, c = len(config.hidden), channels * config.patch**2
-        self.cells = nn.ModuleList()
+        n, outs = len(config.hidden), channels * config.patch**2
+        self.cells, c = nn.ModuleList(), outs
         for k, (hidden, kernel) in enumerate(zip(config.hidden, config.kernel, strict=True)):
-            scale = {
-                "stride": config.stride if k < n // 2 else 1,
-                "transpose": config.stride == 2 and k >= n // 2,
-            }
-            self.cells.append(ConvLSTMCell(c, hidden, kernel, peephole=config.peephole, **scale))
+            first = k < n // 2
+            scale = {"stride": config.stride if first else 1, "transpose": config.stride == 2 and not first}
+            self.cells.append(_cell(config, c, hidden, kernel, **scale))
             c = hidden
-        outs = channels * config.patch**2
         self.head = nn.Conv2d(c + (outs if config.skip else 0), outs, 1)
         if config.skip:  # untrained, it answers nearly with the frame that entered: training starts at persistence
             with torch.no_grad():
@@ -62,14 +78,15 @@ class ConvEDLSTM(nn.Module):
         true frame of ``truth`` (B, n_out, C, H, W), else the network's own. Without coins: free rollout.
         """
         height, width = x.shape[-2:]
-        x = self._pack(x)  # (B, T, C·patch², H/patch, W/patch)
+        halvings = len(self.config.hidden) // 2 if self.config.stride == 2 else 0
+        x = _pack(x, self.config.patch, 2**halvings)  # (B, T, C·patch², H/patch, W/patch)
         up, states = x, []
         for cell in self.cells:  # the observed frames are all known: layer by layer
             up, state = cell.sequence(up)
             states.append(state)
         last, top = x[:, -1], up[:, -1]
         if coins is not None:
-            truth = self._pack(truth)
+            truth = _pack(truth, self.config.patch, 2**halvings)
         outputs = []
         for t in range(n_out):
             if t:
@@ -82,13 +99,87 @@ class ConvEDLSTM(nn.Module):
             entered = [torch.logit(last, eps=0.01)] if self.config.skip else []
             outputs.append(self.head(torch.cat([top, *entered], 1)))
         logits = torch.stack(outputs, 1)  # (B, n_out, C·patch², H/patch, W/patch)
-        logits = F.pixel_shuffle(logits, self.config.patch)
-        return logits[..., :height, :width]
+        return F.pixel_shuffle(logits, self.config.patch)[..., :height, :width]
 
-    def _pack(self, x: Tensor) -> Tensor:
-        """Pad height and width to what the cells can halve, then space to depth."""
-        halvings = len(self.config.hidden) // 2 if self.config.stride == 2 else 0
-        multiple = self.config.patch * 2**halvings
+
+class EncoderForecaster(nn.Module):
+    """The encoding-forecasting network of Shi et al. 2015 (arXiv 1506.04214, section 3.2).
+
+    The encoder's cells read the frames; the forecaster's start from copies of their last states. The first of them
+    takes no input, each other the one below; all their hidden states together make a frame, by a 1 × 1 convolution.
+    No forecast is fed back, so there is nothing to sample: ``coins`` are refused with a ValueError.
+    """
+
+    def __init__(self, config: ModelConfig, channels: int = 1):
+        super().__init__()
+        self.config, outs = config, channels * config.patch**2
+        below = [outs, *config.hidden]  # channels that enter each cell
+        shapes = list(zip(config.hidden, config.kernel, strict=True))
+        self.encoder = nn.ModuleList(_cell(config, c, *shape) for c, shape in zip(below, shapes, strict=False))
+        below[0] = 0
+        self.forecaster = nn.ModuleList(_cell(config, c, *shape) for c, shape in zip(below, shapes, strict=False))
+        self.head = nn.Conv2d(sum(config.hidden), outs, 1)
+
+    def forward(self, x: Tensor, n_out: int, truth: Tensor | None = None, coins: Tensor | None = None) -> Tensor:
+        """Logits of the ``n_out`` frames after ``x``: (B, T, C, H, W) → (B, n_out, C, H, W); any height and width."""
+        if coins is not None:
+            raise ValueError("an encoder-forecaster feeds nothing back, there is nothing to sample: set sampling to 0")
         height, width = x.shape[-2:]
-        x = F.pad(x, (0, -width % multiple, 0, -height % multiple))
-        return F.pixel_unshuffle(x, self.config.patch)
+        hidden = self._unroll(_pack(x, self.config.patch), n_out)
+        logits = self.head(hidden.flatten(0, 1)).unflatten(0, hidden.shape[:2])
+        return F.pixel_shuffle(logits, self.config.patch)[..., :height, :width]
+
+    def _unroll(self, up: Tensor, n_out: int) -> Tensor:
+        """All hidden states of the forecaster: (B, T, …) → (B, n_out, sum of hidden, …)."""
+        states = []
+        for cell in self.encoder:
+            up, state = cell.sequence(up)
+            states.append(state)
+        up, seen = None, []
+        for cell, state in zip(self.forecaster, states, strict=True):
+            up, _ = cell.sequence(up, state, n_out)
+            seen.append(up)
+        return torch.cat(seen, 2)
+
+
+class FCLSTM(EncoderForecaster):
+    """The fully connected LSTM of Shi et al. 2015 as their baseline: a frame is one vector, a state has no place.
+
+    For frames of ``config.size`` px only; others raise ValueError. ``patch`` has no meaning here.
+    """
+
+    def __init__(self, config: ModelConfig, channels: int = 1):
+        nn.Module.__init__(self)
+        self.config, self.frame = config, (channels, config.size, config.size)
+        pixels = channels * config.size**2
+        self.encoder = nn.ModuleList(
+            LSTMCell(n, h, config.peephole) for n, h in zip((pixels, *config.hidden), config.hidden, strict=False)
+        )
+        self.forecaster = nn.ModuleList(
+            LSTMCell(n, h, config.peephole) for n, h in zip((0, *config.hidden), config.hidden, strict=False)
+        )
+        self.head = nn.Linear(sum(config.hidden), pixels)
+
+    def forward(self, x: Tensor, n_out: int, truth: Tensor | None = None, coins: Tensor | None = None) -> Tensor:
+        """Logits of the ``n_out`` frames after ``x``: (B, T, C, H, W) → (B, n_out, C, H, W)."""
+        if coins is not None:
+            raise ValueError("an encoder-forecaster feeds nothing back, there is nothing to sample: set sampling to 0")
+        if x.shape[2:] != self.frame:
+            raise ValueError(f"this network is for frames of {self.frame}, not {tuple(x.shape[2:])}")
+        return self.head(self._unroll(x.flatten(2), n_out)).unflatten(2, self.frame)
+
+
+KINDS = {"convedlstm": ConvEDLSTM, "forecaster": EncoderForecaster, "fclstm": FCLSTM}
+
+
+def _cell(config: ModelConfig, channels: int, hidden: int, kernel: int, **options) -> nn.Module:
+    if config.cell == "convlstm":
+        options["peephole"] = config.peephole
+    return CELLS[config.cell](channels, hidden, kernel, state_kernel=config.state_kernel, **options)
+
+
+def _pack(x: Tensor, patch: int, multiple: int = 1) -> Tensor:
+    """Pad height and width to a multiple of ``patch · multiple``, then space to depth."""
+    height, width = x.shape[-2:]
+    x = F.pad(x, (0, -width % (patch * multiple), 0, -height % (patch * multiple)))
+    return F.pixel_unshuffle(x, patch)

@@ -14,12 +14,13 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, RandomSampler, WeightedRandomSampler
 from tqdm.auto import tqdm
 
 from . import NowcastError
 from .losses import LOSSES
-from .models import ConvEDLSTM, ModelConfig
+from .models import ModelConfig, build
 from .store import write
 from .units import RainScale
 
@@ -47,6 +48,8 @@ class TrainConfig:
     def __post_init__(self):
         if self.loss not in LOSSES:
             raise ValueError(f"unknown loss {self.loss!r}: choose one of {', '.join(LOSSES)}")
+        if self.sampling and self.model.kind != "convedlstm":
+            raise ValueError(f"a {self.model.kind} feeds no forecast back, there is nothing to sample: set sampling 0")
         if max(self.curriculum, default=0) > self.n_out:
             raise ValueError(f"the curriculum {self.curriculum} asks for more frames than n_out = {self.n_out}")
 
@@ -76,8 +79,8 @@ def fit(
     data: str = "",
     progress: bool = True,
     on_epoch: Callable[[pd.DataFrame], None] = lambda history: None,
-) -> tuple[ConvEDLSTM, pd.DataFrame]:
-    """Train a ConvEDLSTM; return the best model (by validation loss, in free rollout) and the history.
+) -> tuple[nn.Module, pd.DataFrame]:
+    """Train a network; return the best model (by validation loss, in free rollout) and the history.
 
     Samples are (n_in + n_out, C, H, W) in model units, NaN = not observed. The history has one row an epoch:
     ``epoch, length, truth, train, validation, seconds``; ``on_epoch`` is called with it. After each epoch ``out``
@@ -89,7 +92,7 @@ def fit(
     out = Path(out)
     accelerator = Accelerator(mixed_precision=config.precision, cpu=not torch.cuda.is_available())
     set_seed(config.seed)
-    model = ConvEDLSTM(config.model)
+    model = build(config.model)
     optimiser = torch.optim.Adam(model.parameters(), lr=config.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.epochs * config.steps)
     history = _resume(out, config, model, optimiser, schedule) if resume else _start(out, config, data)
@@ -123,7 +126,7 @@ def fit(
             _save(out, config, accelerator.unwrap_model(model), optimiser, schedule, history)
         on_epoch(pd.DataFrame(history, columns=HISTORY))
     bar.close()
-    best = ConvEDLSTM(config.model)
+    best = build(config.model)
     best.load_state_dict(load_file(out / "model.safetensors"))
     return best.eval(), pd.DataFrame(history, columns=HISTORY)
 
@@ -207,11 +210,11 @@ def load_config(run: Path) -> TrainConfig:
         raise NowcastError(f"{run} holds no readable config.json ({error}): name a folder made by train") from error
 
 
-def load(run: str | Path) -> tuple[ConvEDLSTM, TrainConfig]:
+def load(run: str | Path) -> tuple[nn.Module, TrainConfig]:
     """The best weights of a run's folder, ready to forecast. Raises NowcastError, naming the file."""
     run = Path(run)
     config = load_config(run)
-    model = ConvEDLSTM(config.model)
+    model = build(config.model)
     try:
         model.load_state_dict(load_file(run / "model.safetensors"))
     except (OSError, RuntimeError, SafetensorError) as error:

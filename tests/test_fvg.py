@@ -10,10 +10,12 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlparse
 
+import h5py
 import made_archive
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 from PIL import Image
 
 from nowcastlib import NowcastError, grid, store
@@ -113,17 +115,19 @@ def test_download_gives_the_same_rain_as_the_demo_itself_within_its_disc(tmp_pat
 
 
 def test_the_demo_serves_a_rate_a_reflectivity_and_an_hours_sum_of_the_same_rain():
-    rain = demo.Demo(events=1, frames=14, size=32)
+    rain = demo.Demo(events=2, frames=14, size=32)
     with demo.serve(rain, trouble=0) as url:
         radars = {name: Fvg(base=url, product=name) for name in demo.PRODUCTS}
         last = {name: next(r.list("2024-06-01", "2024-06-02").iloc[[-1]].itertuples()) for name, r in radars.items()}
         rate, reflected, hourly = (radars[name].read(last[name]).values for name in demo.PRODUCTS)
         offered = radars["SRI"].products("2024-06-01", "2024-06-02")
+        next_day = radars["SRT_1"].read(next(radars["SRT_1"].list("2024-06-02", "2024-06-03").itertuples()))
     seen = np.isfinite(rate)
     assert offered.groupby(["name", "format"]).size().tolist() == [13, 14, 14, 14, 14, 14]
     np.testing.assert_allclose(reflected[seen], rate[seen], rtol=0.05, atol=0.011)  # half a dB is 4 %
-    truth = np.mean([rain.read(r).values for r in rain.list().tail(12).itertuples()], axis=0)
-    np.testing.assert_allclose(hourly[seen], truth[seen], atol=0.0051)
+    truth = [rain.read(r).values for r in rain.list().itertuples()]
+    np.testing.assert_allclose(hourly[seen], np.mean(truth[2:14], axis=0)[seen], atol=0.0051)
+    np.testing.assert_allclose(next_day.values[seen], truth[14][seen] / 12, atol=0.0051)  # nothing before it
     assert (hourly[seen] > 0).mean() > (rate[seen] > 0).mean()
 
 
@@ -136,6 +140,8 @@ def test_the_demo_server_has_holes_and_a_day_of_null():
         gaps = radar.list("2024-06-01", "2024-06-10").time.diff().dt.total_seconds().div(60)
         with pytest.raises(NowcastError, match="404"):
             radar.fetch(1)
+        day = {"from": "2024-06-03 00:00:00", "to": "2024-06-04 00:00:00", "last": 9, "offset": 0}
+        assert requests.get(f"{url}/radars/1/products", day).content == b"null"
     holes = gaps[(gaps > 5) & (gaps < 300)]
     assert len(holes) == 2 and holes.between(10, 40).all()
 
@@ -147,6 +153,11 @@ def test_trouble_on_the_way_changes_nothing(tmp_path):
             store.ingest(Fvg(base=url), tmp_path / name, "2024-06-01", "2024-06-02", progress=False)
     calm, rough = (store.open_frames(tmp_path / name) for name in ("calm", "rough"))
     assert calm.equals(rough) and calm.sizes["time"] == 12
+    with demo.serve(rain, trouble=1) as url:
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            requests.get(f"{url}/products/{demo.FIRST}")
+        asked = [requests.get(f"{url}/products/{demo.FIRST + 6 * k}").status_code for k in (0, 1, 1)]
+    assert asked == [200, 503, 200]  # the second attempt is answered
 
 
 # ---- what the list may look like
@@ -154,17 +165,32 @@ def test_trouble_on_the_way_changes_nothing(tmp_path):
 
 def test_list_pages_through_all_answers_and_keeps_one_row_a_time_ascending(server):
     server.rows = [r for k in range(3, -1, -1) for r in (row(100 + k, TIMES[k]), row(200 + k, TIMES[k], PNG))]
+    server.rows.insert(2, row(300, TIMES[3], "application/bufr"))  # no format of ours
     table = feed(server, page=3).list(*SPAN)
     assert list(table.id) == [100, 101, 102, 103] and table.time.is_monotonic_increasing
-    assert server.asked.count("/radars/1/products") == 3  # 8 rows in pages of 3
+    assert server.asked.count("/radars/1/products") == 4  # 9 rows in pages of 3: the last is empty
     assert server.agents == {"nowcastlib (a course on precipitation nowcasting)"}
 
 
 def test_list_asks_day_by_day_and_a_day_may_be_null(server):
     server.answers["/radars/1/products"] = [Answer(b"null"), Answer(b'{"products": null}'),
                                             Answer(json.dumps({"products": server.rows}).encode())]  # fmt: skip
-    assert len(feed(server).list("2024-05-30T18:00", "2024-06-02")) == 4
-    assert server.days == ["2024-05-30", "2024-05-31", "2024-06-01"]
+    assert len(feed(server).products("2024-05-30T18:00", "2024-06-02T06:00")) == 4  # told twice, listed once
+    assert server.days == ["2024-05-30", "2024-05-31", "2024-06-01", "2024-06-02"]
+    feed(server).list("2024-06-01", "2024-06-02")
+    assert server.days[4:] == ["2024-06-01"]
+
+
+def test_without_times_it_is_the_last_two_hours_wherever_the_clock_stands(server, monkeypatch):
+    now = pd.Timestamp.now("UTC").floor("s").tz_localize(None)
+    server.rows = [row(k, now - pd.Timedelta(minutes=k)) for k in (-30, 1, 119, 121)]
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert list(feed(server).list().id) == [119, 1]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_the_latest_file_of_a_time_counts_and_zones_are_understood(server):
@@ -181,6 +207,7 @@ def test_the_latest_file_of_a_time_counts_and_zones_are_understood(server):
         row(-4, TIMES[2]),
         row(2.5, TIMES[2]),
         row(5, "yesterday, about noon"),
+        row(5, ""),
         {"id": 5, "name": "SRI", "format": HDF5},
         {"id": 5, "name": "SRI", "format": HDF5, "dt": None},
         "SRI",
@@ -258,6 +285,15 @@ def test_a_file_that_is_none_is_named_and_stays_a_gap(server, tmp_path, caplog, 
     assert len(caplog.records) == 1 and pd.Series(caplog.text).str.contains(words).all()
 
 
+def test_a_file_that_does_not_say_where_it_lies_is_put_around_the_radar(server):
+    content = io.BytesIO(server.answers["100"][0].body)
+    with h5py.File(content, "r+") as file:
+        del file["where"]
+    server.answers["100"] = [Answer(content.getvalue())]
+    frame = feed(server, pixel=250.0).read(next(feed(server).list(*SPAN).itertuples()))
+    assert frame.x.values[[0, -1]].tolist() == [-1875, 1875] and frame.y.values[[0, -1]].tolist() == [1375, -1375]
+
+
 def test_a_wrong_content_type_does_no_harm(server, tmp_path):
     for answers in server.answers.values():
         answers[0] = answers[0]._replace(headers={"Content-Type": "text/plain"})
@@ -270,7 +306,7 @@ def test_a_wrong_content_type_does_no_harm(server, tmp_path):
 def test_a_busy_server_is_asked_again_when_it_wishes(server, tmp_path):
     good = server.answers["101"][0]
     server.answers["101"] = [Answer(status=429, headers={"Retry-After": 1}), good]
-    server.answers["102"] = [Answer(status=500), Answer(status=502), server.answers["102"][0]]
+    server.answers["102"] = [Answer(status=429), Answer(status=502), server.answers["102"][0]]
     server.answers["103"] = [good._replace(cut=300), server.answers["103"][0]]
     start = time.monotonic()
     assert ingest(server, tmp_path, retries=2).sizes["time"] == 4
@@ -288,11 +324,19 @@ def test_a_busy_server_is_asked_again_when_it_wishes(server, tmp_path):
     ids=["500 five times", "404", "cut"],
 )
 def test_a_file_that_cannot_be_had_stays_a_gap(server, tmp_path, caplog, monkeypatch, answer, asked, words):
-    monkeypatch.setattr(time, "sleep", lambda _: None)  # urllib3's and our own
+    waits = []
+    monkeypatch.setattr(time, "sleep", waits.append)  # urllib3's and our own
     server.answers["102"] = [answer]
     assert ingest(server, tmp_path, retries=5).sizes["time"] == 3
     assert words in caplog.text and "products/102" in caplog.text
     assert server.asked.count("/products/102") == asked
+    assert (asked == 1) == (waits == []) and waits == sorted(set(waits))  # ever more slowly
+
+
+def test_a_server_that_answers_but_has_not_the_files_is_asked_for_them_all(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    server.answers |= {"100": [Answer(status=404)], "101": [Answer(status=500)], "102": [Answer(status=404)]}
+    assert ingest(server, tmp_path).indexes["time"].tolist() == [TIMES[3]]
 
 
 def test_a_server_that_falls_silent_ends_the_ingest_and_a_rerun_carries_on(server, tmp_path):
@@ -325,7 +369,8 @@ def test_four_files_are_fetched_at_a_time_and_no_more(server, tmp_path):
 def test_the_store_names_the_real_feed_and_its_licence_only_where_it_was_asked(server, tmp_path):
     assert Fvg().attribution.startswith("Fonte: Protezione Civile della Regione Friuli Venezia Giulia")
     assert (Fvg().licence, Fvg().base) == ("CC BY 4.0", FVG)
-    assert "Protezione" not in ingest(server, tmp_path).attrs["source"]
+    told = ingest(server, tmp_path).attrs
+    assert "Protezione" not in told["source"] and told["license"] == ""
 
 
 # ---- pictures
@@ -361,7 +406,19 @@ def transparent(content: bytes) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("spoil", [bytes, as_jpeg, antialiased, transparent])
+def clear(content: bytes, spare: int | None = None) -> bytes:
+    """With a palette whose black class 0 is transparent, told as one number or, with a ``spare`` one, as a table."""
+    out, picture = io.BytesIO(), Image.open(io.BytesIO(content))
+    picture.putpalette(bytes(3) + bytes(picture.getpalette())[3:])
+    picture.save(out, "PNG", transparency=0 if spare is None else bytes([0, *[255] * 10, spare]))
+    return out.getvalue()
+
+
+def clear_by_table(content: bytes) -> bytes:
+    return clear(content, 0)
+
+
+@pytest.mark.parametrize("spoil", [bytes, as_jpeg, antialiased, transparent, clear, clear_by_table])
 def test_classes_and_disc_survive_how_a_picture_is_written(spoil):
     exact = pictures.classes(pictures.draw(disc()))
     found = pictures.classes(spoil(pictures.draw(disc())))
@@ -390,8 +447,29 @@ def test_lines_of_a_map_take_the_class_beside_them():
     assert (found != exact).mean() < 0.001
 
 
-def test_a_picture_in_other_colours_is_refused_with_its_colour():
+def png(values) -> bytes:
     out = io.BytesIO()
-    Image.new("RGB", (50, 50), "#12f0a0").save(out, "PNG")
-    with pytest.raises(NowcastError, match=r"100% of SRI\.png has colours that the palette lacks, most often #12f0a0"):
-        pictures.decode(out.getvalue(), name="SRI.png")
+    Image.fromarray(np.asarray(values, "u1")).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_a_colour_between_two_classes_is_not_a_third():
+    _, _, weakest, second, *_ = pictures.SRI.colours
+    between = 0.7 * 255 + 0.3 * second  # the edge of the disc; nearer to the weakest rain than to either side
+    assert abs(between - weakest).sum() < abs(between - second).sum()
+    found = pictures.classes(png([[[255] * 3] * 9 + [between] + [second] * 9] * 9))
+    assert set(np.unique(found)) == {pictures.OUTSIDE, 3}
+
+
+@pytest.mark.parametrize("colours", [["#12f0a0"], ["#780000"], ["#ff00ff", "#ff00ff", "#12f0a0"]], ids=len)
+def test_a_picture_in_other_colours_is_refused_with_its_commonest_colour(colours):
+    foreign = [list(bytes.fromhex(c[1:])) for c in colours]
+    with pytest.raises(NowcastError, match=rf"100% of SRI\.png .* palette lacks, most often {colours[0]}: give"):
+        pictures.decode(png([foreign] * 6), name="SRI.png")
+
+
+def test_a_fifth_of_lines_is_borne_and_a_third_is_not():
+    dry, line = pictures.SRI.colours[pictures.DRY], [255, 0, 255]
+    assert (pictures.classes(png([[dry] * 4 + [line]] * 6)) == pictures.DRY).all()
+    with pytest.raises(NowcastError, match="33% of the picture has colours that the palette lacks"):
+        pictures.classes(png([[dry] * 2 + [line]] * 6))

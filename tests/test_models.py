@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy.signal import correlate2d
 
-from nowcastlib.cells import ConvLSTMCell
+from nowcastlib.cells import ConvGRUCell, ConvLSTMCell, LSTMCell
 from nowcastlib.losses import LOSSES, bce
-from nowcastlib.models import ConvEDLSTM, ModelConfig
+from nowcastlib.models import ConvEDLSTM, ModelConfig, build
 from nowcastlib.training import TrainConfig
 from nowcastlib.units import RainScale
 
@@ -72,12 +72,75 @@ def test_cell_on_one_pixel_is_torchs_lstm():
             torch.testing.assert_close(a[..., 0, 0], b)
 
 
-SHAPES = [({}, (6, 8)), ({"stride": 2}, (3, 4)), ({"transpose": True}, (12, 16))]
+def convolve(kernels, maps):
+    """W ∗ X of the paper, one sample, 'same' borders: kernels (out, in, k, k), maps (in, H, W)."""
+    return np.stack([sum(correlate2d(m, k, "same") for m, k in zip(maps, bank, strict=True)) for bank in kernels])
 
 
-@pytest.mark.parametrize(("options", "size"), SHAPES)
-def test_sequence_equals_steps(options, size):
-    cell, x = seeded(lambda: ConvLSTMCell(2, 3, **options)), torch.randn(2, 4, 2, 6, 8, dtype=torch.float64)
+def test_full_size_peepholes_weigh_each_pixel_by_itself():
+    cell = seeded(lambda: ConvLSTMCell(2, 3, 3, size=(5, 6)))
+    assert cell.peephole.shape == (3, 3, 5, 6)
+    x, h, c = (torch.randn(n, 5, 6, dtype=torch.float64) for n in (2, 3, 3))
+    _, (ours_h, ours_c) = cell(x[None], (h[None], c[None]))
+    w = {name: p.detach().numpy() for name, p in cell.named_parameters()}
+    pre = convolve(w["from_x.weight"], x.numpy()) + convolve(w["from_h.weight"], h.numpy())
+    i, f, g, o = np.split(pre + w["from_x.bias"][:, None, None], 4)
+    sigmoid = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
+    c_new = sigmoid(f + w["peephole"][1] * c.numpy()) * c.numpy()
+    c_new += sigmoid(i + w["peephole"][0] * c.numpy()) * np.tanh(g)
+    h_new = sigmoid(o + w["peephole"][2] * c_new) * np.tanh(c_new)
+    np.testing.assert_allclose(ours_c[0].detach(), c_new, atol=1e-12)
+    np.testing.assert_allclose(ours_h[0].detach(), h_new, atol=1e-12)
+    with pytest.raises(ValueError, match=r"peepholes are for maps of \(5, 6\) px"):
+        cell(torch.randn(1, 2, 6, 6, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("state_kernel", [0, 1])
+def test_gru_equals_its_equations_in_numpy(state_kernel):
+    cell = seeded(lambda: ConvGRUCell(2, 3, 3, state_kernel=state_kernel))
+    x, h = torch.randn(1, 4, 2, 5, 6, dtype=torch.float64), np.zeros((3, 5, 6))
+    w = {name: p.detach().numpy() for name, p in cell.named_parameters()}
+    assert w["from_h.weight"].shape[2:] == ((1, 1) if state_kernel else (3, 3))
+    state = None
+    for t in range(4):
+        output, state = cell(x[:, t], state)
+        xz, xr, xg = np.split(convolve(w["from_x.weight"], x[0, t].numpy()) + w["from_x.bias"][:, None, None], 3)
+        hz, hr, hg = np.split(convolve(w["from_h.weight"], h), 3)
+        z, r = 1 / (1 + np.exp(-xz - hz)), 1 / (1 + np.exp(-xr - hr))
+        h = (1 - z) * np.tanh(xg + r * hg) + z * h
+        np.testing.assert_allclose(output[0].detach(), h, atol=1e-12)
+        assert len(state) == 1 and state[0] is output
+
+
+def test_lstm_by_hand_is_torchs_lstm():
+    cell, lstm = seeded(lambda: LSTMCell(3, 5), peepholes=False), torch.nn.LSTMCell(3, 5).double()
+    with torch.no_grad():
+        lstm.weight_ih.copy_(cell.from_x.weight)
+        lstm.weight_hh.copy_(cell.from_h.weight)
+        lstm.bias_ih.copy_(cell.from_x.bias)
+        lstm.bias_hh.zero_()
+    ours = theirs = None
+    for x in torch.randn(4, 2, 3, dtype=torch.float64):
+        _, ours = cell(x, ours)
+        theirs = lstm(x, theirs)
+        torch.testing.assert_close(ours, theirs)
+
+
+SHAPES = [
+    (ConvLSTMCell, {}, (6, 8)),
+    (ConvLSTMCell, {"stride": 2}, (3, 4)),
+    (ConvLSTMCell, {"stride": 2, "pool": True}, (3, 4)),
+    (ConvLSTMCell, {"transpose": True}, (12, 16)),
+    (ConvLSTMCell, {"norm": "layer", "state_kernel": 1}, (6, 8)),
+    (ConvLSTMCell, {"norm": "group", "size": (6, 8)}, (6, 8)),
+    (ConvGRUCell, {}, (6, 8)),
+    (ConvGRUCell, {"stride": 2, "norm": "group"}, (3, 4)),
+]
+
+
+@pytest.mark.parametrize(("kind", "options", "size"), SHAPES)
+def test_sequence_and_trace_equal_steps(kind, options, size):
+    cell, x = seeded(lambda: kind(2, 3, **options)), torch.randn(2, 4, 2, 6, 8, dtype=torch.float64)
     outputs, last = cell.sequence(x)
     assert outputs.shape == (2, 4, 3, *size)
     state = None
@@ -85,13 +148,146 @@ def test_sequence_equals_steps(options, size):
         output, state = cell(x[:, t], state)
         torch.testing.assert_close(outputs[:, t], output)
     torch.testing.assert_close(last, state)
+    trace = cell.trace(x)
+    assert list(trace) == list(cell.names) and all(t.shape == outputs.shape for t in trace.values())
+    torch.testing.assert_close(trace["H"], outputs)
+    for gate in {"i", "f", "o", "z", "r"} & set(trace):
+        assert ((trace[gate] > 0) & (trace[gate] < 1)).all()
 
 
-@pytest.mark.parametrize(("options", "size"), SHAPES)
-def test_gradients_of_the_cell_are_right(options, size):
-    cell = seeded(lambda: ConvLSTMCell(1, 2, **options))
+@pytest.mark.parametrize(("kind", "options", "size"), SHAPES)
+def test_gradients_of_the_cell_are_right(kind, options, size):
+    options = options | ({"size": (4, 4)} if "size" in options else {})
+    cell = seeded(lambda: kind(1, 2, **options))
     x = torch.randn(1, 2, 1, 4, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x, *_: cell.sequence(x)[0], (x, *cell.parameters()), fast_mode=True)
+
+
+@pytest.mark.parametrize("kind", [ConvLSTMCell, ConvGRUCell])
+def test_a_cell_without_input_carries_its_state_on(kind):
+    cell, fed = seeded(lambda: kind(0, 3)), seeded(lambda: kind(2, 3))
+    with torch.no_grad():  # the same cell, but for an input that is 0
+        fed.from_h.weight.copy_(cell.from_h.weight)
+        if kind is ConvLSTMCell:
+            fed.peephole.copy_(cell.peephole)
+            fed.from_x.bias.copy_(cell.from_h.bias)
+        else:  # R weighs the bias of the new content where it comes from the state
+            cell.from_h.bias.zero_()
+            fed.from_x.bias.zero_()
+    state = tuple(torch.randn(2, 3, 5, 6, dtype=torch.float64) for _ in range(kind.states))
+    ours, _ = cell.sequence(None, state, steps=4)
+    theirs, _ = fed.sequence(torch.zeros(2, 4, 2, 5, 6, dtype=torch.float64), state)
+    torch.testing.assert_close(ours, theirs)
+    with pytest.raises(ValueError, match="needs a state to start from"):
+        cell(None)
+    with pytest.raises(ValueError, match="takes no input"):
+        cell(torch.zeros(2, 1, 5, 6), state)
+
+
+@pytest.mark.parametrize(
+    ("x", "why"),
+    [
+        (torch.zeros(2, 3, 6, 8), r"C = 2 and none of them 0; this has the shape \(2, 3, 6, 8\)"),
+        (torch.zeros(2, 6, 8), r"this has the shape \(2, 6, 8\)"),
+        (torch.zeros(2, 4, 2, 6, 8), r"this has the shape \(2, 4, 2, 6, 8\)"),
+        (torch.zeros(0, 2, 6, 8), "none of them 0"),
+        (torch.zeros(2, 0, 6, 8), "none of them 0"),
+        (None, "this has None"),
+    ],
+)
+def test_a_frame_of_another_shape_is_refused(x, why):
+    for kind in (ConvLSTMCell, ConvGRUCell):
+        with pytest.raises(ValueError, match=why):
+            kind(2, 3)(x)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 6, 8), (2, 3, 8, 6)])
+def test_a_state_of_another_shape_is_refused(shape):
+    with pytest.raises(ValueError, match=r"the state is for \("):
+        ConvLSTMCell(2, 3)(torch.zeros(2, 2, 6, 8), (torch.zeros(shape), torch.zeros(shape)))
+
+
+@pytest.mark.parametrize(("options", "size"), [({}, (7, 9)), ({"stride": 2}, (4, 5)), ({"transpose": True}, (14, 18))])
+def test_odd_sizes_one_frame_and_one_sample(options, size):
+    for pool in [{}, {"pool": True}][: 1 + ("stride" in options)]:
+        outputs, _ = ConvLSTMCell(2, 3, 5, **options, **pool).sequence(torch.zeros(1, 1, 2, 7, 9))
+        assert outputs.shape == (1, 1, 3, *size)
+
+
+@pytest.mark.parametrize("kind", [ConvLSTMCell, ConvGRUCell])
+def test_what_moves_in_comes_out_moved(kind):
+    cell = seeded(lambda: kind(1, 3, 3))
+    x = torch.zeros(1, 3, 1, 24, 24, dtype=torch.float64)
+    x[..., 9:13, 9:13] = torch.rand(4, 4, dtype=torch.float64)  # three frames reach 6 px, far from the border
+    here, there = (cell.sequence(frames)[0] for frames in (x, x.roll((3, -2), (3, 4))))
+    torch.testing.assert_close(here[..., 5:17, 5:17], there[..., 8:20, 3:15])
+    assert (here - there).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("kind", [ConvLSTMCell, ConvGRUCell])
+def test_no_frame_reaches_an_earlier_output_of_a_cell(kind):
+    cell, x = seeded(lambda: kind(1, 3, 3)), torch.rand(1, 5, 1, 6, 6, dtype=torch.float64)
+    changed = x.clone()
+    changed[:, 3] = 1 - changed[:, 3]
+    difference = (cell.sequence(x)[0] - cell.sequence(changed)[0]).abs().amax(dim=(0, 2, 3, 4))
+    assert (difference[:3] == 0).all() and (difference[3:] > 0).all()
+
+
+KINDS = {
+    "convedlstm": TINY,
+    "convedlstm of GRUs": ModelConfig((3, 4, 4, 3), (3, 3, 3, 3), cell="convgru"),
+    "forecaster": ModelConfig((3, 4), (3, 5), kind="forecaster", state_kernel=3, patch=4),
+    "forecaster of GRUs": ModelConfig((3, 4), (3, 5), kind="forecaster", cell="convgru"),
+    "fclstm": ModelConfig((6, 5), kind="fclstm", size=32),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_weight_of_every_network_gets_a_gradient_is_saved_and_moves(name):
+    model = seeded(lambda: build(KINDS[name]))
+    x = torch.rand(2, 3, 1, 32, 32, dtype=torch.float64)
+    assert model(x, 4).shape == (2, 4, 1, 32, 32)
+    model(x, 4).square().sum().backward()
+    unused = {n: p.grad is None or int((p.grad == 0).sum()) for n, p in model.named_parameters()}
+    assert not any(unused.values()), unused
+    held = {id(t) for module in model.modules() for t in vars(module).values() if isinstance(t, torch.Tensor)}
+    assert not held, "a tensor that is no parameter would stay behind on the CPU"
+    assert set(model.state_dict()) == set(unused)
+    assert all(t.dtype == torch.float32 for t in model.to(torch.float32).state_dict().values())
+
+
+@pytest.mark.parametrize(("name", "cell"), [(n, ConvGRUCell if "GRU" in n else ConvLSTMCell) for n in KINDS])
+def test_the_cell_that_was_asked_for_is_the_one_that_is_built(name, cell):
+    cells = [m for m in build(KINDS[name]).modules() if isinstance(m, ConvLSTMCell | ConvGRUCell | LSTMCell)]
+    assert cells and {type(m) for m in cells} == {LSTMCell if name == "fclstm" else cell}
+
+
+@pytest.mark.parametrize("name", ["forecaster", "forecaster of GRUs"])
+def test_forecaster_equals_the_papers_network_step_by_step(name):
+    model, x = seeded(lambda: build(KINDS[name])), torch.rand(2, 3, 1, 16, 16, dtype=torch.float64)
+    patch, states, expected = KINDS[name].patch, [None] * 2, []
+    for t in range(3):
+        up = torch.nn.functional.pixel_unshuffle(x[:, t], patch)
+        for k, cell in enumerate(model.encoder):
+            up, states[k] = cell(up, states[k])
+    for _ in range(4):
+        up, seen = None, []
+        for k, cell in enumerate(model.forecaster):
+            up, states[k] = cell(up, states[k])
+            seen.append(up)
+        expected.append(torch.nn.functional.pixel_shuffle(model.head(torch.cat(seen, 1)), patch))
+    torch.testing.assert_close(model(x, 4), torch.stack(expected, 1))
+
+
+def test_fully_connected_network_works_at_its_size_only():
+    with pytest.raises(ValueError, match=r"for frames of \(1, 32, 32\), not \(1, 16, 16\)"):
+        build(KINDS["fclstm"])(torch.rand(2, 3, 1, 16, 16), 4)
+
+
+@pytest.mark.parametrize("name", ["forecaster", "fclstm"])
+def test_a_network_that_feeds_nothing_back_refuses_coins(name):
+    with pytest.raises(ValueError, match="nothing to sample"):
+        build(KINDS[name])(torch.rand(2, 3, 1, 32, 32), 4, coins=torch.ones(2, 3, dtype=torch.bool))
 
 
 @pytest.mark.parametrize("changes", [{}, {"stride": 1}, {"skip": False}, {"peephole": False}, {"patch": 1}])
@@ -149,7 +345,15 @@ def test_coins_choose_truth_frame_by_frame_and_sample_by_sample(rollout):
         (lambda: ModelConfig(hidden=(3, 3), kernel=(3,)), "give one kernel for each cell"),
         (lambda: ModelConfig(hidden=(3,), kernel=(3,)), "give an even number"),
         (lambda: ModelConfig(stride=3), "neither 1 nor 2"),
+        (lambda: ModelConfig(kind="zzz"), "unknown kind of network 'zzz'"),
+        (lambda: ModelConfig(cell="zzz"), "unknown cell 'zzz'"),
+        (lambda: ModelConfig((3,), kind="fclstm"), "give its size"),
         (lambda: ConvLSTMCell(1, 2, kernel=4), "is even"),
+        (lambda: ConvLSTMCell(1, 2, state_kernel=2), "is even"),
+        (lambda: ConvLSTMCell(1, 2, stride=3), "neither 1 nor 2"),
+        (lambda: ConvLSTMCell(1, 2, pool=True), "needs stride 2"),
+        (lambda: ConvLSTMCell(1, 2, norm="batch"), "choose layer or group"),
+        (lambda: TrainConfig(KINDS["forecaster"], sampling=0.5), "nothing to sample"),
         (lambda: ConvLSTMCell(1, 2, stride=2, transpose=True), "choose one"),
         (lambda: TrainConfig(loss="zzz"), "unknown loss 'zzz'"),
         (lambda: TrainConfig(n_out=4, curriculum=(2, 5)), "asks for more frames than n_out"),

@@ -1,5 +1,6 @@
 """Each feed: right numbers, right place, right time; and a clear sentence where something is missing."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -33,6 +34,8 @@ def test_demo_is_deterministic_and_its_third_storm_has_a_hole():
     last = next(table.iloc[[-1]].itertuples())
     assert (demo.read(last) == Demo(events=3, frames=20, size=16).read(last)).all()
     assert (demo.read(last) != Demo(events=3, frames=20, size=16, seed=1).read(last)).any()
+    lies = demo.read(last)
+    assert (np.diff(lies.x) == 1000).all() and (np.diff(lies.y) == -1000).all()  # north up
     gaps = table.time.diff().dt.total_seconds().div(60)
     hole = gaps[table.event == 2].iloc[1:]
     assert hole.max() == 40 and len(hole) == 19 - 7 and hole.value_counts().to_dict() == {5: 11, 40: 1}
@@ -43,3 +46,10 @@ def test_demo_is_deterministic_and_its_third_storm_has_a_hole():
 def test_holes_of_the_demo_last_from_10_to_40_minutes():
     gaps = Demo(events=300, frames=20).list().time.diff().dt.total_seconds().div(60)
     assert set(gaps[(gaps > 5) & (gaps < 300)]) == set(range(10, 45, 5))
+
+
+def test_storms_of_the_demo_move_1_to_4_px_a_frame_in_all_directions():
+    velocity = np.array([Demo().storm(event).velocity for event in range(60)])
+    speed = np.hypot(*velocity.T)
+    assert speed.min() >= 1 and speed.max() <= 4 and np.ptp(speed) > 2
+    assert len(np.unique(velocity > 0, axis=0)) == 4

@@ -12,7 +12,7 @@ from torch.utils.data import ConcatDataset
 from nowcastlib import NowcastError, store, synthetic, training
 from nowcastlib.datasets import RadarWindows
 from nowcastlib.losses import LOSSES, mse
-from nowcastlib.models import ModelConfig
+from nowcastlib.models import ConvEDLSTM, ModelConfig
 from nowcastlib.training import HISTORY, TrainConfig, fit, load
 from nowcastlib.units import RainScale
 
@@ -107,14 +107,14 @@ def test_each_epoch_draws_other_samples(tmp_path):
 
 
 def test_true_frames_are_fed_as_scheduled(tmp_path, monkeypatch):
-    forward, fed = training.ConvEDLSTM.forward, []
+    forward, fed = ConvEDLSTM.forward, []
 
     def spy(model, x, n_out, truth=None, coins=None):
         if model.training:
             fed.append((n_out, truth.shape[1], 0.0 if coins is None else coins.double().mean().item()))
         return forward(model, x, n_out, truth, coins)
 
-    monkeypatch.setattr(training.ConvEDLSTM, "forward", spy)
+    monkeypatch.setattr(ConvEDLSTM, "forward", spy)
     train(tmp_path / "run", replace(CONFIG, sampling=0.5, steps=1, batch=40))
     assert [lengths for *lengths, _ in fed] == [[1, 1], [1, 1], [3, 3], [3, 3]]
     assert [share for *_, share in fed] == pytest.approx([1, 0.5, 0, 0], abs=0.15)
@@ -191,7 +191,7 @@ def test_loss_falls(tmp_path, loss):
     config = replace(CONFIG, loss=loss, curriculum=(), sampling=0.0, epochs=2, steps=60, lr=1e-2)
     data = windows(random=False)
     _, history = fit(config, data, data, tmp_path / "run", progress=False)
-    untrained = training.validate(training.ConvEDLSTM(config.model), config, data)
+    untrained = training.validate(training.build(config.model), config, data)
     assert history.train[1] < 0.9 * history.train[0] and history.validation[1] < 0.6 * untrained
 
 
