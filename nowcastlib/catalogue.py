@@ -15,18 +15,19 @@ SPLITS = ("train", "validation", "test")
 
 
 def frames_table(
-    frames: xr.DataArray | str | Path, wet: float = 0.1, max_gap: float = 10.0, progress: bool = False
+    frames: xr.DataArray | str | Path, wet: float = 0.1, max_gap: float | None = None, progress: bool = False
 ) -> pd.DataFrame:
     """One row a frame of ``frames`` (time, y, x; mm/h), or of the store of that path, in ascending time.
 
     Columns: ``time``; ``gap`` (minutes since the frame before); ``valid`` (observed share of the pixels); ``wet``
     (share above ``wet`` mm/h); ``mean`` and ``max`` (mm/h); ``category`` (0 driest … 4 wettest, cut at the 25, 50,
-    75 and 95 % quantiles of ``wet``); ``sequence`` (a new one where the gap exceeds ``max_gap`` minutes). The index
-    is the frame's number. What is measured of a store is kept beside it, as ``STORE.csv``, until the store changes.
+    75 and 95 % quantiles of ``wet``); ``sequence`` (a new one where the gap exceeds ``max_gap`` minutes: 10, or half as
+    much again as the usual step where that is more). The index is the frame's number. What is measured of a store is
+    kept beside it, as ``STORE.csv``, until the store changes.
     """
     if isinstance(frames, xr.DataArray):
         return arrange(measure(frames, wet, progress), max_gap)
-    path, kept = Path(frames), Path(f"{frames}.csv")
+    path, kept = Path(frames), Path(f"{Path(frames)}.csv")
     if not path.is_dir():  # in the cloud
         return arrange(measure(open_frames(frames), wet, progress), max_gap)
     stamp = f"# {path.name}, written {path.stat().st_mtime_ns}, wet above {wet:g} mm/h\n"
@@ -58,7 +59,7 @@ def measure(frames: xr.DataArray, wet: float = 0.1, progress: bool = False) -> p
     return table
 
 
-def arrange(table: pd.DataFrame, max_gap: float = 10.0) -> pd.DataFrame:
+def arrange(table: pd.DataFrame, max_gap: float | None = None) -> pd.DataFrame:
     """Add ``gap``, ``category`` and ``sequence`` (see ``frames_table``) to a table with ``time`` and ``wet``.
 
     Raises NowcastError if its times do not ascend without duplicates.
@@ -67,14 +68,15 @@ def arrange(table: pd.DataFrame, max_gap: float = 10.0) -> pd.DataFrame:
         raise NowcastError("frame times must ascend without duplicates: open the store with store.open_frames")
     table = table.assign(gap=table.time.diff().dt.total_seconds() / 60)
     table["category"] = np.searchsorted(table.wet.quantile([0.25, 0.5, 0.75, 0.95]), table.wet, side="left")
-    table["sequence"] = (table.gap > max_gap).cumsum()
+    usual = table.gap.mode().max() if len(table) > 1 else 0.0
+    table["sequence"] = (table.gap > (max(10.0, 1.5 * usual) if max_gap is None else max_gap)).cumsum()
     return table
 
 
 def drop(table: pd.DataFrame, shortest: int = 10, driest: float = 0.5) -> pd.DataFrame:
     """Leave out sequences of fewer than ``shortest`` frames, and those whose mean category is at most ``driest``.
 
-    The index, by which ``windows`` names frames, stays. Raises NowcastError if nothing is left.
+    The index, by which ``windows`` names frames, stays; ``gap`` is counted anew. Raises NowcastError if none is left.
     """
     groups = table.groupby("sequence")
     kept = table[(groups.time.transform("size") >= shortest) & (groups.category.transform("mean") > driest)]
@@ -83,7 +85,7 @@ def drop(table: pd.DataFrame, shortest: int = 10, driest: float = 0.5) -> pd.Dat
             f"none of {groups.ngroups} sequences has {shortest} frames and a mean category above {driest:g}: "
             "ask for less"
         )
-    return kept
+    return kept.assign(gap=kept.time.diff().dt.total_seconds() / 60)
 
 
 def split_by_event(

@@ -208,7 +208,7 @@ class MovingMNIST(Dataset):
 
 
 class OfficialMovingMNIST(Dataset):
-    """The 10,000 test films that all papers share (Srivastava et al. 2015), from ``folder``: (T, 1, 64, 64) in 0…1.
+    """The 10,000 test films that papers share (Srivastava et al. 2015), from ``folder``: (T, 1, 64, 64) in 0…1.
 
     ``n_frames`` of the 20 of each film, from frame ``first`` (counted from 0) on, float32, as ``MovingMNIST`` gives
     them. The file is ``folder/MovingMNIST/mnist_test_seq.npy``, where torchvision puts it: 820 MB, and twice that in

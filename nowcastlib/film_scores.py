@@ -23,8 +23,8 @@ def film_scores(forecast, truth) -> pd.DataFrame:
     - ``ssim``: structural similarity of each frame by scikit-image's defaults: flat windows of 7×7 px, not the Gaussian
       ones of Wang et al. 2004. OpenSTL asks for scikit-image up to 0.19.3, which takes floats to range over -1…1: the
       data range is 2, and the score higher than with the films' own range of 1.
-    - ``psnr``: -10 log10 of each frame's mean squared error (dB, peak 1); a frame without error makes it infinite. Early
-      versions of OpenSTL took it from uint8, whose differences wrap around: numbers of that time are not comparable.
+    - ``psnr``: -10 log10 of each frame's mean squared error (dB, peak 1); a frame without error makes it infinite.
+      Early versions of OpenSTL took it from uint8, whose differences wrap around: numbers of that time do not compare.
 
     ``film_scores(…).mean()`` is what OpenSTL reports and, of ``bce``, the mean over everything. Of parts of one size,
     the mean of their scores is the score of the whole.

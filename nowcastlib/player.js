@@ -10,7 +10,10 @@ async function render({ model, el }) {
   const [height, width] = model.get("size");
   const scale = Math.max(1, Math.round(320 / Math.max(height, width)));
   const label = tag("div", { className: "nowcast-label" });
-  const panels = (model.get("names").length ? ["observed", ""] : [""]).map((name) => ({
+  // a panel shows one of its sprites, that of the choice; without a title it bears the name of the choice
+  const panels = model.get("panels").map(([name, sprites]) => ({
+    name,
+    sprites,
     title: tag("figcaption", { textContent: name }),
     canvas: tag("canvas", { width: width * scale, height: height * scale }),
   }));
@@ -20,7 +23,7 @@ async function render({ model, el }) {
     swatch.style.background = colour;
     return tag("span", {}, [swatch, text]);
   });
-  legend.unshift(tag("b", { textContent: "mm/h" }));
+  legend.unshift(tag("b", { textContent: model.get("unit") }));
   el.append(
     tag("div", { className: "nowcast-player" }, [
       label,
@@ -37,16 +40,16 @@ async function render({ model, el }) {
     const frame = model.get("frame");
     const choice = model.get("choice");
     label.textContent = model.get("labels")[frame];
-    if (panels[1]) panels[1].title.textContent = model.get("names")[choice];
-    panels.forEach(({ canvas, title }, k) => {
+    panels.forEach(({ name, sprites, canvas, title }) => {
+      title.textContent = name || model.get("names")[choice] || "";
       const context = canvas.getContext("2d");
       context.imageSmoothingEnabled = false;
-      const picture = pictures[k ? choice + 1 : 0];
+      const picture = pictures[sprites[Math.min(choice, sprites.length - 1)]];
       const column = Math.floor((frame * height) / picture.height);
       const [x, y] = [column * width, frame * height - column * picture.height];
       context.drawImage(picture, x, y, width, height, 0, 0, canvas.width, canvas.height);
       canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", `rain rate, ${title.textContent}, ${label.textContent}`);
+      canvas.setAttribute("aria-label", `${title.textContent}, ${label.textContent}`);
     });
   };
   model.on("change:frame", draw);
@@ -68,7 +71,7 @@ function standalone(el, state) {
   };
   const last = state.labels.length - 1;
   const slider = tag("input", { type: "range", min: 0, max: last, value: state.frame, ariaLabel: "frame" });
-  const select = tag("select", { ariaLabel: "forecast" }, state.names.map((n, k) => tag("option", { value: k, textContent: n })));
+  const select = tag("select", { ariaLabel: state.what }, state.names.map((n, k) => tag("option", { value: k, textContent: n })));
   const play = tag("button", { textContent: "▶ play", type: "button" });
   let timer = null;
   const stop = () => {

@@ -36,10 +36,10 @@ def credit(rate) -> str:
 
 
 def _sign(figure: Figure, pictures) -> None:
-    """The credit of the first of ``pictures`` that has one, once, below the figure."""
-    text = next(filter(None, map(credit, pictures)), "")
-    if text and text not in [label.get_text() for label in figure.texts]:
-        figure.supxlabel(text, fontsize=6, color="#666666", x=0.99, ha="right")
+    """The credits of all that the figure shows, each once, below it."""
+    told = dict.fromkeys(filter(None, [*figure.get_supxlabel().split(" | "), *map(credit, pictures)]))
+    if told:
+        figure.supxlabel(" | ".join(told), fontsize=6, color="#666666", x=0.99, ha="right")
 
 
 def show_frame(rate, ax: Axes | None = None, title: str = "", colorbar: bool = False) -> Axes:

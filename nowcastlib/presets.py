@@ -38,7 +38,15 @@ class Preset:
 
 
 _SMALL = ModelConfig(hidden=(8, 16, 16, 8), kernel=(3, 3, 3, 3))
-_WARM = TrainConfig(ModelConfig((48, 96, 96, 48), (3, 5, 5, 3), patch=4), n_in=5, n_out=5, loss="bce", crop=0)
+_WARM = TrainConfig(
+    ModelConfig((64,), (5,), stride=1, patch=4),
+    n_in=3,
+    n_out=5,
+    loss="bce",
+    crop=0,
+    lr=3e-3,
+    curriculum=(1, 1, 3, 5, 5, 5),
+)
 PRESETS = {
     "tiny": Preset(
         "tiny",
@@ -47,7 +55,7 @@ PRESETS = {
         size=64,
         leads=6,
         every=12,
-        mnist=replace(_WARM, model=_SMALL, epochs=2, steps=6, batch=4),
+        mnist=replace(_WARM, model=replace(_WARM.model, hidden=(16,), kernel=(3,)), epochs=6, steps=5, batch=4),
         radar=TrainConfig(
             _SMALL, n_in=4, n_out=4, crop=64, epochs=3, steps=5, batch=4, curriculum=(1, 4), sampling=0.5
         ),
@@ -59,7 +67,7 @@ PRESETS = {
         size=256,
         leads=12,
         every=4,
-        mnist=replace(_WARM, epochs=7, steps=50, batch=16),
+        mnist=replace(_WARM, epochs=6, steps=60, batch=16),
         radar=TrainConfig(n_out=8, crop=96, epochs=8, steps=25, batch=4, curriculum=(2, 4, 8), sampling=0.5),
     ),
     "gpu": Preset(
@@ -69,7 +77,18 @@ PRESETS = {
         size=256,
         leads=12,
         every=1,
-        mnist=replace(_WARM, n_in=10, n_out=10, epochs=100, steps=500, batch=64, precision="bf16"),
+        mnist=replace(
+            _WARM,
+            model=ModelConfig((128, 64, 64), (5, 5, 5), stride=1, patch=4),
+            n_in=10,
+            n_out=10,
+            curriculum=(1, 3, 6, 10, 10),
+            epochs=100,
+            steps=500,
+            batch=64,
+            lr=1e-3,
+            precision="bf16",
+        ),
         radar=TrainConfig(
             n_out=12, epochs=60, steps=500, batch=32, curriculum=(2, 4, 8, 12), sampling=0.5, precision="bf16"
         ),

@@ -61,20 +61,21 @@ def ingest(
     rows = source.list(start, end).drop_duplicates("time").sort_values("time")
     if rows.empty:
         raise NowcastError(f"there are no frames from {start or 'the first'} to {end or 'the last'}: ask for others")
-    how = _how(crop, regrid)
+    how = _how(source, crop, regrid)
     whole, fresh = out.exists(), not partial.exists()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if whole:
-            shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed after the other took the name
             done = open_frames(out).time.values
             group = zarr.open_group(str(out), mode="r")
             if group.attrs.get("title") != TITLE or "rainfall_rate" not in group:
                 raise NowcastError(f"{out} was not made by ingest: choose another name")
             if group.attrs.get("history", how) != how:
-                raise NowcastError(f"{out} was made with another crop or regrid: use the same ones, or another store")
+                made = group.attrs["history"]
+                raise NowcastError(f"{out} was made otherwise ({made}), not ({how}): do as then, or use another store")
             if np.isin(rows.time.values, done).all():
                 return out
+            shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed after the other took the name
             out.rename(partial)
         elif fresh and not os.access(out.parent, os.W_OK):
             raise PermissionError(13, "the folder is not writable", str(out.parent))
@@ -107,11 +108,11 @@ def _append(source: Source, rows: pd.DataFrame, partial: Path, crop, regrid: int
                 bar.update()
                 try:
                     rate, values = read()
-                    unanswered = 0
-                    if not np.isfinite(values).any():
+                    if values is not None and not np.isfinite(values).any():
                         raise NowcastError("nothing in it is observed")
+                    unanswered = 0
                 except NowcastError as error:
-                    unanswered += isinstance(error, NoAnswer)
+                    unanswered = unanswered + 1 if isinstance(error, NoAnswer) else 0
                     if unanswered == 3:  # the next thousand frames would fare no better
                         raise
                     log.warning("skipped the frame of %s: %s", row.time, error)
@@ -119,7 +120,7 @@ def _append(source: Source, rows: pd.DataFrame, partial: Path, crop, regrid: int
                     continue
                 if first is None:
                     first, shaped = rate, grid.coarser(grid.cut(rate, crop), regrid)
-                    writer = writer or _create(partial, shaped, source, _how(crop, regrid))
+                    writer = writer or _create(partial, shaped, source, _how(source, crop, regrid))
                     _check_grid(writer.grid, shaped, row.time, partial)
                 _check_grid(first, rate, row.time, partial)
                 writer.add(int(row.time.timestamp()), values)
@@ -139,7 +140,8 @@ def _read_ahead(source: Source, rows: pd.DataFrame, crop, regrid: int) -> Iterat
 
     def read(row):
         rate = source.read(row)
-        return rate, grid.area_mean(rate.values[window], regrid)
+        values = rate.values[window]
+        return rate, grid.area_mean(values, regrid) if values.size else None
 
     workers, waiting = getattr(source, "concurrency", 1), deque()
     with ThreadPoolExecutor(workers) as pool:
@@ -162,9 +164,10 @@ def _check_grid(ours: xr.DataArray, theirs: xr.DataArray, time, partial: Path) -
         raise NowcastError(f"the frame of {time} lies elsewhere than those of {partial}: use another store")
 
 
-def _how(crop, regrid: int) -> str:
-    """What was done to the frames, for the store's history."""
-    return f"nowcastlib ingest: crop {','.join(map(str, crop or ['none']))}, regrid {regrid or 'none'}"
+def _how(source: Source, crop, regrid: int) -> str:
+    """What the frames are and what was done to them, for the store's history."""
+    product = f"product {source.product}, " if hasattr(source, "product") else ""
+    return f"nowcastlib ingest: {product}crop {','.join(map(str, crop or ['none']))}, regrid {regrid or 'none'}"
 
 
 def _grid_mapping(crs: str) -> dict:
@@ -187,7 +190,7 @@ class _Writer:
             np.empty(self.rate.shape[1:], "u1"), {d: (d, np.asarray(group[d][:])) for d in "yx"}, ("y", "x")
         )
         times = np.asarray(self.time[:])
-        whole = len(times) if (times > 0).all() else int(np.argmax(times <= 0))  # resized, its time not yet written
+        whole = len(times) if (times != 0).all() else int(np.argmax(times == 0))  # resized, its time not yet written
         self.done = times[:whole].tolist()
         self._resize(whole)
         self.frames, self.times = [], []  # that are not written yet

@@ -124,7 +124,9 @@ def test_tour_in_jupyterlab_follows_the_keyboard(browser, lab):
 
 
 def test_saved_page_plays_without_kernel_and_network(browser, tmp_path):
-    frames = store.as_frames(synthetic.rain(synthetic.Storm(size=64, seed=3), 12))
+    frames = store.as_frames(synthetic.rain(synthetic.Storm(size=64, seed=3), 12)).assign_attrs(
+        source="Radar of Nowhere"
+    )
     issued = frames.indexes["time"][5]
     made = {name: forecast(forecaster(name), frames, issued, 6) for name in ("extrapolation", "persistence")}
     path = tmp_path / "player.html"
@@ -135,6 +137,7 @@ def test_saved_page_plays_without_kernel_and_network(browser, tmp_path):
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(path.as_uri())
     page.wait_for_function("document.querySelector('.nowcast-label').textContent.includes('forecast +5 min')")
+    assert page.locator(".nowcast-credit").inner_text() == "Radar of Nowhere"
     seen = set()
     page.locator("input[type=range]").focus()
     page.keyboard.press("Home")

@@ -37,6 +37,15 @@ def test_columns_equal_numbers_by_hand():
     assert table["mean"].tolist() == [0, 0.5, 2, 4.5, 8] and table["max"].tolist() == [0, 2, 4, 6, 8]
     assert table.category.tolist() == [0, 0, 1, 2, 4] and (table.valid == 1).all()
     assert (table.time == frames.time.values).all()
+    assert frames_table(frames, wet=2.0).wet.tolist() == [0, 0, 0.5, 0.75, 1]  # above it, not at it
+    assert frames_table(frames, max_gap=20).sequence.tolist() == [0] * 5
+
+
+def test_frames_are_measured_some_at_a_time(monkeypatch):
+    frames = store.as_frames(np.random.default_rng(0).gamma(0.3, 2, (7, 4, 4)))
+    whole = frames_table(frames)
+    monkeypatch.setattr(catalogue, "SLAB", 3 * 4 * 4 * 4)  # three frames
+    pd.testing.assert_frame_equal(frames_table(frames), whole)
 
 
 def test_pixels_not_observed_count_neither_as_rain_nor_in_the_mean():
@@ -44,6 +53,7 @@ def test_pixels_not_observed_count_neither_as_rain_nor_in_the_mean():
     table = frames_table(store.as_frames(rate))
     assert table.valid.tolist() == [0.5, 0] and table.wet.tolist() == [0.25, 0]
     assert table["mean"][0] == 2 and np.isnan(table["mean"][1])
+    assert table["max"][0] == 4 and np.isnan(table["max"][1])
 
 
 def test_disordered_times_are_refused():
@@ -67,6 +77,12 @@ def test_table_of_a_store_is_kept_beside_it(kept, monkeypatch):
     monkeypatch.setattr(catalogue, "measure", None)  # it is not measured again
     pd.testing.assert_frame_equal(table, frames_table(path))
     assert frames_table(path, max_gap=3).sequence.nunique() == 10
+
+
+def test_table_of_a_store_elsewhere_is_had_but_not_kept(kept):
+    path, beside = kept
+    pd.testing.assert_frame_equal(frames_table(f"file://{path}"), frames_table(store.open_frames(path)))
+    assert not beside.exists()
 
 
 def test_table_is_measured_again_when_the_store_grew_or_the_kept_one_is_broken_or_of_another_rate(kept):
@@ -96,11 +112,27 @@ def test_short_and_dry_sequences_are_dropped_and_frames_keep_their_numbers():
     table = events(12, 9, 12, 10).assign(category=np.repeat([2.0, 4, 0, 1], [12, 9, 12, 10]))
     assert drop(table).sequence.unique().tolist() == [0, 3]  # the second is short, the third dry
     assert drop(table, shortest=9, driest=1.5).sequence.unique().tolist() == [0, 1]
+    assert drop(table, driest=1).sequence.unique().tolist() == [0]
     assert windows(drop(table), 10, 5)[-1].tolist() == list(range(33, 43))  # of the store, not of the shorter table
     table.loc[21, "category"] = 6.1  # mean just above a half
     assert drop(table).sequence.unique().tolist() == [0, 2, 3]
     with pytest.raises(NowcastError, match="none of 4 sequences has 13 frames"):
         drop(table, shortest=13)
+
+
+def test_gaps_are_counted_anew_when_sequences_were_dropped():
+    table = events(12, 12).assign(category=[0.0] * 12 + [2.0] * 12)
+    table.loc[12, "gap"] = 3.0  # as if the long gap had been another's
+    assert np.isnan(drop(table).gap.iloc[0])
+    three = events(12, 5, 12).assign(category=2.0)  # the short one in the middle takes the long gap with it
+    split = split_by_event(drop(three), (0.5, 0.5, 0))
+    assert (split.groupby("sequence").split.nunique() == 1).all() and split.split.nunique() == 2
+
+
+def test_a_radar_of_every_quarter_of_an_hour_has_sequences_too():
+    frames = store.as_frames(np.zeros((8, 2, 2)), step=15).isel(time=[0, 1, 2, 3, 6, 7])
+    assert frames_table(frames).sequence.tolist() == [0, 0, 0, 0, 1, 1]
+    assert frames_table(frames, max_gap=10).sequence.nunique() == 6
 
 
 def test_only_the_wettest_windows_are_taken():
@@ -175,6 +207,11 @@ def test_split_keeps_the_shares_of_frames_and_of_rain():
         assert (frames[name] + rain[name]) / 2 == pytest.approx(share, abs=0.03)
 
 
+def test_an_event_ends_only_after_more_than_the_pause_that_is_asked_for():
+    two, one = (split_by_event(events(20, 20), new_event=minutes).split for minutes in (64, 65))  # 65 between
+    assert (two == "test").sum() == 20 and (one == "test").sum() < 20
+
+
 def test_of_two_storms_the_wetter_one_tests():
     split = split_by_event(events(30, 20, mean=[1.0, 5.0]))
     assert (split.split[split.sequence == 1] == "test").all()
@@ -199,5 +236,8 @@ def test_leakage_is_found():
         with pytest.raises(NowcastError, match=r"judged on are in, or next to, .* from 2024-06-01 00:"):
             check_leakage(table, train, np.array(judged))
     check_leakage(table, train, np.array([[12, 13, 14]]))
+    check_leakage(table, np.array([[10, 11, 12]]), np.array([[1, 2, 3]]))  # before them, 35 minutes
+    with pytest.raises(NowcastError, match="1 frames to be judged on"):
+        check_leakage(table, np.array([[10, 11, 12]]), np.array([[2, 3, 4]]))
     check_leakage(table, train, np.array([[6, 7, 8]]), pause=0)
     check_leakage(events(6, 10), train, np.array([[6, 7, 8]]))  # next in the table, but of another storm

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 from made_archive import START, field, truncate, write, write_all
 
-from nowcastlib import store, synthetic
+from nowcastlib import sources, store, synthetic
 from nowcastlib.__main__ import main
 from nowcastlib.sources import archive, demo
 from nowcastlib.sources.archive import Archive
@@ -134,6 +134,15 @@ def test_the_interface_of_the_real_radar_is_one_address_away(tmp_path, capsys):
     assert np.isfinite(frames.values).all() and url in frames.attrs["source"]
 
 
+def test_every_option_of_a_feed_reaches_it(monkeypatch, tmp_path):
+    given = {}
+    monkeypatch.setattr(sources, "feed", lambda name, **options: given.update(options) or Demo(1, 6, 16))
+    line = "ingest --path p --product q --radar 2 --base b --endpoint e --variable v --spacing 7 --events 3 --pixels 9"
+    assert main(f"{line} --out {tmp_path}/d.zarr".split()) == 0
+    assert given == {"path": "p", "product": "q", "radar": 2, "base": "b", "endpoint": "e", "variable": "v",
+                     "spacing": 7, "events": 3, "size": 9}  # fmt: skip
+
+
 def test_archive_that_is_not_there_is_fetched_when_asked(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(archive, "download", lambda folder: write_all("mch", Path(folder), [field()] * 2))
     line = f"ingest --source archive --path {tmp_path}/radar --out {tmp_path}/d.zarr"
@@ -181,7 +190,7 @@ MISTAKES = {
     "no path": ("ingest --source images --out {new}", "the source images needs a path"),
     "crop beyond the frame": (f"{INGEST} {{new}} --crop 10 0 60 60", "crop .* reaches beyond frames of 64×64 px"),
     "finer grid": (f"{INGEST} {{new}} --regrid 65", "64 columns cannot be regridded to 65"),
-    "another grid than before": (f"{INGEST} {{frames}} --regrid 32", "was made with another crop or regrid"),
+    "another grid than before": (f"{INGEST} {{frames}} --regrid 32", "was made otherwise .* use another store"),
     "download of a feed without one": ("ingest --download --out {new}", "only the source archive has a download"),
     "feed that is not there": (
         "ingest --source fvg --base http://127.0.0.1:9 --out {new}",

@@ -1,4 +1,4 @@
-"""Windows of rain and bouncing digits: shapes, gaps, determinism, and nothing of one split in another."""
+"""Windows of rain: shapes, gaps, determinism, and nothing of one split in another."""
 
 import itertools
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nowcastlib import NowcastError, datasets, store
-from nowcastlib.datasets import MovingMNIST, RadarWindows, training_data
+from nowcastlib.datasets import RadarWindows, training_data
 from nowcastlib.sources.demo import Demo
 from nowcastlib.units import RainScale
 
@@ -126,55 +126,3 @@ def test_training_data_mistakes_are_told(stores, tmp_path):
         training_data(stores, 4, 16, shares=(0.8, 0, 0.2))
     with pytest.raises(NowcastError, match="nowhere"):
         training_data([tmp_path / "nowhere"], 4, 16)
-
-
-def test_digits_are_where_their_corners_say_and_the_brighter_pixel_wins():
-    data = MovingMNIST("test", n_frames=6)
-    which, corners = data._draw(3)
-    expected = np.zeros((6, 2, 64, 64), "f4")
-    for t, k in np.ndindex(6, 2):
-        y, x = np.rint(corners[t, k]).astype(int)
-        expected[t, k, y : y + 28, x : x + 28] = data.digits[which[k]]
-    assert data[3].shape == (6, 1, 64, 64) and data[3].dtype == torch.float32
-    np.testing.assert_array_equal(data[3][:, 0], expected.max(axis=1))
-    assert data[3].max() > 0.9 and (expected.min(axis=1) > 0).any()  # these two do overlap
-
-
-def test_digits_bounce_exactly_at_constant_speed():
-    data = MovingMNIST(n_frames=60, n_digits=1, speed=(3.0, 3.0))
-    bounced = 0
-    for i in range(20):
-        path = data.corners(i)[:, 0]
-        assert path.min() >= 0 and path.max() <= 36
-        position, velocity = path[0], path[1] - path[0]
-        if np.hypot(*velocity) < 3 - 1e-9:
-            continue  # it met a wall at once: its velocity does not show
-        for there in path:
-            np.testing.assert_allclose(there, position, atol=1e-9)
-            position = position + velocity
-            outside = (position < 0) | (position > 36)
-            position = np.where(position < 0, -position, np.where(position > 36, 72 - position, position))
-            velocity = np.where(outside, -velocity, velocity)
-            bounced += outside.sum()
-    assert bounced > 50
-
-
-def test_digits_of_the_splits_are_disjoint():
-    sets = [{d.tobytes() for d in MovingMNIST(split).digits} for split in MovingMNIST.RANGES]
-    assert [len(s) for s in sets] == [4000, 500, 500] and len(set.union(*sets)) == 5000
-
-
-def test_digits_depend_on_seed_split_and_number_alone():
-    keys = list(itertools.product((0, 1), ("train", "test"), (0, 1)))
-    first, second = ([MovingMNIST(split, n_frames=2, seed=seed)[i] for seed, split, i in keys] for _ in range(2))
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-    assert not any(torch.equal(a, b) for a, b in itertools.combinations(first, 2))
-
-
-def test_digits_end_and_need_room():
-    data = MovingMNIST(n_samples=3, n_frames=2)
-    assert len(data) == 3 and len(list(data)) == 3
-    with pytest.raises(IndexError):
-        data[3]
-    with pytest.raises(NowcastError, match="no room to move"):
-        MovingMNIST(size=28)

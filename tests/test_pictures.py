@@ -1,6 +1,7 @@
 """Plots and the player: the scale, what is drawn, what the player is fed."""
 
 import io
+import json
 
 import imageio.v3 as iio
 import numpy as np
@@ -112,15 +113,25 @@ def test_a_name_cannot_end_the_page_script(frames, made):
     assert page.count("</script>") == 1
 
 
-def test_pictures_name_who_made_the_data(frames, made):
+def test_pictures_name_who_made_the_data(frames, made, monkeypatch, tmp_path):
     told = "Radar of Nowhere · CC BY 4.0"
     frames = frames.assign_attrs(source="Radar of Nowhere", license="CC BY 4.0")
     made = forecast(persistence, frames, frames.time.values[4], 4)
     axis = plots.show_frame(frames[0])
     assert [text.get_text() for text in axis.figure.texts] == [told]
     assert told in [t.get_text() for t in plots.show_strip({"a": frames[:2], "b": made[:2]}, ["1", "2"]).texts]
+    mixed = plots.show_strip({"nobody's": np.zeros((2, 8, 8)), "b": made[:2]}, ["1", "2"])
+    assert told in [t.get_text() for t in mixed.texts]
+    monkeypatch.setattr(plots.plt, "close", lambda *_: None)  # so that the last picture can be looked at
+    plots.save_animation({"a": made}, tmp_path / "a.gif")
+    assert told in [t.get_text() for t in plt.gcf().texts]
     assert FramePlayer(frames).canvas.credit == ForecastPlayer(frames, {"a": made}).canvas.credit == told
+    assert json.dumps(told) in FramePlayer(frames).page()
     assert not plots.show_frame(np.zeros((4, 4))).figure.texts  # nothing is known of an array
+    two = plt.subplots(1, 2)[1]
+    for k in (0, 1):
+        plots.show_frame(frames[0].assign_attrs(source=f"Radar {k}", license=""), two[k])
+    assert two[0].figure.get_supxlabel() == "Radar 0 | Radar 1"
 
 
 def test_frame_player_has_a_label_a_time_and_no_forecast(frames):
@@ -129,3 +140,12 @@ def test_frame_player_has_a_label_a_time_and_no_forecast(frames):
     np.testing.assert_array_equal(shown[:, :, 1:], np.digitize(frames.values, plots.LEVELS)[:, :, 1:])
     assert player.labels[:2] == ["2024-06-01 00:00 UTC", "2024-06-01 00:05 UTC"]
     assert (player.slider.max, player.slider.value, len(player.children[0].children)) == (8, 0, 2)
+
+
+def test_frames_of_a_long_day_stand_in_columns_no_higher_than_a_browser_draws():
+    rate = np.broadcast_to(np.arange(288.0)[:, None, None], (288, 64, 8))
+    picture = np.asarray(Image.open(io.BytesIO(FramePlayer(store.as_frames(rate)).canvas.sprites[0])))
+    assert picture.shape == (16_384, 2 * 8)  # 256 frames, then 32
+    for k in (0, 255, 256, 287):
+        x, y = divmod(k, 256)
+        assert (picture[64 * y : 64 * y + 64, 8 * x : 8 * x + 8] == np.digitize(k, plots.LEVELS)).all()

@@ -50,6 +50,18 @@ def test_frames_are_ingested_once(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("source", "span"), [("fvg:2024-06-01/2024-06-08", ("2024-06-01", "2024-06-08")), ("fvg", (None, None))]
+)
+def test_the_time_that_the_source_names_is_asked_for(monkeypatch, source, span):
+    asked = []
+    monkeypatch.setenv("NOWCAST_SOURCE", source)
+    monkeypatch.setattr(presets.store, "ingest", lambda *given: asked.append(given))
+    monkeypatch.setattr(presets.store, "open_frames", lambda _: None)
+    presets.frames()
+    assert [given[2:] for given in asked] == [span]
+
+
+@pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
         ("NOWCAST_PRESET", "huge", "NOWCAST_PRESET is 'huge': choose one of tiny, laptop, gpu"),

@@ -75,6 +75,7 @@ def test_store_is_plain_cf(tmp_path):
         6_378_137
     )
     assert "KNMI" in dataset.attrs["source"] and names(tmp_path / "new") == ["out.zarr"]
+    assert "rainfall_rate" in zarr.open_consolidated(str(out))  # one read opens it
 
 
 def test_unreadable_frame_is_named_and_stays_a_gap(tmp_path, caplog):
@@ -99,8 +100,10 @@ def test_rerun_adds_only_what_is_new(tmp_path):
     later = Fake()
     store.ingest(later, out, progress=False)
     assert later.reads == [1, 2, 3, 4] and open_frames(out)[:, 0, 0].values.tolist() == [1, 2, 3, 4, 5]
+    before = out.stat().st_mtime_ns
     store.ingest(again := Fake(), out, progress=False)
     assert again.reads == [] and names(tmp_path) == ["out.zarr"]
+    assert out.stat().st_mtime_ns == before  # not even touched
 
 
 @pytest.mark.parametrize("at", [0, 1, 3])
@@ -122,6 +125,21 @@ def test_store_killed_within_a_frame_carries_on_to_the_same(tmp_path, times, bro
     group["time"].resize((times,))
     store.ingest(Fake(broken=broken), tmp_path / "a.zarr", progress=False)
     same(tmp_path / "a.zarr", store.ingest(Fake(broken=broken), tmp_path / "b.zarr", progress=False))
+
+
+def test_files_half_written_when_it_was_killed_do_not_stay(tmp_path):
+    interrupted(tmp_path / "a.zarr", 3)
+    (tmp_path / "a.zarr.partial" / "rainfall_rate" / "0.0.0.1f.partial").write_bytes(b"half")
+    out = store.ingest(Fake(), tmp_path / "a.zarr", progress=False)
+    assert not list(out.rglob("*.partial"))
+
+
+def test_what_an_interrupted_ingest_left_outlives_a_mistake(tmp_path):
+    interrupted(tmp_path / "a.zarr", 3)
+    with pytest.raises(NowcastError, match="use another store"):
+        store.ingest(Fake(east=500.0), tmp_path / "a.zarr", progress=False)
+    store.ingest(rest := Fake(), tmp_path / "a.zarr", progress=False)
+    assert rest.reads == [3, 4]
 
 
 def test_store_killed_at_birth_starts_again(tmp_path):
@@ -181,6 +199,16 @@ def test_frames_come_out_in_order_and_once_for_plain_xarray_too(tmp_path):
     assert plain.rainfall_rate[:, 0, 0].values.tolist() == [1, 2, 3, 4]
     assert plain.indexes["time"].is_monotonic_increasing and names(tmp_path) == ["out.zarr"]
     same(out, store.ingest(Fake(minutes=(0, 5, 10, 15)), tmp_path / "b.zarr", progress=False))
+    assert "rainfall_rate" in zarr.open_consolidated(str(out))
+
+
+def test_store_killed_while_it_was_sorted_is_sorted_again(tmp_path):
+    out = store.ingest(Fake(minutes=(10, 15)), tmp_path / "a.zarr", progress=False)
+    (tmp_path / "a.zarr.partial.sorted").mkdir()
+    (tmp_path / "a.zarr.partial.sorted" / "half").write_text("half")
+    store.ingest(Fake(minutes=(0, 5, 10, 15)), out, progress=False)
+    assert open_frames(out)[:, 0, 0].values.tolist() == [1, 2, 3, 4] and names(tmp_path) == ["a.zarr"]
+    assert not (out / "half").exists()
 
 
 def test_many_frames_in_disorder_are_sorted_over_chunks(tmp_path):
@@ -227,16 +255,51 @@ def test_crop_and_regrid_are_kept_in_mind(tmp_path):
     out = store.ingest(Fake(minutes=(0, 5)), tmp_path / "a.zarr", crop=(1, 0, 4, 4), regrid=2, progress=False)
     frames = open_frames(out)
     assert frames.shape == (2, 2, 2) and frames.x.values.tolist() == [1500, 3500] and (frames[1] == 2).all()
-    with pytest.raises(NowcastError, match="was made with another crop or regrid"):
+    with pytest.raises(
+        NowcastError, match=r"was made otherwise \(.*crop 1,0,4,4, regrid 2\), not \(.*crop none, regrid none\)"
+    ):
         store.ingest(Fake(), out, progress=False)
     store.ingest(Fake(), out, crop=(1, 0, 4, 4), regrid=2, progress=False)
     assert open_frames(out)[:, 0, 0].values.tolist() == [1, 2, 3, 4, 5] and names(tmp_path) == ["a.zarr"]
 
 
-def test_bad_crop_leaves_nothing(tmp_path):
+@pytest.mark.parametrize("crop", [(3, 0, 4, 4), (100, 0, 4, 4), (0, 0, 0, 4)])
+def test_bad_crop_leaves_nothing(tmp_path, crop):
     with pytest.raises(NowcastError, match="reaches beyond"):
-        store.ingest(Fake(), tmp_path / "a.zarr", crop=(3, 0, 4, 4), progress=False)
-    assert names(tmp_path) == []
+        store.ingest(source := Fake(), tmp_path / "a.zarr", crop=crop, progress=False)
+    assert names(tmp_path) == [] and len(source.reads) < 4  # not the whole feed
+
+
+def test_frames_from_before_1970_are_kept(tmp_path):
+    class Old(Fake):
+        def list(self, start=None, end=None):
+            return super().list().assign(time=lambda t: t.time - pd.Timedelta("21900D"))
+
+    out = store.ingest(Old(minutes=(0, 5, 10)), tmp_path / "a.zarr", progress=False)
+    store.ingest(Old(), out, progress=False)
+    assert open_frames(out).indexes["time"].year.tolist() == [1964] * 5
+    assert open_frames(out)[:, 0, 0].values.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_two_products_do_not_go_into_one_store(tmp_path):
+    source = Fake(minutes=(0, 5))
+    source.product = "SRI"
+    out = store.ingest(source, tmp_path / "a.zarr", progress=False)
+    other = Fake()
+    other.product = "VMI"
+    with pytest.raises(NowcastError, match=r"made otherwise \(nowcastlib ingest: product SRI, .* not \(.*product VMI"):
+        store.ingest(other, out, progress=False)
+
+
+def test_an_interrupted_store_outlives_a_name_that_is_taken(tmp_path):
+    interrupted(tmp_path / "a.zarr", 3)
+    foreign = xr.Dataset({"rain": (("time", "y", "x"), np.ones((1, 4, 6)), {"units": "mm h-1"})}, {"time": [START]})
+    foreign.to_zarr(tmp_path / "a.zarr", zarr_format=2)
+    with pytest.raises(NowcastError, match="was not made by ingest"):
+        store.ingest(Fake(), tmp_path / "a.zarr", progress=False)
+    shutil.rmtree(tmp_path / "a.zarr")
+    store.ingest(rest := Fake(), tmp_path / "a.zarr", progress=False)
+    assert rest.reads == [3, 4]
 
 
 def test_frame_in_which_nothing_is_observed_is_a_gap(tmp_path, caplog):
@@ -263,11 +326,30 @@ def test_feed_that_falls_silent_ends_the_ingest_after_three_frames_and_nothing_i
     assert rest.reads == [2, 3, 4]
 
 
+def test_feed_that_is_silent_now_and_then_is_asked_on_and_broken_frames_are_not_silence(tmp_path):
+    source, good = Fake(minutes=tuple(range(0, 60, 5)), broken=(1, 2, 3, 4)), Fake.read
+
+    def read(row):
+        if row.minute // 5 in (5, 6, 8, 9):
+            raise NoAnswer("no answer")
+        return good(source, row)
+
+    source.read = read
+    frames = open_frames(store.ingest(source, tmp_path / "a.zarr", progress=False))
+    assert frames[:, 0, 0].values.tolist() == [1, 8, 11, 12]
+
+
 def test_chunks_suit_windows_and_large_grids_stay_small_in_memory(tmp_path):
     chunks = {}
-    for name, shape in {"course": (128, 128), "composite": (640, 710), "continent": (3500, 7000)}.items():
+    for name, shape in {
+        "small": (4, 6),
+        "course": (128, 128),
+        "composite": (640, 710),
+        "continent": (3500, 7000),
+    }.items():
         rate = frame(np.zeros(shape, "f4"), np.arange(shape[1]), -np.arange(shape[0]))
         chunks[name] = store._create(tmp_path / name, rate, Fake(), "").rate.chunks
+    assert chunks.pop("small") == (64, 4, 6)
     assert chunks == {"course": (64, 128, 128), "composite": (16, 256, 256), "continent": (1, 256, 256)}
 
 
@@ -287,12 +369,17 @@ def test_polar_projection_names_its_pole_as_cf_asks(tmp_path):
     out = store.ingest(Archive("fmi", str(tmp_path / "in")), tmp_path / "a.zarr", progress=False)
     crs = xr.open_zarr(out).crs
     assert crs.attrs["grid_mapping_name"] == "polar_stereographic" and crs.attrs["latitude_of_projection_origin"] == 90
+    assert store._grid_mapping("+proj=stere +lat_0=-90 +lat_ts=-71")["latitude_of_projection_origin"] == -90
 
 
 def test_what_was_done_stands_in_the_history(tmp_path):
     out = store.ingest(Fake(), tmp_path / "a.zarr", crop=(1, 0, 4, 4), regrid=2, progress=False)
     attributes = xr.open_zarr(out).attrs
     assert attributes["history"] == "nowcastlib ingest: crop 1,0,4,4, regrid 2" and attributes["source"] == "a test"
+    assert attributes["license"] == ""  # the feed tells none
+    licensed = Fake()
+    licensed.licence = "CC0 1.0"
+    assert open_frames(store.ingest(licensed, tmp_path / "b.zarr", progress=False)).attrs["license"] == "CC0 1.0"
 
 
 KILLED = """

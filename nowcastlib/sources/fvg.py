@@ -1,5 +1,6 @@
 """The weather radars of the Protezione Civile of Friuli Venezia Giulia (Italy), over their public HTTP interface."""
 
+import contextlib
 import logging
 import time
 from dataclasses import dataclass
@@ -45,11 +46,15 @@ class Fvg:
     @property
     def attribution(self) -> str:
         theirs = "Fonte: Protezione Civile della Regione Friuli Venezia Giulia; processed"
-        return theirs if self.base == FVG else f"radar {self.radar} of {self.base}"
+        return theirs if self._theirs else f"radar {self.radar} of {self.base}"
 
     @property
     def licence(self) -> str:
-        return "CC BY 4.0" if self.base == FVG else ""
+        return "CC BY 4.0" if self._theirs else ""
+
+    @property
+    def _theirs(self) -> bool:
+        return self.base.rstrip("/") == FVG
 
     @cached_property
     def _session(self) -> requests.Session:
@@ -89,14 +94,16 @@ class Fvg:
         rows, bad = [], []
         for first, last in tqdm(days, desc="list", unit="day", disable=len(days) < 4):
             seen, answer, before = 0, None, None
-            while answer is None or len(answer) == self.page:
+            while answer is None or answer:  # a server may give fewer than asked for
                 span = {"from": f"{first:%Y-%m-%d %H:%M:%S}", "to": f"{last:%Y-%m-%d %H:%M:%S}"}
                 reply = self._get(f"radars/{self.radar}/products", **span, last=self.page, offset=seen)
                 try:
                     answer = [*((reply.json() or {}).get("products") or ())]  # a day without data is null
                 except (ValueError, AttributeError, TypeError) as error:
                     raise NowcastError(f"{reply.url} answered something else than a list of products") from error
-                if answer == before:
+                if answer and answer == before:
+                    if len(answer) < self.page:  # all there is, in one page
+                        break
                     raise NowcastError(f"{reply.url} answered the same page twice: its offset does not work")
                 seen, before = seen + len(answer), answer
                 for product in answer:
@@ -112,8 +119,8 @@ class Fvg:
     def list(self, start=None, end=None) -> pd.DataFrame:
         """Table of frames in [start, end), by default of the last two hours: ``time`` (UTC), ``id``, ``format``.
 
-        One file a time: HDF5 (physical values) before a picture, the latest before an earlier one; ``like`` is the id
-        of an HDF5 file of that product, to know a picture's place by (0 if there is none).
+        One file a time: HDF5 (physical values) before a picture, the latest before an earlier one; ``like`` are the ids
+        of some HDF5 files of that product, to know a picture's place by.
         """
         offered = self.products(start, end)
         table = offered[(offered["name"] == self.product) & offered.format.isin([HDF5, PNG])]
@@ -124,8 +131,7 @@ class Fvg:
                 f"(it has: {names}): ask for another time or product"
             )
         table = table.sort_values(["time", "format", "id"], ascending=[True, True, False]).drop_duplicates("time")
-        physical = table.id[table.format == HDF5]
-        table = table.assign(like=0 if physical.empty else physical.iloc[0])
+        table["like"] = [tuple(table.id[table.format == HDF5].iloc[:3])] * len(table)
         return table[["time", "id", "format", "like"]].reset_index(drop=True)
 
     def fetch(self, number: int) -> bytes:
@@ -143,9 +149,10 @@ class Fvg:
         if SIGNATURE[content[:8]] == HDF5:
             return odim.decode(content, name, self.pixel)
         rate = pictures.decode(content, self.palette, name)
-        grid = _grid(self, row.like) if row.like else None
-        if grid is not None and grid.shape == rate.shape:  # drawn on the grid of the product's HDF5 file
-            return grid.copy(data=rate)
+        for number in row.like:  # it is drawn on the grid of the product's HDF5 files; one of them may be broken
+            with contextlib.suppress(NowcastError):
+                if (grid := _grid(self, number)).shape == rate.shape:
+                    return grid.copy(data=rate)
         y, x = (self.pixel * (np.arange(n) - (n - 1) / 2) for n in rate.shape)
         return frame(rate, x, -y)
 
