@@ -121,7 +121,7 @@ def _from_torchvision(kind: str, folder: str | Path, size: int, **options) -> to
 
     try:
         data = getattr(datasets, kind)(folder, **options).data
-        if data.dtype != torch.uint8 or data.shape[-2:] != (size, size) or not len(data):
+        if data.dtype != torch.uint8 or data.shape[-2:] != (size, size):
             raise ValueError(f"it holds {tuple(data.shape)} {data.dtype}")
     except Exception as error:  # broken files bring up all sorts
         raise NowcastError(

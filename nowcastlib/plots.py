@@ -113,8 +113,9 @@ def show_history(history: pd.DataFrame, ax: Axes | None = None, ylabel: str = "l
     if history.length.nunique() > 1:
         for k, (length, rows) in enumerate(history.groupby("length", sort=False)):
             ax.axvspan(rows.epoch.min() + 0.5, rows.epoch.max() + 1.5, color="k", alpha=0.04 + 0.05 * (k % 2), lw=0)
-            ax.text(rows.epoch.mean() + 1, 1.0, f"{length} frames", transform=ax.get_xaxis_transform(),
-                    ha="center", va="bottom", fontsize=8)  # fmt: skip
+            words = f"{length} frame{'s' * (length > 1)}"
+            where = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom"}
+            ax.text(rows.epoch.mean() + 1, 1.0, words, fontsize=8, **where)
     ax.set(xlabel="epoch", ylabel=ylabel)
     ax.legend(frameon=False, fontsize=8)
     return ax

@@ -1,8 +1,8 @@
 """The course's knobs, from the environment: how large (NOWCAST_PRESET), which feed (NOWCAST_SOURCE), and where.
 
 NOWCAST_PRESET: ``tiny`` (tests: seconds), ``laptop`` (minutes on two cores) or ``gpu``; the same code runs all three.
-NOWCAST_SOURCE: ``demo`` (synthetic rain), ``archive`` or ``archive:PRODUCT``, ``fvg:FIRST-DAY/LAST-DAY`` (``fvg``
-alone: the newest two hours), ``cloud:URL``, ``images:FOLDER``.
+NOWCAST_SOURCE: ``demo`` (synthetic rain), ``archive`` or ``archive:PRODUCT``, ``fvg`` (the newest two hours),
+``cloud:URL``, ``images:FOLDER``; with ``@FROM/TO`` behind it, only those days: ``fvg@2024-06-01/2024-06-08``.
 NOWCAST_DATA: where data and runs live (``data/``). NOWCAST_ARCHIVE: a folder that holds the archive's files; with
 it, ``archive`` is the default feed.
 """
@@ -108,33 +108,33 @@ def data_folder() -> Path:
     """Where this preset's and feed's data and runs live."""
     root = Path(__file__).parents[1]
     root = root if (root / "pyproject.toml").exists() else Path.cwd()
-    name = re.sub(r"[^\w.-]+", "-", f"{preset().name}-{':'.join(_source())}").strip("-")
+    name, rest, span = _source()
+    name = re.sub(r"[^\w.-]+", "-", "-".join(filter(None, [preset().name, name, rest, *span])))
     return Path(os.environ.get("NOWCAST_DATA") or root / "data") / name
 
 
-def _source() -> tuple[str, str]:
-    """Name of the feed that NOWCAST_SOURCE asks for, and what stands after the colon."""
-    name, _, rest = (os.environ.get("NOWCAST_SOURCE") or ("archive" if os.environ.get(ARCHIVE) else "demo")).partition(
-        ":"
-    )
-    return name, rest
+def _source() -> tuple[str, str, list[str]]:
+    """What NOWCAST_SOURCE asks for: the name of the feed, what stands after the colon, and first and last day."""
+    source = os.environ.get("NOWCAST_SOURCE") or ("archive" if os.environ.get(ARCHIVE) else "demo")
+    source, _, days = source.partition("@")
+    name, _, rest = source.partition(":")
+    span = days.split("/") if days else []
+    if len(span) not in (0, 2):
+        raise NowcastError(f"NOWCAST_SOURCE ends in @{days}: write days like @2024-06-01/2024-06-08")
+    return name, rest, span
 
 
 def feed() -> sources.Source:
     """The feed that NOWCAST_SOURCE names."""
-    name, rest = _source()
+    name, rest, _ = _source()
     if name == "archive":
         folder = os.environ.get(ARCHIVE) or str(data_folder().parent / "archive")
         return sources.feed(name, path=folder, product=rest)
     if name == "demo":  # other storms than those of seed 0, on which the shipped weights were trained
         return Demo(preset().events, size=preset().pixels, seed=1)
-    return sources.feed(name) if name == "fvg" else sources.feed(name, path=rest)
+    return sources.feed(name, path=rest)
 
 
 def frames() -> xr.DataArray:
     """The feed's frames, ingested into ``data_folder()`` if they are not there yet: lazy (time, y, x), mm/h."""
-    name, rest = _source()
-    span = rest.split("/") if name == "fvg" and rest else (None, None)
-    if len(span) != 2:
-        raise NowcastError(f"NOWCAST_SOURCE is fvg:{rest}: write the time like fvg:2024-06-01/2024-06-08")
-    return store.open_frames(store.ingest(feed(), data_folder() / "frames.zarr", *span))
+    return store.open_frames(store.ingest(feed(), data_folder() / "frames.zarr", *_source()[2]))

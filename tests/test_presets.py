@@ -30,7 +30,7 @@ def test_without_a_word_it_is_synthetic_rain_and_with_an_archive_that(monkeypatc
     ("source", "feed", "folder"),
     [
         ("fvg", Fvg(), "tiny-fvg"),
-        ("fvg:2024-06-01/2024-06-08", Fvg(), "tiny-fvg-2024-06-01-2024-06-08"),
+        ("fvg@2024-06-01/2024-06-08", Fvg(), "tiny-fvg-2024-06-01-2024-06-08"),
         ("cloud:s3://bucket/rain.zarr", Cloud("s3://bucket/rain.zarr"), "tiny-cloud-s3-bucket-rain.zarr"),
         ("images:my films", Images("my films"), "tiny-images-my-films"),
     ],
@@ -50,7 +50,7 @@ def test_frames_are_ingested_once(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("source", "span"), [("fvg:2024-06-01/2024-06-08", ("2024-06-01", "2024-06-08")), ("fvg", (None, None))]
+    ("source", "span"), [("fvg@2024-06-01/2024-06-08", ("2024-06-01", "2024-06-08")), ("fvg", ())]
 )
 def test_the_time_that_the_source_names_is_asked_for(monkeypatch, source, span):
     asked = []
@@ -66,7 +66,8 @@ def test_the_time_that_the_source_names_is_asked_for(monkeypatch, source, span):
     [
         ("NOWCAST_PRESET", "huge", "NOWCAST_PRESET is 'huge': choose one of tiny, laptop, gpu"),
         ("NOWCAST_SOURCE", "radio", "unknown source 'radio'"),
-        ("NOWCAST_SOURCE", "fvg:yesterday", "write the time like fvg:2024-06-01/2024-06-08"),
+        ("NOWCAST_SOURCE", "fvg@yesterday", "write days like @2024-06-01/2024-06-08"),
+        ("NOWCAST_SOURCE", "fvg:yesterday", "the source fvg has no option 'path'"),
         ("NOWCAST_SOURCE", "images", "the source images needs a path"),
     ],
 )
