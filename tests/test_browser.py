@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from playwright.sync_api import sync_playwright
 
 from nowcastlib import plots, store, synthetic
 from nowcastlib.forecast import forecast, forecaster
-from nowcastlib.player import ForecastPlayer, FramePlayer
+from nowcastlib.player import CellPlayer, ForecastPlayer, FramePlayer
 
 ROOT = Path(__file__).parents[1]
 FLAGS = [
@@ -175,4 +176,31 @@ def test_every_frame_of_a_long_day_is_the_one_that_its_label_says(browser, tmp_p
     for k, (label, *rgb) in enumerate(shown):
         assert label == f"{frames.indexes['time'][k]:%Y-%m-%d %H:%M} UTC"
         assert "#" + bytes(rgb).hex() == colours[k // 27], label
+    page.close()
+
+
+def test_every_step_and_channel_of_a_cell_is_the_one_that_is_asked_for(browser, tmp_path):
+    level = np.linspace(0, 1, 6).reshape(1, 3, 2, 1, 1)  # three steps, two channels
+    maps = np.broadcast_to(level, (1, 3, 2, 16, 16))
+    path = tmp_path / "cell.html"
+    player = CellPlayer(np.zeros((3, 16, 16)), {"i": maps, "H": 2 * maps - 1})
+    path.write_text(f"<!doctype html><meta charset=utf-8><body>{player.page()}")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    page.wait_for_function("document.querySelectorAll('.nowcast-player canvas').length == 3")
+    for step in range(3):
+        page.locator("input[type=range]").fill(str(step))
+        for channel in range(2):
+            page.locator("select").select_option(str(channel))
+            assert page.locator(".nowcast-label").inner_text() == f"after frame {step + 1} of 3"
+            titles = page.locator("figcaption").all_inner_texts()
+            pixels = page.evaluate(
+                "[...document.querySelectorAll('canvas')]"
+                ".map((c) => [...c.getContext('2d').getImageData(5, 5, 1, 1).data])"
+            )
+            shade = round(255 * float(level[0, step, channel, 0, 0]))
+            for cmap, pixel in zip(("gray", "Greens", "RdBu_r"), pixels, strict=True):
+                expected = 255 * np.array(colormaps[cmap](0 if cmap == "gray" else shade)[:3])
+                np.testing.assert_allclose(pixel[:3], expected, atol=1.01)
+            assert titles == ["X", "i", "H"]
     page.close()

@@ -49,9 +49,7 @@ def test_frames_are_ingested_once(monkeypatch, tmp_path):
     assert presets.frames().sizes["time"] == 3
 
 
-@pytest.mark.parametrize(
-    ("source", "span"), [("fvg@2024-06-01/2024-06-08", ("2024-06-01", "2024-06-08")), ("fvg", ())]
-)
+@pytest.mark.parametrize(("source", "span"), [("fvg@2024-06-01/2024-06-08", ("2024-06-01", "2024-06-08")), ("fvg", ())])
 def test_the_time_that_the_source_names_is_asked_for(monkeypatch, source, span):
     asked = []
     monkeypatch.setenv("NOWCAST_SOURCE", source)
