@@ -46,8 +46,9 @@ class Palette:
 
     @cached_property
     def _cube(self) -> np.ndarray:
-        """Class of each colour, 5 bits a channel: (32768,) uint8."""
-        return self._nearest(np.indices((32, 32, 32)).reshape(3, -1).T * 8 + 4)
+        """Class of each colour, 5 bits a channel and above them one for opaque: (65536,) uint8."""
+        opaque = self._nearest(np.indices((32, 32, 32)).reshape(3, -1).T * 8 + 4)
+        return np.concatenate([np.full_like(opaque, OUTSIDE), opaque])
 
     def _nearest(self, colours: np.ndarray) -> np.ndarray:
         """Class of each of ``colours`` (n, RGB); UNSURE where a second class is nearly as near, or none is near."""
@@ -91,10 +92,11 @@ def classes(content: bytes, palette: Palette = SRI, name: str = "the picture") -
         table = _table(palette, picture.palette.mode, picture.palette.tobytes(), clear)
         found = cv2.LUT(np.asarray(picture), table)
     else:
-        rgba = np.asarray(picture.convert("RGBA"))
-        packed = cv2.cvtColor(rgba[..., :3], cv2.COLOR_RGB2BGR555)  # 5 bits a channel
+        rgba = np.asarray(picture if picture.mode == "RGBA" else picture.convert("RGBA"))
+        packed = cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGR555)  # 5 bits a channel, and one that is set unless clear
         found = palette._cube.take(packed.view("u2")[..., 0])
-        found[rgba[..., 3] < 128] = OUTSIDE
+        if (alpha := cv2.extractChannel(rgba, 3)).min() < 128:
+            found[alpha < 128] = OUTSIDE
     if found.max() < UNSURE:
         return found
     unsure = found == UNSURE
