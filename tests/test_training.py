@@ -11,6 +11,7 @@ from torch.utils.data import ConcatDataset
 
 from nowcastlib import NowcastError, store, synthetic, training
 from nowcastlib.datasets import RadarWindows
+from nowcastlib.forecast import Network
 from nowcastlib.losses import LOSSES, mse
 from nowcastlib.models import ConvEDLSTM, ModelConfig
 from nowcastlib.training import HISTORY, TrainConfig, fit, load
@@ -239,3 +240,23 @@ def test_weights_that_cannot_be_loaded_are_named(run, tmp_path):
     (out / "config.json").write_text(json.dumps(other))
     with pytest.raises(NowcastError, match=r"model\.safetensors cannot be loaded"):
         load(out)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ModelConfig((3,), (3,), stride=1, patch=4, cell="convgru"),
+        ModelConfig((3, 4), (3, 3), kind="forecaster", patch=4, state_kernel=1),
+        ModelConfig((5,), kind="fclstm", size=16),
+    ],
+    ids=["convgru", "forecaster", "fclstm"],
+)
+def test_other_networks_are_trained_saved_and_loaded_alike(tmp_path, model):
+    config = replace(CONFIG, model=model, sampling=0.0)
+    data = windows()
+    trained, history = fit(config, data, data, tmp_path / "run", progress=False)
+    loaded, again = load(tmp_path / "run")
+    assert again == config and len(history) == config.epochs
+    x = torch.rand(1, config.n_in, 1, 16, 16)
+    torch.testing.assert_close(loaded(x, 4), trained(x, 4))
+    assert Network(tmp_path / "run")(np.ones((config.n_in, 16, 16)), 4).shape == (4, 16, 16)
