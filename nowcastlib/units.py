@@ -1,9 +1,26 @@
 """Rain in its three units: rain rate (mm/h), reflectivity (dBZ) and the network's own scale."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+
+
+def amount_of_water(units: str) -> tuple[str, float]:
+    """What a unit measures, "rate", "amount" or "" (no water), and how many mm/h or mm one of it is.
+
+    Understands the spellings of CF and of weather services: mm h-1, mm/hr, kg m-2 s-1, m s**-1, mm, mm/5min, ….
+    """
+    text = re.sub(r"\*\*|\^", "", str(units).strip().lower()).replace(" per ", "/")
+    text = re.sub(r"[ .]\(?(\d*) ?([a-z]+)\)? ?-1$", r"/\1\2", text)  # h-1 is /h
+    water = re.fullmatch(r"(mm|cm|m|kg[ .]?(?:/ ?m|m-)2)(?: ?/ ?\(?(\d*) ?(s|min|h|d)[a-z]*\)?)?", text)
+    if not water:
+        return "", 1.0
+    depth = {"cm": 10.0, "m": 1000.0}.get(water[1], 1.0)  # a kg of water on a m2 is a mm
+    if not water[3]:
+        return "amount", depth
+    return "rate", depth / float(water[2] or 1) * {"s": 3600, "min": 60, "h": 1, "d": 1 / 24}[water[3]]
 
 
 @dataclass(frozen=True)

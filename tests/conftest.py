@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from matplotlib import pyplot as plt
 
 ARCHIVE = os.environ.get("NOWCAST_ARCHIVE")
 
@@ -13,6 +14,12 @@ def pytest_report_header() -> str:
 
 
 collect_ignore = [] if ARCHIVE else ["test_real_radar.py"]
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
 
 
 @pytest.fixture(scope="session")

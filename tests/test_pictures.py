@@ -17,12 +17,6 @@ from nowcastlib.forecast import forecast
 from nowcastlib.player import ForecastPlayer, FramePlayer
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def frames():
     """Nine frames of 8 × 8 px; frame t is t + 0.2 mm/h everywhere, but not observed in the first column."""

@@ -5,18 +5,11 @@ import io
 import numpy as np
 import pytest
 import torch
-from matplotlib import pyplot as plt
 from PIL import Image
 
 from nowcastlib import schematic
 from nowcastlib.cells import ConvGRUCell, ConvLSTMCell
 from nowcastlib.player import CellPlayer
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

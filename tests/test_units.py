@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nowcastlib.units import RainScale
+from nowcastlib.units import RainScale, amount_of_water
 
 SCALE = RainScale()
 RATES = [0.0, 0.01, 0.1, 1.0, 7.7, 128.0]
@@ -41,3 +41,17 @@ def test_reflectivity_is_marshall_and_palmers(kind):
 def test_torch_and_numpy_agree():
     for there, _ in WAYS:
         np.testing.assert_allclose(there(torch.tensor(RATES)), there(np.array(RATES, "f4")), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("units", "meant"),
+    [
+        ("mm h-1", ("rate", 1)), ("mm/hr", ("rate", 1)), ("mm per hour", ("rate", 1)), ("kg m-2 s-1", ("rate", 3600)),
+        ("m s**-1", ("rate", 3.6e6)), ("mm/5min", ("rate", 12)), ("mm d-1", ("rate", 1 / 24)), ("cm/h", ("rate", 10)),
+        ("mm", ("amount", 1)), ("kg m-2", ("amount", 1)), ("m", ("amount", 1000)),
+        ("K", ("", 1)), ("dBZ", ("", 1)), ("mm Hg", ("", 1)), ("", ("", 1)),
+    ],
+)  # fmt: skip
+def test_units_of_water_are_understood_however_they_are_spelt(units, meant):
+    kind, factor = amount_of_water(units)
+    assert (kind, pytest.approx(factor)) == meant

@@ -15,6 +15,7 @@ import xarray as xr
 from botocore.exceptions import BotoCoreError
 
 from .. import NowcastError
+from ..units import amount_of_water
 from . import RAIN_RATE, NoAnswer, within
 
 # name, path, licence and maker, from github.com/mlcast-community/mlcast-datasets; Denmark's is no rain but reflectivity
@@ -70,7 +71,7 @@ def open_frames(path: str | Path, endpoint: str = "", variable: str = "") -> xr.
             frames[axis] = (axis, coordinate.values * metres, coordinate.attrs | {"units": "m"})
         if coordinate.size > 1 and (coordinate[0] < coordinate[-1]) == (axis == "y"):
             frames = frames.isel({axis: slice(None, None, -1)})
-    kind, factor = _unit(rain)
+    kind, factor = amount_of_water(rain.attrs.get("units", ""))
     if kind == "amount":
         factor /= _hours(frames, dataset.get(frames.time.attrs.get("bounds")), path)
     frames = frames.drop_encoding()  # how it was written there is not how we write
@@ -107,7 +108,7 @@ def _choose(dataset: xr.Dataset, path: str, variable: str) -> xr.DataArray:
     """The variable of that name, else the only one of rain, else the only one with the name of a rain rate."""
     rain = {}
     for name, v in dataset.data_vars.items():
-        kind, standard = _unit(v)[0], v.attrs.get("standard_name", "")
+        kind, standard = amount_of_water(v.attrs.get("units", ""))[0], v.attrs.get("standard_name", "")
         words = standard or (f"{v.attrs.get('long_name')} {name}" if kind == "amount" else "rain")  # mm may be anything
         if kind and (name == variable if variable else v.ndim >= 3 and re.search("rain|precip", words, re.IGNORECASE)):
             rain[name] = standard
@@ -117,19 +118,6 @@ def _choose(dataset: xr.Dataset, path: str, variable: str) -> xr.DataArray:
         what = f"rain called {variable}" if variable else "one rain rate or amount, or be asked for one by name"
         raise NowcastError(f"{path} should hold {what} (units such as mm h-1 or mm); it has: {found or 'nothing'}")
     return dataset[names[0]]
-
-
-def _unit(variable: xr.DataArray) -> tuple[str, float]:
-    """What a variable is by its units, rate, amount or "", and how many mm/h or mm one of them is."""
-    text = re.sub(r"\*\*|\^", "", str(variable.attrs.get("units", "")).strip().lower()).replace(" per ", "/")
-    text = re.sub(r"[ .]\(?(\d*) ?([a-z]+)\)? ?-1$", r"/\1\2", text)  # h-1 is /h
-    water = re.fullmatch(r"(mm|cm|m|kg[ .]?(?:/ ?m|m-)2)(?: ?/ ?\(?(\d*) ?(s|min|h|d)[a-z]*\)?)?", text)
-    if not water:
-        return "", 1.0
-    depth = {"cm": 10.0, "m": 1000.0}.get(water[1], 1.0)  # a kg of water on a m2 is a mm
-    if not water[3]:
-        return "amount", depth
-    return "rate", depth / float(water[2] or 1) * {"s": 3600, "min": 60, "h": 1, "d": 1 / 24}[water[3]]
 
 
 def _axis(coordinate: xr.DataArray) -> str:

@@ -16,15 +16,12 @@ import pyproj
 import xarray as xr
 
 from .. import NowcastError
-from ..units import RainScale
+from ..units import RainScale, amount_of_water
 from . import frame
 
-# ODIM's quantities and CF's units: 0 a rate, 1 an accumulation, from 2 on reflectivity (of a file's fields the first in
-# this order is read); and how many mm/h, mm or dBZ one is
-MEANING = dict.fromkeys(["rate", "mm h-1", "mm/h", "mm/hr", "mm hr-1", "mm h^-1", "kg m-2 h-1"], (0, 1.0))
-MEANING |= dict.fromkeys(["kg m-2 s-1", "mm s-1", "mm/s"], (0, 3600.0)) | {"m s-1": (0, 3.6e6)}
-MEANING |= dict.fromkeys(["acrr", "mm", "kg m-2"], (1, 1.0))
-MEANING |= {"dbzh": (2, 1.0), "dbz": (2, 1.0), "dbzv": (3, 1.0), "th": (4, 1.0)}
+# ODIM's quantities: 0 a rate (mm/h), 1 an accumulation (mm), from 2 on reflectivity (dBZ); of a file's fields the first
+# in this order is read
+RANK = {"rate": 0, "acrr": 1, "dbzh": 2, "dbz": 2, "dbzv": 3, "th": 4}
 NO_MAP = dict.fromkeys(["PVOL", "SCAN", "RAY", "AZIM", "ELEV"], "polar volume")  # ODIM's objects
 NO_MAP |= {"XSEC": "vertical section", "VP": "vertical profile", "PIC": "picture"}
 LARGEST = 100_000_000  # pixels; a header can claim any number
@@ -59,7 +56,7 @@ def decode(file: str | Path | bytes, name: str = "", pixel: float | None = None)
 
 
 def _choose(content: h5py.File) -> tuple[h5py.Dataset, dict, tuple[int, float]]:
-    """The field of rain of a file, the attributes that hold for it, and its entry in MEANING."""
+    """The field of rain of a file, the attributes that hold for it, its rank and how many of RANK's unit one is."""
     datasets, fields, rain = [], [], []
     content.visititems(lambda _, item: datasets.append(item) if isinstance(item, h5py.Dataset) else None)
     for data in datasets:
@@ -68,7 +65,7 @@ def _choose(content: h5py.File) -> tuple[h5py.Dataset, dict, tuple[int, float]]:
             raise NowcastError(f"is a {NO_MAP[what]} (object {what}); a Cartesian image or composite is needed")
         told = own if own.keys() & {"quantity", "units"} else known  # a field of heights inherits no quantity
         quantity, unit = (str(told.get(key, "")) for key in ("quantity", "units"))
-        meaning = MEANING.get(quantity.lower()) or MEANING.get(unit.lower())
+        meaning = _meaning(quantity) or _meaning(unit)
         fields.append(f"{data.name} {'×'.join(map(str, shape))} [{quantity or unit or 'no quantity, no units'}]")
         image = data.dtype.kind in "iuf" and len(shape) > 1 and 0 < data.size == shape[-2] * shape[-1]
         if meaning and image and "/quality" not in data.name.lower():
@@ -84,6 +81,15 @@ def _choose(content: h5py.File) -> tuple[h5py.Dataset, dict, tuple[int, float]]:
     if data.size > LARGEST:
         raise NowcastError(f"claims {data.size:,} pixels in {field}; no radar image has above {LARGEST:,}")
     return data, known, meaning
+
+
+def _meaning(word: str) -> tuple[int, float] | None:
+    """Rank of a quantity or unit, and how many mm/h, mm or dBZ one is; None if it is not of rain."""
+    kind, factor = amount_of_water(word)
+    if kind == "amount" and factor != 1:  # m and cm: heights, more likely
+        return None
+    rank = {"rate": 0, "amount": 1}.get(kind, RANK.get(word.lower()))
+    return None if rank is None else (rank, factor)
 
 
 def _plain(item) -> dict:
