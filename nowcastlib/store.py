@@ -1,6 +1,7 @@
 """The store: frames of any feed as one CF-Zarr ``rainfall_rate(time, y, x)`` in mm/h, NaN = not observed, 0 = dry."""
 
 import contextlib
+import json
 import logging
 import os
 import shutil
@@ -180,10 +181,17 @@ def _grid_mapping(crs: str) -> dict:
     return told
 
 
+def _fill_times(path: Path, value: int | None) -> None:
+    """What stands for a time that is not written yet: 0 while a store grows, nothing in a whole one (CF wants none)."""
+    about = path / "time" / ".zarray"
+    write(about, json.dumps(json.loads(about.read_text()) | {"fill_value": value}).encode())
+
+
 class _Writer:
     """Appends frames to a store, a chunk at a time."""
 
     def __init__(self, path: Path):
+        _fill_times(path, 0)
         group = zarr.open_group(str(path), mode="r+")
         self.rate, self.time = group["rainfall_rate"], group["time"]
         self.grid = xr.DataArray(
@@ -265,10 +273,12 @@ def _finish(partial: Path, out: Path) -> None:
         for k in range(0, len(order), n):
             copy["rainfall_rate"][k : k + n] = group["rainfall_rate"].oindex[order[k : k + n]]
         copy["time"][:] = times[order]
+        _fill_times(ordered, None)
         zarr.consolidate_metadata(str(ordered))
         ordered.rename(out)
         shutil.rmtree(partial)
     else:
+        _fill_times(partial, None)
         zarr.consolidate_metadata(str(partial))  # one read opens it, from a remote disk too
         partial.rename(out)
 

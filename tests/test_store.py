@@ -1,5 +1,6 @@
 """The store is whole or not there: gaps, reruns, interruptions, other grids, and what it must not touch."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -370,6 +371,18 @@ def test_polar_projection_names_its_pole_as_cf_asks(tmp_path):
     crs = xr.open_zarr(out).crs
     assert crs.attrs["grid_mapping_name"] == "polar_stereographic" and crs.attrs["latitude_of_projection_origin"] == 90
     assert store._grid_mapping("+proj=stere +lat_0=-90 +lat_ts=-71")["latitude_of_projection_origin"] == -90
+
+
+def test_a_time_not_yet_written_is_0_while_the_store_grows_and_cf_finds_no_trace_of_it(tmp_path):
+    """Zarr 2 would invent times otherwise."""
+
+    def filled(name):
+        return json.loads((tmp_path / name / "time" / ".zarray").read_text())["fill_value"]
+
+    interrupted(tmp_path / "a.zarr", 3)
+    assert filled("a.zarr.partial") == 0
+    store.ingest(Fake(), tmp_path / "a.zarr", progress=False)
+    assert filled("a.zarr") is None and "_FillValue" not in xr.open_zarr(tmp_path / "a.zarr").time.encoding
 
 
 def test_what_was_done_stands_in_the_history(tmp_path):

@@ -74,10 +74,10 @@ def open_frames(path: str | Path, endpoint: str = "", variable: str = "") -> xr.
     kind, factor = amount_of_water(rain.attrs.get("units", ""))
     if kind == "amount":
         factor /= _hours(frames, dataset.get(frames.time.attrs.get("bounds")), path)
-    frames = frames.drop_encoding()  # how it was written there is not how we write
+    frames = _unwritten(frames)
     if factor != 1:  # as CF's own scale factor it is applied when a frame is read: an archive has terabytes
         scaled = frames.assign_attrs(scale_factor=np.float32(factor)).to_dataset(name="rain")
-        frames = xr.decode_cf(scaled, decode_times=False).rain.drop_encoding()
+        frames = _unwritten(xr.decode_cf(scaled, decode_times=False).rain)
     said, (maker, licence) = {k.lower(): str(v) for k, v in dataset.attrs.items() if v}, made or ("", "")
     source = maker or next((said[k] for k in MAKER if k in said), path)
     attrs = RAIN_RATE | {"source": source, "license": said.get("license", said.get("licence", licence))}
@@ -156,6 +156,13 @@ def _hours(frames: xr.DataArray, bounds: xr.DataArray | None, path: str) -> floa
         f"{path} does not say in which time the {frames.attrs.get('units')} of its frames fell: its variable needs "
         "cell_methods such as 'time: sum (interval: 5 minutes)'"
     )
+
+
+def _unwritten(frames: xr.DataArray) -> xr.DataArray:
+    """Forget how it was written there: it is not how we write. (Older xarray's drop_encoding would read everything.)"""
+    for variable in (frames.variable, *(c.variable for c in frames.coords.values())):
+        variable.encoding = {}
+    return frames
 
 
 def _crs(mapping: dict) -> str:

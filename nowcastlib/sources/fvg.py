@@ -89,8 +89,9 @@ class Fvg:
         """
         end = utc(end) if end else pd.Timestamp.now("UTC").tz_localize(None).floor("s")
         start = utc(start) if start else end - pd.Timedelta(hours=2)
-        midnights = pd.date_range(start.ceil("D"), end.ceil("D"), inclusive="left")
-        days = list(pairwise([start, *midnights[midnights > start], end]))  # a year at once is too much to ask
+        midnights = pd.date_range(start.ceil("D"), end)
+        midnights = midnights[(midnights > start) & (midnights < end)]
+        days = list(pairwise([start, *midnights, end]))  # a year at once is too much to ask
         rows, bad = [], []
         for first, last in tqdm(days, desc="list", unit="day", disable=len(days) < 4):
             seen, answer, before = 0, None, None
