@@ -1,7 +1,10 @@
 """The grid of frames (…, y, x): how large a pixel is, cutting, making coarser, and the disc that a radar covers."""
 
+import warnings
+
 import cv2
 import numpy as np
+import pyproj
 import xarray as xr
 from scipy import ndimage
 
@@ -69,6 +72,16 @@ def area_mean(values: np.ndarray, columns: int) -> np.ndarray:
     share = cv2.resize(seen.astype("f4"), size, interpolation=cv2.INTER_AREA)
     amount = cv2.resize(np.where(seen, values, 0), size, interpolation=cv2.INTER_AREA)
     return np.where(share >= 0.5, amount / np.maximum(share, 0.5), np.nan)
+
+
+def mapping(crs: str) -> dict:
+    """CF's attributes of a map projection (anything that pyproj understands), ``crs_wkt`` among them."""
+    with warnings.catch_warnings():  # that CF's numbers cannot tell all of Switzerland's; its WKT does
+        warnings.filterwarnings("ignore", "angle from rectified to skew grid")
+        told = {k: v for k, v in pyproj.CRS(crs).to_cf().items() if v is not None}
+    if told.get("grid_mapping_name") == "polar_stereographic":  # CF wants the pole named, too
+        told.setdefault("latitude_of_projection_origin", float(np.copysign(90, told.get("standard_parallel", 90))))
+    return told
 
 
 def disc(seen: np.ndarray) -> tuple[float, float, float]:

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import shutil
-import warnings
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyproj
 import xarray as xr
 import zarr
 from tqdm.auto import tqdm
@@ -171,16 +169,6 @@ def _how(source: Source, crop, regrid: int) -> str:
     return f"nowcastlib ingest: {product}crop {','.join(map(str, crop or ['none']))}, regrid {regrid or 'none'}"
 
 
-def _grid_mapping(crs: str) -> dict:
-    """CF's attributes of a map projection, ``crs_wkt`` among them."""
-    with warnings.catch_warnings():  # that CF's numbers cannot tell all of Switzerland's; its WKT does
-        warnings.filterwarnings("ignore", "angle from rectified to skew grid")
-        told = {k: v for k, v in pyproj.CRS(crs).to_cf().items() if v is not None}
-    if told.get("grid_mapping_name") == "polar_stereographic":  # CF wants the pole named, too
-        told.setdefault("latitude_of_projection_origin", float(np.copysign(90, told.get("standard_parallel", 90))))
-    return told
-
-
 def _fill_times(path: Path, value: int | None) -> None:
     """What stands for a time that is not written yet: 0 while a store grows, nothing in a whole one (CF wants none)."""
     about = path / "time" / ".zarray"
@@ -242,7 +230,7 @@ def _create(partial: Path, rate: xr.DataArray, source: Source, how: str) -> _Wri
     data = rate.drop_attrs(deep=False).assign_attrs(RAIN_RATE | ({"grid_mapping": "crs"} if crs else {}))
     dataset = data.expand_dims(time=np.array([], "datetime64[s]")).astype("f4").to_dataset(name="rainfall_rate")
     if crs:
-        dataset["crs"] = ((), np.int32(0), _grid_mapping(crs))
+        dataset["crs"] = ((), np.int32(0), grid.mapping(crs))
     dataset["time"].attrs = {k: v for k, v in TIME.items() if k not in ("units", "calendar")}
     dataset.attrs = {
         "Conventions": "CF-1.9",

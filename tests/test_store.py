@@ -17,7 +17,7 @@ import xarray as xr
 import zarr
 from made_archive import START, field, truncate, write, write_all
 
-from nowcastlib import NowcastError, store
+from nowcastlib import NowcastError, grid, store
 from nowcastlib.baselines import persistence
 from nowcastlib.forecast import forecast
 from nowcastlib.sources import NoAnswer, frame
@@ -370,7 +370,7 @@ def test_polar_projection_names_its_pole_as_cf_asks(tmp_path):
     out = store.ingest(Archive("fmi", str(tmp_path / "in")), tmp_path / "a.zarr", progress=False)
     crs = xr.open_zarr(out).crs
     assert crs.attrs["grid_mapping_name"] == "polar_stereographic" and crs.attrs["latitude_of_projection_origin"] == 90
-    assert store._grid_mapping("+proj=stere +lat_0=-90 +lat_ts=-71")["latitude_of_projection_origin"] == -90
+    assert grid.mapping("+proj=stere +lat_0=-90 +lat_ts=-71")["latitude_of_projection_origin"] == -90
 
 
 def test_a_time_not_yet_written_is_0_while_the_store_grows_and_cf_finds_no_trace_of_it(tmp_path):
@@ -412,7 +412,7 @@ FULL = """
 import resource, sys
 sys.path.insert(0, {tests!r})
 from test_store import Noise
-from nowcastlib import NowcastError, store
+from nowcastlib import NowcastError, grid, store
 store.CHUNK = 4 * 4 * 64 * 64
 resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))  # a chunk is larger than any file may be
 try:
