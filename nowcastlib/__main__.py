@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import numpy as np
 import pandas as pd
 import tyro
+from accelerate import PartialState
 
 from . import NowcastError, grid, sources, store
 from .datasets import training_data
@@ -59,7 +60,7 @@ class Ingest:
 class Train:
     """Train a ConvEDLSTM on one or several stores; split by event into training, validation and test."""
 
-    data: tuple[Path, ...]  # stores (CF-Zarr of rain rate); in training each counts alike
+    data: tuple[Path, ...]  # stores (CF-Zarr of rain rate), in training each counts alike; or moving-mnist
     out: Path  # folder for weights, configuration and history
     config: TrainConfig = field(default_factory=TrainConfig)
     shares: tuple[float, float, float] = (
@@ -69,13 +70,17 @@ class Train:
     )  # of training, validation and test; 0 leaves one out
     validation: tuple[Path, ...] = ()  # other stores to validate on; then all of data is for training
     resume: bool = False  # carry on an interrupted run
+    workers: int = 0  # processes that prepare batches beside the training
+    tensorboard: bool = False  # log to OUT/tensorboard
 
     def run(self) -> None:
         c = self.config
         data = training_data(self.data, c.n_in + c.n_out, c.crop, c.scale, self.shares, c.seed, self.validation)
-        _, history = fit(c, *data[:2], self.out, self.resume, data[2])
-        print(history.to_string(index=False))
-        print(f"{self.out}: best validation loss {history.validation.min():.4f}")
+        options = {"workers": self.workers, "tensorboard": self.tensorboard}
+        _, history = fit(c, *data[:2], self.out, self.resume, data[2], **options)
+        if PartialState().is_main_process:
+            print(history.dropna(axis=1, how="all").to_string(index=False))
+            print(f"{self.out}: best validation loss {history.validation.min():.4f}")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from .units import RainScale
 
 MEMORY = 1e9  # bytes; a store that is smaller is read once and kept, a larger one window by window
 MAX_VALIDATION = 48  # windows of each store, evenly spread: enough to see progress after each epoch
+MOVING_MNIST = "moving-mnist"  # its name where a store is expected
 SPLITS = ("train", "validation", "test")
 
 
@@ -89,11 +90,15 @@ def training_data(
 ) -> tuple[Dataset, Dataset, str]:
     """Training and validation windows of ``n_frames`` from one or several stores, and in words what they are.
 
-    Each store is split by event; with stores for ``validation`` those are it, and all of the others is training.
+    Each store is split by event; with stores for ``validation`` those are it, and all of the others is training. The
+    name ``moving-mnist`` in place of stores stands for the digits that move.
     Raises NowcastError if a store is unreadable, holds no rain, no window of that length, or too small frames.
     """
     if not validation and not all(shares[:2]):
         raise NowcastError(f"shares {shares} leave nothing to train or to validate on: give both a share")
+    if [str(path) for path in stores] == [MOVING_MNIST] and not validation:
+        train = MovingMNIST("train", 1_000_000, n_frames, seed=seed)
+        return train, MovingMNIST("validation", 256, n_frames), "Moving MNIST: 1,000,000 films of 4,000 training digits"
     sets, words = {"train": [], "validation": []}, []
     jobs = [(path, (1, 0, 0) if validation else shares) for path in stores]
     for path, of_store in jobs + [(path, (0, 1, 0)) for path in validation]:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from .units import RainScale
 
@@ -15,10 +16,15 @@ BALANCED_RATES, BALANCED_WEIGHTS = (2.0, 5.0, 10.0, 30.0), (1.0, 2.0, 5.0, 10.0,
 
 
 def bce(logits: Tensor, target: Tensor, scale: RainScale) -> Tensor:
-    """Binary cross-entropy per pixel, less the entropy of the soft target: 0 for a perfect forecast."""
+    """Binary cross-entropy per pixel, nats. It cannot fall below the entropy of a soft target: see ``kl``."""
     p = _known(target, logits).clamp(0, 1)
-    entropy = -(torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p))
-    return _mean(F.binary_cross_entropy_with_logits(logits, p, reduction="none") - entropy, target)
+    return _mean(F.binary_cross_entropy_with_logits(logits, p, reduction="none"), target)
+
+
+def kl(logits: Tensor, target: Tensor, scale: RainScale) -> Tensor:
+    """Binary cross-entropy less the entropy of the target (Kullback-Leibler divergence): 0 for a perfect forecast."""
+    p = _known(target, logits).clamp(0, 1)
+    return bce(logits, target, scale) + _mean(torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p), target)
 
 
 def mse(logits: Tensor, target: Tensor, scale: RainScale) -> Tensor:
@@ -29,6 +35,20 @@ def mse(logits: Tensor, target: Tensor, scale: RainScale) -> Tensor:
 def mae(logits: Tensor, target: Tensor, scale: RainScale) -> Tensor:
     """Mean absolute error, model units."""
     return _mean((torch.sigmoid(logits) - _known(target, logits)).abs(), target)
+
+
+def ssim_mse(logits: Tensor, target: Tensor, scale: RainScale, alpha: float = 0.5) -> Tensor:
+    """alpha · MSE + (1 - alpha) · (1 - SSIM), Gaussian windows of 11 px (Wang et al. 2004; as a loss: Zampar 2025).
+
+    Frames are (B, T, C, H, W); a window sees unobserved pixels as equal in both. ValueError below 11 px.
+    """
+    if min(logits.shape[-2:]) < 11:
+        raise ValueError(f"SSIM looks through windows of 11 px, frames of {tuple(logits.shape[-2:])} px are smaller")
+    known = _known(target, logits)
+    seen = torch.where(torch.isfinite(target), torch.sigmoid(logits), known)
+    images = (x.flatten(0, -4) for x in (seen, known))  # (B·T, C, H, W)
+    _, ssim = structural_similarity_index_measure(*images, data_range=1.0, return_full_image=True)
+    return alpha * mse(logits, target, scale) + (1 - alpha) * _mean(1 - ssim.view_as(target), target)
 
 
 def balanced(logits: Tensor, target: Tensor, scale: RainScale) -> Tensor:
@@ -49,4 +69,4 @@ def _mean(error: Tensor, target: Tensor) -> Tensor:
     return (error * observed).sum() / observed.sum().clamp(min=1)
 
 
-LOSSES = {f.__name__: f for f in (bce, mse, mae, balanced)}
+LOSSES = {f.__name__: f for f in (bce, kl, mse, mae, ssim_mse, balanced)}

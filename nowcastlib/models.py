@@ -27,7 +27,16 @@ class ModelConfig:
     kind: str = "convedlstm"  # or forecaster (the paper's encoder-forecaster), or fclstm (its fully connected baseline)
     cell: str = "convlstm"  # or convgru
     state_kernel: int = 0  # kernel from state to state, px; 0: that of the cell
-    size: int = 0  # fclstm: height and width of the frames, px; it works at no other size
+    # height and width of the frames, px: needed by fclstm; gives convedlstm a peephole weight for each pixel, as in the
+    # paper; such a network works at no other size
+    size: int = 0
+    norm: str = ""  # after each convolution: "layer" over all channels and pixels, "group" over those of each gate
+    leaky_slope: float = 0.0  # slope below zero of a LeakyReLU after each convolution; 0: none
+    bias: bool = True  # of the convolutions in the cells
+    max_pool: bool = False  # convedlstm: halve by max pooling after a convolution of stride 1, not by stride 2
+    # convedlstm: double by a transposed convolution (None: where the stride is 2), else by nearest neighbours
+    transpose: bool | None = None
+    use_lstm_output: bool = False  # convedlstm: the next cell sees the output gate, not the hidden state
 
     def __post_init__(self):
         if self.kind not in (kinds := ("convedlstm", "forecaster", "fclstm")):
@@ -38,15 +47,53 @@ class ModelConfig:
             raise ValueError(f"{len(self.hidden)} cells but {len(self.kernel)} kernels: give one kernel for each cell")
         if self.stride not in (1, 2):
             raise ValueError(f"stride {self.stride} is neither 1 nor 2")
-        if self.kind == "convedlstm" and self.stride == 2 and len(self.hidden) % 2:
-            raise ValueError(f"{len(self.hidden)} cells cannot halve as often as they double: give an even number")
+        if not self.hidden or min(*self.hidden, *self.kernel, self.patch) < 1:
+            raise ValueError("hidden channels, kernels and patch must be 1 or more, and there must be a cell")
+        if self.kind == "convedlstm":
+            if self.stride == 2 and len(self.hidden) % 2:
+                raise ValueError(f"{len(self.hidden)} cells cannot halve as often as they double: give an even number")
+            if self.stride == 1 and (self.max_pool or self.transpose):
+                raise ValueError("stride 1 keeps the size: max_pool and transpose need stride 2")
+            if self.size % self.coarsest:
+                raise ValueError(f"frames of {self.size} px do not divide by {self.coarsest} (patch and halvings)")
+            if self.size and self.cell != "convlstm":
+                raise ValueError("only a convlstm has peepholes: leave size at 0")
+            if self.size and not self.peephole:
+                raise ValueError("size gives each pixel its peepholes: leave it at 0 without them")
+            if self.use_lstm_output and self.cell != "convlstm":
+                raise ValueError(f"a {self.cell} has no output gate: use_lstm_output needs convlstm")
+        elif self.max_pool or self.transpose or self.use_lstm_output:
+            raise ValueError(f"max_pool, transpose and use_lstm_output belong to convedlstm, not to a {self.kind}")
+        if self.kind == "fclstm" and (self.norm or self.leaky_slope or not self.bias):
+            raise ValueError("norm, leaky_slope and bias belong to convolutions: an fclstm has none")
+        if self.kind == "forecaster" and self.size:
+            raise ValueError("a forecaster works at any size: leave size at 0")
         if self.kind == "fclstm" and not self.size:
             raise ValueError("a fully connected network works at one size only: give its size in px")
+
+    @property
+    def coarsest(self) -> int:
+        """Frames are padded to a multiple of so many px: ``patch`` and, in a convedlstm, all halvings."""
+        halves = self.kind == "convedlstm" and self.stride == 2
+        return self.patch * 2 ** (len(self.hidden) // 2 if halves else 0)
 
 
 def build(config: ModelConfig, channels: int = 1) -> nn.Module:
     """The network of a configuration; all have ``forward(x, n_out, truth=None, coins=None)``."""
     return KINDS[config.kind](config, channels)
+
+
+# the best of Zampar (2025), for frames of 64 px
+SEED = ModelConfig(
+    (64, 32, 32, 16), (5, 5, 5, 5), patch=1, skip=False, size=64, norm="layer", max_pool=True, transpose=True
+)
+
+
+def compile_cells(model: nn.Module) -> None:
+    """Let torch.compile fuse one step of each cell, in place; the first batch then takes longer."""
+    for cell in model.modules():
+        if isinstance(cell, tuple(CELLS.values())):
+            cell._gates = torch.compile(cell._gates)
 
 
 class ConvEDLSTM(nn.Module):
@@ -60,10 +107,15 @@ class ConvEDLSTM(nn.Module):
         self.config = config
         n, outs = len(config.hidden), channels * config.patch**2
         self.cells, c = nn.ModuleList(), outs
+        double, size = "nearest" if config.transpose is False else "transpose", config.size // config.patch
         for k, (hidden, kernel) in enumerate(zip(config.hidden, config.kernel, strict=True)):
-            first = k < n // 2
-            scale = {"stride": config.stride if first else 1, "transpose": config.stride == 2 and not first}
-            self.cells.append(_cell(config, c, hidden, kernel, **scale))
+            options, first = {}, k < n // 2
+            if config.stride == 2:
+                options = {"stride": 2, "pool": config.max_pool} if first else {"double": double}
+                size = size // 2 if first else size * 2
+            if config.cell == "convlstm":
+                options |= {"gate_out": config.use_lstm_output} | ({"size": (size, size)} if size else {})
+            self.cells.append(_cell(config, c, hidden, kernel, **options))
             c = hidden
         self.head = nn.Conv2d(c + (outs if config.skip else 0), outs, 1)
         if config.skip:  # untrained, it answers nearly with the frame that entered: training starts at persistence
@@ -75,30 +127,30 @@ class ConvEDLSTM(nn.Module):
         """Logits of the ``n_out`` frames after ``x``: (B, T, C, H, W) → (B, n_out, C, H, W); any height and width.
 
         Scheduled sampling (Bengio et al. 2015): where ``coins`` (B, n_out - 1; bool) is true the next input is the
-        true frame of ``truth`` (B, n_out, C, H, W), else the network's own. Without coins: free rollout.
+        true frame of ``truth`` (B, n_out, C, H, W), else the network's own. Without coins: free rollout. (Coins may
+        also be tossed for single pixels of patches: (B, n_out - 1, C·patch², H/patch, W/patch); it does not help.)
         """
         height, width = x.shape[-2:]
-        halvings = len(self.config.hidden) // 2 if self.config.stride == 2 else 0
-        x = _pack(x, self.config.patch, 2**halvings)  # (B, T, C·patch², H/patch, W/patch)
+        x = _pack(x, self.config)  # (B, T, C·patch², H/patch, W/patch)
         up, states = x, []
         for cell in self.cells:  # the observed frames are all known: layer by layer
             up, state = cell.sequence(up)
             states.append(state)
         last, top = x[:, -1], up[:, -1]
         if coins is not None:
-            truth = _pack(truth, self.config.patch, 2**halvings)
+            truth, coins = _pack(truth, self.config), coins[(..., *[None] * (5 - coins.ndim))]
         outputs = []
         for t in range(n_out):
             if t:
                 last = torch.sigmoid(outputs[-1])
                 if coins is not None:
-                    last = torch.where(coins[:, t - 1, None, None, None], truth[:, t - 1], last)
+                    last = torch.where(coins[:, t - 1], truth[:, t - 1], last)
                 top = last
                 for k, cell in enumerate(self.cells):  # these are not: frame by frame
                     top, states[k] = cell(top, states[k])
             entered = [torch.logit(last, eps=0.01)] if self.config.skip else []
             outputs.append(self.head(torch.cat([top, *entered], 1)))
-        logits = torch.stack(outputs, 1)  # (B, n_out, C·patch², H/patch, W/patch)
+        logits = torch.stack(outputs, 1).contiguous()  # (B, n_out, C·patch², H/patch, W/patch)
         return F.pixel_shuffle(logits, self.config.patch)[..., :height, :width]
 
 
@@ -125,8 +177,8 @@ class EncoderForecaster(nn.Module):
         if coins is not None:
             raise ValueError("an encoder-forecaster feeds nothing back, there is nothing to sample: set sampling to 0")
         height, width = x.shape[-2:]
-        hidden = self._unroll(_pack(x, self.config.patch), n_out)
-        logits = self.head(hidden.flatten(0, 1)).unflatten(0, hidden.shape[:2])
+        hidden = self._unroll(_pack(x, self.config), n_out)
+        logits = self.head(hidden.flatten(0, 1)).unflatten(0, hidden.shape[:2]).contiguous()
         return F.pixel_shuffle(logits, self.config.patch)[..., :height, :width]
 
     def _unroll(self, up: Tensor, n_out: int) -> Tensor:
@@ -175,11 +227,13 @@ KINDS = {"convedlstm": ConvEDLSTM, "forecaster": EncoderForecaster, "fclstm": FC
 def _cell(config: ModelConfig, channels: int, hidden: int, kernel: int, **options) -> nn.Module:
     if config.cell == "convlstm":
         options["peephole"] = config.peephole
-    return CELLS[config.cell](channels, hidden, kernel, state_kernel=config.state_kernel, **options)
+    for name in ("state_kernel", "norm", "leaky_slope", "bias"):
+        options[name] = getattr(config, name)
+    return CELLS[config.cell](channels, hidden, kernel, **options)
 
 
-def _pack(x: Tensor, patch: int, multiple: int = 1) -> Tensor:
-    """Pad height and width to a multiple of ``patch · multiple``, then space to depth."""
+def _pack(x: Tensor, config: ModelConfig) -> Tensor:
+    """Pad height and width to what the network needs, then space to depth."""
     height, width = x.shape[-2:]
-    x = F.pad(x, (0, -width % (patch * multiple), 0, -height % (patch * multiple)))
-    return F.pixel_unshuffle(x, patch)
+    x = F.pad(x, (0, -width % config.coarsest, 0, -height % config.coarsest))
+    return F.pixel_unshuffle(x, config.patch)

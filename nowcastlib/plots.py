@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
+from IPython.display import HTML, display
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
@@ -106,12 +107,16 @@ def show_scores(
 
 
 def show_history(history: pd.DataFrame, ax: Axes | None = None, ylabel: str = "loss") -> Axes:
-    """Training and validation loss by epoch; shaded where the curriculum asks for another length."""
+    """Losses by epoch; shaded where the curriculum asks for another length, a bar: the median of its training loss."""
     ax = plt.subplots(figsize=(6, 3.5), layout="constrained")[1] if ax is None else ax
-    ax.plot(history.epoch + 1, history.train, marker=".", label="training", color="#0072b2")
-    ax.plot(history.epoch + 1, history.validation, marker=".", label="validation, free rollout", color="#d55e00")
+    names = {"train": "training", "validation": "validation, free rollout", "test": "test, free rollout"}
+    for (column, name), colour in zip(names.items(), ("#0072b2", "#d55e00", "#009e73"), strict=True):
+        if column in history and history[column].notna().any():
+            ax.plot(history.epoch + 1, history[column], marker=".", label=name, color=colour)
     if history.length.nunique() > 1:
         for k, (length, rows) in enumerate(history.groupby("length", sort=False)):
+            ends = rows.epoch.min() + 0.6, rows.epoch.max() + 1.4
+            ax.hlines(rows.train.median(), *ends, colors="#0072b2", alpha=0.4, lw=4)
             ax.axvspan(rows.epoch.min() + 0.5, rows.epoch.max() + 1.5, color="k", alpha=0.04 + 0.05 * (k % 2), lw=0)
             words = f"{length} frame{'s' * (length > 1)}"
             where = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom"}
@@ -121,12 +126,39 @@ def show_history(history: pd.DataFrame, ax: Axes | None = None, ylabel: str = "l
     return ax
 
 
+def show_variants(table: pd.DataFrame, score: str, ax: Axes | None = None, xlabel: str = "") -> Axes:
+    """A score of the variants of an experiment (a row a run, of column ``variant``): a dot a run, a bar their mean."""
+    names = table.variant.unique()
+    ax = plt.subplots(figsize=(6.5, 0.8 + 0.26 * len(names)), layout="constrained")[1] if ax is None else ax
+    for k, name in enumerate(names):
+        values = table[score][table.variant == name]
+        ax.plot(values, [k] * len(values), "o", color="#0072b2", alpha=0.7)
+        ax.plot(values.mean(), k, "|", color="k", ms=16)
+    ax.set(yticks=range(len(names)), yticklabels=names, xlabel=xlabel or score)
+    ax.invert_yaxis()
+    ax.grid(alpha=0.3)
+    return ax
+
+
+def live_history(ylabel: str = "loss"):
+    """A function for ``on_epoch`` of ``training.fit`` that draws the losses anew below a notebook's cell."""
+    handle = display(HTML("waiting for the first epoch"), display_id=True)
+
+    def redraw(history: pd.DataFrame) -> None:
+        figure = show_history(history, ylabel=ylabel).figure
+        if handle:  # none outside of notebooks
+            handle.update(figure)
+        plt.close(figure)
+
+    return redraw
+
+
 def save_animation(panels: Mapping[str, xr.DataArray], path: str | Path, seconds: float = 0.4) -> Path:
     """Write sequences (lead_time, y, x) in mm/h, side by side with the rain scale, as a GIF; return its path.
 
-    The title tells the lead and the valid time, from the first panel that has them.
+    The title tells the lead and the valid time, from the first panel that has them (arrays without names do, too).
     """
-    clock = next((p for p in panels.values() if "lead_time" in p.dims), None)
+    clock = next((p for p in panels.values() if "valid_time" in getattr(p, "coords", ())), None)
     n, pictures = len(next(iter(panels.values()))), []
     for t in range(n):
         figure, axes = plt.subplots(1, len(panels), figsize=(2.7 * len(panels) + 0.9, 3.1), layout="compressed")

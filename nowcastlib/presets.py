@@ -1,6 +1,7 @@
 """The course's knobs, from the environment: how large (NOWCAST_PRESET), which feed (NOWCAST_SOURCE), and where.
 
-NOWCAST_PRESET: ``tiny`` (tests: seconds), ``laptop`` (minutes on two cores) or ``gpu``; the same code runs all three.
+NOWCAST_PRESET: ``tiny`` (tests: seconds), ``laptop`` (minutes on two cores), ``gpu``, or ``seed``, the networks and
+settings that this course grew from (Zampar 2025; for a GPU, too); the same code runs all four.
 NOWCAST_SOURCE: ``demo`` (synthetic rain), ``archive`` or ``archive:PRODUCT``, ``fvg`` (the newest two hours),
 ``cloud:URL``, ``images:FOLDER``; with ``@FROM/TO`` behind it, only those days: ``fvg@2024-06-01/2024-06-08``.
 NOWCAST_DATA: where data and runs live (``data/``). NOWCAST_ARCHIVE: a folder that holds the archive's files; with
@@ -16,7 +17,7 @@ import torch
 import xarray as xr
 
 from . import NowcastError, sources, store
-from .models import ModelConfig
+from .models import SEED, ModelConfig
 from .sources.demo import Demo
 from .training import TrainConfig
 
@@ -38,11 +39,15 @@ class Preset:
 
 
 _SMALL = ModelConfig(hidden=(8, 16, 16, 8), kernel=(3, 3, 3, 3))
+_SEED = TrainConfig(
+    SEED, n_in=6, n_out=6, curriculum=(2, 3, 4, 5, 6), curriculum_in=True, restart=True, crop=0, epochs=10, steps=140,
+    batch=64, lr=0.01, schedule="step", loss="bce",
+)  # fmt: skip
 _WARM = TrainConfig(
     ModelConfig((64,), (5,), stride=1, patch=4),
     n_in=3,
     n_out=5,
-    loss="bce",
+    loss="kl",
     crop=0,
     lr=3e-3,
     curriculum=(1, 1, 3, 5, 5, 5),
@@ -92,6 +97,16 @@ PRESETS = {
         radar=TrainConfig(
             n_out=12, epochs=60, steps=500, batch=32, curriculum=(2, 4, 8, 12), sampling=0.5, precision="bf16"
         ),
+    ),
+    "seed": Preset(
+        "seed",
+        events=100,
+        pixels=128,
+        size=128,
+        leads=6,
+        every=1,
+        mnist=_SEED,
+        radar=replace(_SEED, model=replace(SEED, size=128), crop=128, batch=16, steps=500),
     ),
 }
 

@@ -1,0 +1,164 @@
+"""What a part of a network, or a trick of its training, is worth: all else equal, several seeds, unseen data.
+
+    python benchmarks/experiments.py GROUP docs/results/GROUP.csv [--steps 240] [--seeds 3]
+
+by hand, on one core (OMP_NUM_THREADS=1), a quarter to three quarters of an hour each; a run that is interrupted carries
+on. The groups:
+
+- ``cells``: parts of the cell (notebook 04);
+- ``sampling``: which frames are fed while forecasting: the network's own (off), the true ones (teacher forcing), pixels
+  by a mask that is never reset (the seed's way: Zampar 2025), or scheduled sampling done right, by three decays;
+- ``curriculum``: lengths one after the other, of the frames to forecast or also of those to see;
+- ``layers``: layer normalisation, LeakyReLU, max pooling instead of stride, kernel 3, in an encoder-decoder;
+- ``losses``: on synthetic rain, judged by CSI and by how much of the rain's fine structure is left.
+
+All but the last: Moving MNIST, two digits, 3 frames to see and 5 to forecast in free rollout; the loss is the binary
+cross-entropy above its floor; scored on 256 films of test digits. The last: 6 storms to train on, 4 others to score,
+64 km, 4 frames to see and 6 to forecast.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import torch
+from pysteps.utils.spectral import rapsd
+
+from nowcastlib import grid, store, training
+from nowcastlib.datasets import MovingMNIST, training_data
+from nowcastlib.film_scores import film_scores
+from nowcastlib.forecast import Network, forecast
+from nowcastlib.models import ModelConfig
+from nowcastlib.sources.demo import Demo
+from nowcastlib.training import TrainConfig
+from nowcastlib.verification import evaluate, issue_times, mean_csi
+
+STACK = {"hidden": (48,), "kernel": (5,), "stride": 1, "patch": 4}
+PYRAMID = {"hidden": (24, 48, 48, 24), "kernel": (5, 5, 5, 5), "stride": 2, "patch": 2}
+DIGITS = TrainConfig(
+    ModelConfig(**STACK), n_in=3, n_out=5, curriculum=(1, 1, 3, 5, 5, 5), crop=0, epochs=6, batch=16, lr=3e-3,
+    loss="kl", precision="bf16",
+)  # fmt: skip
+RAIN = replace(DIGITS, n_in=4, n_out=6, curriculum=(1, 1, 3, 6, 6, 6), crop=64, lr=2e-3)
+MODELS = {
+    "cells": {
+        "ConvLSTM, 1 layer, kernel 5": {},
+        "kernel 1 from state to state": {"state_kernel": 1},
+        "kernel 3": {"kernel": (3,)},
+        "no peepholes": {"peephole": False},
+        "ConvGRU": {"cell": "convgru"},
+        "2 layers": {"hidden": (48, 48), "kernel": (5, 5)},
+        "3 layers": {"hidden": (48, 48, 48), "kernel": (5, 5, 5)},
+        "no skip from the last frame": {"skip": False},
+        "encoder-forecaster": {"kind": "forecaster"},
+        "FC-LSTM": {"kind": "fclstm", "hidden": (512,), "size": 64},
+    },
+    "layers": {
+        "stride 2, kernel 5": PYRAMID,
+        "kernel 3": PYRAMID | {"kernel": (3, 3, 3, 3)},
+        "max pooling": PYRAMID | {"max_pool": True},
+        "layer norm": PYRAMID | {"norm": "layer"},
+        "LeakyReLU 0.2": PYRAMID | {"leaky_slope": 0.2},
+    },
+}
+VARIANTS = {group: {n: {"model": ModelConfig(**STACK | m)} for n, m in ms.items()} for group, ms in MODELS.items()} | {
+    "sampling": {
+        "off: its own frames": {},
+        "teacher forcing": {"sampling": 1.0},
+        "the seed's way": {"sampling": 1.0},
+        "linear decay": {"sampling": 0.8},
+        "exponential decay": {"sampling": 0.8, "decay": "exponential"},
+        "inverse sigmoid decay": {"sampling": 0.8, "decay": "inverse-sigmoid"},
+    },
+    "curriculum": {
+        "off": {"curriculum": ()},
+        "frames to forecast": {},
+        "frames to see, too": {"curriculum": (2, 2, 3, 5, 5, 5), "curriculum_in": True},
+    },
+    "losses": {loss: {"loss": loss} for loss in ("kl", "mse", "mae", "ssim_mse", "balanced")},
+}
+BATCHES = training._batches
+
+
+def forced(*args) -> Iterator:
+    """Batches in which every input is true, to the end."""
+    for when, frames, coins in BATCHES(*args):
+        yield when, frames, torch.ones_like(coins, dtype=bool)
+
+
+def seeds_way(config, *args) -> Iterator:
+    """Batches with a mask of pixels that is never reset: zeros are written, until no true pixel is left."""
+    rng, mask = torch.Generator().manual_seed(config.seed), torch.tensor(True)
+    for when, frames, coins in BATCHES(config, *args):
+        size = [s // config.model.patch for s in frames.shape[3:]]
+        mask = mask & (torch.rand(*coins.shape, config.model.patch**2, *size, generator=rng) < config.truth(when))
+        yield when, frames, mask
+
+
+def on_digits(config: TrainConfig, out: Path) -> dict:
+    """Train, and score on unseen digits."""
+    data = {split: MovingMNIST(split, n, 8) for split, n in {"train": 100_000, "validation": 64, "test": 256}.items()}
+    model, _ = training.fit(config, data["train"], data["validation"], out, progress=False)
+    films = torch.stack([data["test"][i] for i in range(256)])
+    with torch.inference_mode():
+        forecast = torch.cat([torch.sigmoid(model(part[:, :3], 5)) for part in films.split(32)])
+    scores = film_scores(forecast, films[:, 3:])
+    return scores.mean().to_dict() | {f"mse_lead_{k}": mse for k, mse in scores.mse.items()}
+
+
+def on_rain(config: TrainConfig, out: Path) -> dict:
+    """Train, and score on unseen storms: mean CSI by threshold, frequency bias, and power left at 4 to 8 km."""
+    paths = [out.parent / f"{name}.zarr" for name in ("known", "unseen")]
+    for path, feed in zip(paths, (Demo(6, size=64), Demo(4, size=64, seed=1)), strict=True):
+        store.ingest(feed, path)
+    training.fit(config, *training_data(paths[:1], 10, config.crop)[:2], out, progress=False)
+    run, frames = Network(out), grid.centre(store.open_frames(paths[1]), 64)
+    scores = evaluate(frames, {"run": run}, 6, (0.5, 2.0, 5.0), size=0, margin=8, every=3, progress=False)
+    found = {f"csi_{t:g}": csi for t, csi in mean_csi(scores).loc["run"].items()}
+    found |= {f"bias_{t:g}": bias for t, bias in scores[scores.lead_time == 30].set_index("threshold").bias.items()}
+    power = np.zeros((2, 32))
+    for at in issue_times(frames, config.n_in, 6, 3):
+        last = forecast(run, frames, at, 6)[-1]
+        for row, field in zip(power, (last, frames.sel(time=last.valid_time)), strict=True):
+            row += rapsd(np.log(np.nan_to_num(field) + 0.1), fft_method=np.fft)
+    fine = slice(64 // 8, 64 // 4 + 1)  # waves in 64 km
+    return found | {"power_4_to_8_km": power[0, fine].sum() / power[1, fine].sum()}
+
+
+def run(group: str, name: str, seed: int, steps: int) -> dict:
+    """Train and score one variant."""
+    base, job = (RAIN, on_rain) if group == "losses" else (DIGITS, on_digits)
+    config = replace(base, **VARIANTS[group][name], steps=steps // 6, seed=seed)
+    batches = {"teacher forcing": forced, "the seed's way": seeds_way}.get(name, BATCHES)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(training, "_batches", batches):
+        found = job(config, Path(folder) / "run")
+        weights = sum(p.numel() for p in training.load(Path(folder) / "run")[0].parameters())
+    about = {"variant": name, "seed": seed, "steps": steps, "weights": weights, "seconds": time.monotonic() - began}
+    return about | found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("group", choices=VARIANTS)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--steps", type=int, default=240)
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    done = pd.read_csv(options.out).to_dict("records") if options.out.exists() else []
+    for seed in range(options.seeds):
+        for name in VARIANTS[options.group]:
+            if not any((d["variant"], d["seed"], d["steps"]) == (name, seed, options.steps) for d in done):
+                done.append(run(options.group, name, seed, options.steps))
+                print(pd.Series(done[-1]).to_string(), flush=True)
+                pd.DataFrame(done).round(5).to_csv(options.out, index=False)
+
+
+if __name__ == "__main__":
+    main()
