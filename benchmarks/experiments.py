@@ -19,7 +19,6 @@ cross-entropy above its floor; scored on 256 films of test digits. The last: 6 s
 
 import argparse
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -136,11 +135,10 @@ def run(group: str, name: str, seed: int, steps: int) -> dict:
     base, job = (RAIN, on_rain) if group == "losses" else (DIGITS, on_digits)
     config = replace(base, **VARIANTS[group][name], steps=steps // 6, seed=seed)
     batches = {"teacher forcing": forced, "the seed's way": seeds_way}.get(name, BATCHES)
-    began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(training, "_batches", batches):
         found = job(config, Path(folder) / "run")
         weights = sum(p.numel() for p in training.load(Path(folder) / "run")[0].parameters())
-    about = {"variant": name, "seed": seed, "steps": steps, "weights": weights, "seconds": time.monotonic() - began}
+    about = {"variant": name, "seed": seed, "steps": steps, "weights": weights}
     return about | found
 
 

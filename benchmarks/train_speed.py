@@ -23,16 +23,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nowcastlib.datasets import MovingMNIST
 from nowcastlib.models import ModelConfig, build
-from nowcastlib.training import TrainConfig, fastest_precision, fit
+from nowcastlib.training import TrainConfig, fastest_precision, fit, keep_memory
 
 HIDDEN, KERNEL, SIZE, BATCH, FRAMES = (64, 32, 32, 16), 5, 64, 16, 5
 MODEL = ModelConfig(HIDDEN, (KERNEL,) * 4, patch=1, stride=2, max_pool=True, norm="layer", skip=False)
@@ -91,11 +93,15 @@ class Reference(nn.Module):
         return torch.stack(outputs[x.shape[1] - 1 : -1], 1)
 
 
-def trainer(ours: bool, lr: float = 1e-3) -> Callable[[Tensor, int], Tensor]:
-    """A function that takes a step on films (B, T, 1, H, W), of which n frames are seen, and returns the loss."""
+def trainer(config: ModelConfig | None, lr: float = 1e-3) -> Callable[[Tensor, int], Tensor]:
+    """A function that takes a step on films (B, T, 1, H, W), of which n frames are seen, and returns the loss.
+
+    It trains our network of that configuration, or the reference.
+    """
     torch.manual_seed(0)
-    if ours:
-        model = build(MODEL).to(DEVICE, memory_format=torch.channels_last)
+    if config:
+        keep_memory()
+        model = build(config).to(DEVICE, memory_format=torch.channels_last)
         fast = fastest_precision(DEVICE) == "bf16"
     else:
         model = Reference().to(DEVICE)
@@ -103,7 +109,7 @@ def trainer(ours: bool, lr: float = 1e-3) -> Callable[[Tensor, int], Tensor]:
 
     def step(films: Tensor, n: int) -> Tensor:
         x, y = films[:, :n], films[:, n:]
-        if ours:
+        if config:
             with torch.autocast(DEVICE.type, torch.bfloat16, enabled=fast):
                 logits = model(x, y.shape[1])
             loss = F.binary_cross_entropy_with_logits(logits.float(), y)
@@ -118,39 +124,46 @@ def trainer(ours: bool, lr: float = 1e-3) -> Callable[[Tensor, int], Tensor]:
     return step
 
 
+class Convolutions(TorchDispatchMode):
+    """Remembers the arguments of every convolution."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten.convolution.default:
+            self.calls.append(args)
+        return function(*args, **kwargs or {})
+
+
 def convolutions() -> Callable[[Tensor, int], None]:
     """The convolutions of one training step of ours, forward and backward, and nothing else."""
-    model = build(MODEL).to(DEVICE, memory_format=torch.channels_last)
-    fast, jobs = fastest_precision(DEVICE) == "bf16", []
+    keep_memory()
+    model, calls = build(MODEL).to(DEVICE, memory_format=torch.channels_last), []
+    fast = fastest_precision(DEVICE) == "bf16"
 
-    def spy(layer, inputs, output):
-        jobs.append((layer, inputs[0].detach()))
-
-    for layer in model.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            layer.register_forward_hook(spy)
-    kind = torch.bfloat16 if fast else torch.float32
-
+    @torch.no_grad()
     def step(films: Tensor, n: int) -> None:
-        if not jobs:
-            with torch.no_grad(), torch.autocast(DEVICE.type, torch.bfloat16, enabled=fast):
+        if not calls:
+            with Convolutions() as seen, torch.autocast(DEVICE.type, torch.bfloat16, enabled=fast):
                 model(films[:, :n], films.shape[1] - n)
-            for layer in model.modules():
-                layer._forward_hooks.clear()
-            model.to(kind)
-            for k, (layer, x) in enumerate(jobs):  # frames that were observed need no gradient
-                x = x.to(kind).contiguous(memory_format=torch.channels_last).requires_grad_(k > 0)
-                with torch.no_grad():
-                    like = torch.ones_like(layer(x))
-                jobs[k] = (layer, x, like)
-        for layer, x, like in jobs:
-            layer(x).backward(like)
-            layer.zero_grad()
+            calls.extend(seen.calls)
+        for k, (x, weight, bias, *options) in enumerate(calls):
+            gradient = torch.ops.aten.convolution(x, weight, bias, *options)
+            wanted = (k > 0, True, bias is not None)  # frames that were observed need no gradient
+            sizes = None if bias is None else bias.shape
+            torch.ops.aten.convolution_backward(gradient, x, weight, sizes, *options, wanted)
 
     return step
 
 
-PARTS = {"reference": lambda: trainer(False), "ours": lambda: trainer(True), "convolutions": convolutions}
+PARTS = {
+    "reference": lambda: trainer(None),
+    "ours": lambda: trainer(MODEL),
+    "ours with stride": lambda: trainer(replace(MODEL, max_pool=False)),  # not the same layers: half as many products
+    "convolutions": convolutions,
+}
 
 
 def measure(part: str, frames: int, rounds: int) -> dict[str, float]:
@@ -192,7 +205,11 @@ def losses(out: Path, steps: int, seeds: int, batch: int, lr: float) -> None:
         for part in ("ours", "reference"):
             if len(done) and ((done.seed == seed) & (done.part == part)).any():
                 continue
-            data, step, rows = MovingMNIST(n_frames=2 * FRAMES, seed=seed), trainer(part == "ours", lr), []
+            data, step, rows = (
+                MovingMNIST(n_frames=2 * FRAMES, seed=seed),
+                trainer(MODEL if part == "ours" else None, lr),
+                [],
+            )
             for k in range(steps):
                 films = torch.stack([data[(k * batch + b) % len(data)] for b in range(batch)]).to(DEVICE)
                 rows.append({"part": part, "seed": seed, "step": k, "batch": batch, "loss": float(step(films, FRAMES))})

@@ -32,7 +32,7 @@ class _Cell(nn.Module):
         for inputs in self._all_inputs(x, steps):
             output, state = self._step(inputs, state)
             outputs.append(output)
-        return torch.stack(outputs, 1), state
+        return torch.cat(outputs).unflatten(0, (len(outputs), -1)).transpose(0, 1), state  # to keep channels last
 
     def trace(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:
         """All gates and states of a sequence by their names in the equations, each (B, T, hidden, H', W')."""
@@ -45,7 +45,8 @@ class _Cell(nn.Module):
     def _all_inputs(self, x: Tensor | None, steps: int):
         if x is None:
             return [self._inputs(None)] * steps
-        return self._inputs(x.flatten(0, 1)).unflatten(0, x.shape[:2]).unbind(1)  # T times (B, gates·hidden, H', W')
+        x = x.transpose(0, 1)  # (T, B, C, H, W)
+        return self._inputs(x.flatten(0, 1)).unflatten(0, x.shape[:2]).unbind()  # T times (B, gates·hidden, H', W')
 
     def _step(self, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
         if state is None and self.from_x is None:
@@ -88,8 +89,8 @@ class _ConvCell(_Cell):
     ``stride`` 2 halves height and width by the input convolution, or with ``pool`` by max pooling after it (stride 1
     then); ``double`` doubles them, by a "transpose"d convolution or by "nearest" neighbours before a plain one; the
     states live at the size that comes out (odd sizes are rounded up). ``state_kernel`` 0 is the size of ``kernel``.
-    ``norm`` layer normalises after each convolution over all its channels and pixels, group each gate by itself;
-    after that ``leaky_slope`` other than 0 is the slope of a LeakyReLU below zero.
+    ``norm`` layer normalises what comes out, after each convolution, over all channels and pixels, group each gate by
+    itself; after that ``leaky_slope`` other than 0 is the slope of a LeakyReLU below zero.
 
     Raises ValueError for an even kernel, a stride other than 1 and 2, ``double`` together with a stride, ``pool``
     without one, or another name of a norm or a way to double; and, when called, for a frame or state of a wrong shape.
@@ -140,7 +141,7 @@ class _ConvCell(_Cell):
         if x is None or x.ndim != 4 or x.shape[1] != self.in_channels or not x.numel():
             got = "None" if x is None else f"the shape {tuple(x.shape)}"
             raise ValueError(f"a frame is (B, C, H, W) with C = {self.in_channels} and none of them 0; this has {got}")
-        return self.pool(self.bend(self.norm_x(_convolve(self.from_x, self.enlarge(x)))))
+        return self.bend(self.norm_x(self.pool(_convolve(self.from_x, self.enlarge(x)))))
 
     def _from_h(self, h: Tensor, inputs: Tensor | float) -> Tensor:
         started = h.shape != (1, self.hidden, 1, 1)
@@ -202,7 +203,8 @@ def _convolve(layer: nn.Module, x: Tensor) -> Tensor:
         return layer(x)
     k = layer.kernel_size[0]
     rows = F.pad(x[:, 0], (0, 0, k // 2, k // 2)).unfold(1, k, 1)  # (B, H, W, k)
-    return F.conv2d(rows.movedim(3, 1), layer.weight.transpose(1, 2), layer.bias, padding=(0, k // 2))
+    rows = rows.movedim(3, 1).contiguous(memory_format=torch.channels_last)
+    return F.conv2d(rows, layer.weight.transpose(1, 2), layer.bias, padding=(0, k // 2))
 
 
 def _lstm(gates: Tensor, c: Tensor, peephole: Tensor | None) -> tuple[Tensor, ...]:

@@ -1,5 +1,6 @@
 """Pictures: the one rain scale, frames side by side, scores by lead time, losses of a run, animations."""
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -126,6 +127,11 @@ def show_history(history: pd.DataFrame, ax: Axes | None = None, ylabel: str = "l
     return ax
 
 
+def show_animation(path: str | Path) -> HTML:
+    """A GIF as a notebook shows it, in an exported page, too."""
+    return HTML(f'<img alt="animation" src="data:image/gif;base64,{b64encode(Path(path).read_bytes()).decode()}">')
+
+
 def show_variants(table: pd.DataFrame, score: str, ax: Axes | None = None, xlabel: str = "") -> Axes:
     """A score of the variants of an experiment (a row a run, of column ``variant``): a dot a run, a bar their mean."""
     names = table.variant.unique()
@@ -134,8 +140,7 @@ def show_variants(table: pd.DataFrame, score: str, ax: Axes | None = None, xlabe
         values = table[score][table.variant == name]
         ax.plot(values, [k] * len(values), "o", color="#0072b2", alpha=0.7)
         ax.plot(values.mean(), k, "|", color="k", ms=16)
-    ax.set(yticks=range(len(names)), yticklabels=names, xlabel=xlabel or score)
-    ax.invert_yaxis()
+    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5), xlabel=xlabel or score)
     ax.grid(alpha=0.3)
     return ax
 

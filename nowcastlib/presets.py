@@ -73,7 +73,15 @@ PRESETS = {
         leads=12,
         every=4,
         mnist=replace(_WARM, epochs=6, steps=60, batch=16),
-        radar=TrainConfig(n_out=8, crop=96, epochs=8, steps=25, batch=4, curriculum=(2, 4, 8), sampling=0.5),
+        radar=TrainConfig(
+            ModelConfig((64,), (5,), stride=1, patch=4),
+            n_in=4,
+            crop=96,
+            epochs=12,
+            steps=40,
+            lr=3e-3,
+            curriculum=(1, 1, 3, 6),
+        ),
     ),
     "gpu": Preset(
         "gpu",

@@ -31,7 +31,7 @@ from .train_config import OPTIMISERS, PRECISIONS, TrainConfig
 HISTORY = ["epoch", "length", "truth", "lr", "train", "validation", "test", "seconds"]
 
 
-def _keep_memory() -> None:
+def keep_memory() -> None:
     """Let glibc keep what is freed between batches: to get it anew from the system takes up to half of a CPU's step."""
     if sys.platform == "linux" and not torch.cuda.is_available():
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
@@ -83,7 +83,7 @@ def fit(
     a dataset is empty or its samples too short, if a batch does not fit into memory, and if the loss is not finite.
     """
     out = Path(out)
-    _keep_memory()
+    keep_memory()
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     if resume and not (out / "last.pt").exists():
         raise NowcastError(f"{out} holds no run to resume: train without resuming")

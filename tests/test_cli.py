@@ -70,6 +70,12 @@ def test_files_become_a_store_and_the_store_a_trained_run(place):
     assert "validation" in json.loads((place.run / "config.json").read_text())["data"]
 
 
+def test_moving_mnist_is_trained_on_by_name(place, tmp_path, capsys):
+    assert nowcast(place, f"train --data moving-mnist --out {tmp_path}/run --tensorboard {TINY}") == 0
+    assert "4,000 training digits" in json.loads((tmp_path / "run" / "config.json").read_text())["data"]
+    assert "best validation loss" in capsys.readouterr().out and list((tmp_path / "run" / "tensorboard").iterdir())
+
+
 @pytest.mark.parametrize("weights", ["{run}", "{run}/model.safetensors", "persistence", "extrapolation", "sprog"])
 def test_forecast_is_rain_rate_by_lead_time(place, tmp_path, weights):
     line = f"forecast --weights {weights} --data {{frames}} --at 2024-06-01T14:00 --leads 4 --out {tmp_path}/f.zarr"

@@ -1,7 +1,9 @@
 """Plots and the player: the scale, what is drawn, what the player is fed."""
 
+import base64
 import io
 import json
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
@@ -66,6 +68,49 @@ def test_animation_has_a_picture_a_lead(frames, made, tmp_path):
     path = plots.save_animation({"observed": truth, "persistence": made}, tmp_path / "a.gif")
     pictures = iio.imread(path)
     assert len(pictures) == 4 and (pictures[0] != pictures[-1]).any()
+
+
+def test_arrays_without_times_are_animated_and_embedded_in_the_page(tmp_path):
+    path = plots.save_animation({"truth": np.eye(8)[:3, None] * np.full((8, 1), 5.0)}, tmp_path / "a.gif")
+    page = plots.show_animation(path).data
+    assert len(iio.imread(path)) == 3 and base64.b64decode(page.split("base64,")[1].split('"')[0]) == path.read_bytes()
+
+
+@pytest.fixture
+def history():
+    """Four epochs of two lengths."""
+    return pd.DataFrame({
+        "epoch": range(4), "length": [1, 1, 3, 3], "train": [4.0, 2.0, 7.0, 5.0], "validation": [9.0, 8.0, 5.0, 4.0],
+        "test": np.nan,
+    })  # fmt: skip
+
+
+def test_history_shows_the_losses_that_there_are_and_the_median_of_each_length(history):
+    axis = plots.show_history(history)
+    assert [line.get_label() for line in axis.lines] == ["training", "validation, free rollout"]
+    np.testing.assert_allclose(axis.lines[0].get_xydata(), [[1, 4], [2, 2], [3, 7], [4, 5]])
+    bars = np.concatenate([bar.get_segments() for bar in axis.collections])
+    np.testing.assert_allclose(bars, [[[0.6, 3], [2.4, 3]], [[2.6, 6], [4.4, 6]]])
+    assert [text.get_text() for text in axis.texts] == ["1 frame", "3 frames"]
+    tested = plots.show_history(history.assign(test=1.0))
+    assert "test, free rollout" in [line.get_label() for line in tested.lines]
+
+
+def test_live_history_draws_each_epoch_in_one_place(history, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "display", lambda *_, **__: SimpleNamespace(update=drawn.append))
+    redraw = plots.live_history("loss")
+    for n in (1, 4):
+        redraw(history[:n])
+    assert [len(figure.axes[0].lines[0].get_xdata()) for figure in drawn] == [1, 4] and not plt.get_fignums()
+
+
+def test_variants_have_a_dot_a_run_and_a_bar_at_their_mean():
+    table = pd.DataFrame({"variant": ["b", "b", "a"], "seed": [0, 1, 0], "mse": [1.0, 3.0, 5.0]})
+    axis = plots.show_variants(table, "mse")
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["b", "a"] and axis.yaxis_inverted()
+    points = [line.get_xydata().tolist() for line in axis.lines]
+    assert points == [[[1, 0], [3, 0]], [[2, 0]], [[5, 1]], [[5, 1]]]
 
 
 def sprites(player: ForecastPlayer) -> list[np.ndarray]:
