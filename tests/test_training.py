@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import asdict, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -344,3 +345,12 @@ def test_weights_that_cannot_be_loaded_are_named(run, tmp_path):
     (out / "config.json").write_text(json.dumps(other))
     with pytest.raises(NowcastError, match=r"model\.safetensors cannot be loaded"):
         load(out)
+
+
+def test_compiled_cells_train_to_the_same_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # traced, but no C++ is built
+    torch._dynamo.reset()
+    models = [train(tmp_path / str(way), replace(CONFIG, compile=way))[0] for way in (False, True)]
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+    for plain, compiled in zip(*(model.parameters() for model in models), strict=True):
+        torch.testing.assert_close(plain, compiled)
