@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How the shipped weights `mnist`, their scores and picture were made; HOURS on one core (bf16).
+# How the shipped weights `mnist`, their scores and picture were made; an hour and forty minutes on one core (bf16).
 #   bash recipes/mnist.sh      (from the repository's root; run again, it carries on)
 # Trained on films of 4,000 training digits, the best epoch chosen on films of 500 others, scored on 500 more.
 set -euo pipefail
