@@ -134,6 +134,7 @@ def fit(
         history.append(dict(zip(HISTORY, (*row, monotonic() - began), strict=True)))
         if accelerator.is_main_process:
             _save(out, parts, history)
+        accelerator.wait_for_everyone()  # whoever stops here and resumes must find the same checkpoint
         if log:
             log.add_scalars("loss", {name: history[-1][name] for name in ("train", "validation", "test")}, epoch)
             log.flush()

@@ -74,7 +74,7 @@ def python(*arguments):
     paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     alone = {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(command, env=os.environ | alone, capture_output=True, text=True)
+    done = subprocess.run(command, env=os.environ | alone, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
 
