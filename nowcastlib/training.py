@@ -32,7 +32,7 @@ HISTORY = ["epoch", "length", "truth", "lr", "train", "validation", "test", "sec
 
 
 def keep_memory() -> None:
-    """Let this process keep what is freed between batches: to ask the system for it anew can take a third of a step.
+    """Let this process keep what is freed between batches: to ask the system for it anew costs time in every step.
 
     For training on a CPU, with the GNU C library; elsewhere it does nothing.
     """
