@@ -1,11 +1,10 @@
 """The picture of a cell: every box shows the tensor that its title names."""
 
-import io
+import zlib
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from nowcastlib import schematic
 from nowcastlib.cells import ConvGRUCell, ConvLSTMCell
@@ -53,7 +52,7 @@ def test_cell_player_has_a_panel_a_tensor_and_a_choice_a_channel(run):
     _, x, trace = run
     canvas = (player := CellPlayer(x, trace)).canvas
     assert [title for title, _ in canvas.panels] == ["X", "i", "f", "g", "o", "C", "H"]
-    assert canvas.names == ["channel 0", "channel 1", "channel 2"] and len(canvas.sprites) == 1 + 6 * 3
+    assert canvas.names == ["channel 0", "channel 1", "channel 2"] and len(canvas.sequences) == 1 + 6 * 3
     assert [sprites for _, sprites in canvas.panels][:3] == [[0], [1, 2, 3], [4, 5, 6]]
     assert player.labels[-1] == "after frame 4 of 4" and "not known" not in str(canvas.legend)
 
@@ -61,7 +60,7 @@ def test_cell_player_has_a_panel_a_tensor_and_a_choice_a_channel(run):
 def test_cell_player_shows_gates_from_0_to_1_and_states_from_minus_1_to_1(run):
     _, x, trace = run
     canvas = CellPlayer(x, {"i": trace["i"], "C": trace["C"]}).canvas
-    shades = [np.asarray(Image.open(io.BytesIO(s))).reshape(4, 8, 8) for s in canvas.sprites]
+    shades = [np.frombuffer(zlib.decompress(s), "u1").reshape(4, 8, 8) for s in canvas.sequences]
     np.testing.assert_allclose(shades[0], 255 * x, atol=0.51)
     np.testing.assert_allclose(shades[1 + 2], 255 * trace["i"][0, :, 2].numpy(), atol=0.51)
     states = 255 * (trace["C"][0, :, 1].numpy().clip(-1, 1) / 2 + 0.5)
