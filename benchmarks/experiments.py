@@ -36,7 +36,7 @@ from nowcastlib.forecast import Network, forecast
 from nowcastlib.models import ModelConfig
 from nowcastlib.sources.demo import Demo
 from nowcastlib.training import TrainConfig
-from nowcastlib.verification import evaluate, issue_times, mean_csi
+from nowcastlib.verification import evaluate, issue_times, mean_csi, score
 
 STACK = {"hidden": (48,), "kernel": (5,), "stride": 1, "patch": 4}
 PYRAMID = {"hidden": (24, 48, 48, 24), "kernel": (5, 5, 5, 5), "stride": 2, "patch": 2}
@@ -118,9 +118,10 @@ def on_rain(config: TrainConfig, out: Path) -> dict:
         store.ingest(feed, path)
     training.fit(config, *training_data(paths[:1], 10, config.crop)[:2], out, progress=False)
     run, frames = Network(out), grid.centre(store.open_frames(paths[1]), 64)
-    scores = evaluate(frames, {"run": run}, 6, (0.5, 2.0, 5.0), size=0, margin=8, every=3, progress=False)
-    found = {f"csi_{t:g}": csi for t, csi in mean_csi(scores).loc["run"].items()}
-    found |= {f"bias_{t:g}": bias for t, bias in scores[scores.lead_time == 30].set_index("threshold").bias.items()}
+    counts = evaluate(frames, {"run": run}, 6, (0.5, 2.0, 5.0), size=0, margin=8, every=3, progress=False).sum("case")
+    found = {f"csi_{t:g}": csi for t, csi in mean_csi(counts).sel(forecaster="run").to_series().items()}
+    bias = score(counts, "bias").sel(forecaster="run", lead_time=30).to_series()
+    found |= {f"bias_{t:g}": value for t, value in bias.items()}
     power = np.zeros((2, 32))
     for at in issue_times(frames, config.n_in, 6, 3):
         last = forecast(run, frames, at, 6)[-1]

@@ -1,4 +1,4 @@
-"""The command line: ``python -m nowcastlib ingest|train|forecast|evaluate``; ``--help`` on each tells its options."""
+"""The command line: ``python -m nowcastlib ingest|train|forecast|evaluate|live``; ``--help`` on each tells more."""
 
 import contextlib
 import io
@@ -13,13 +13,14 @@ from typing import Annotated, Literal
 import numpy as np
 import pandas as pd
 import tyro
+import xarray as xr
 from accelerate import PartialState
 
-from . import NowcastError, grid, sources, store
+from . import NowcastError, grid, live, sources, store
 from .datasets import training_data
 from .forecast import forecast, forecaster
 from .training import TrainConfig, fit
-from .verification import evaluate, mean_csi
+from .verification import effective_resolution, evaluate, interval, mean_csi, score, table
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Score forecasters on a store: CSI, POD, FAR, bias and MSE by lead time and threshold, with counts."""
+    """Score forecasters on a store by lead time, threshold, scale and event, with counts and intervals."""
 
     data: Path  # the store (CF-Zarr of rain rate)
     forecasters: str = "convedlstm,persistence,extrapolation,sprog"  # names, separated by commas
@@ -113,6 +114,7 @@ class Evaluate:
     thresholds: str = "0.5,2,5"  # mm/h, separated by commas
     size: int = 256  # forecast from the central square of this many pixels; 0: the whole grid
     margin: int = 0  # pixels along its edge that are not scored
+    common: bool = False  # score only pixels of which every forecaster knows something
     every: int = 1  # take every so-manieth possible case
     start: str | None = None  # first frame to use, UTC
     end: str | None = None  # frame to end before
@@ -127,34 +129,102 @@ class Evaluate:
         frames = frames.isel(time=sources.within(frames.indexes["time"].to_series(), self.start, self.end).values)
         names = [n.strip() for n in self.forecasters.split(",")]
         runs = {n: forecaster(n) for n in names}
-        scores = evaluate(frames, runs, self.leads, thresholds, self.size, self.margin, self.every)
-        with pd.option_context("display.float_format", "{:.3f}".format):
-            print("CSI pooled over cases, averaged over leads, by threshold in mm/h")
-            print(mean_csi(scores))
+        counts = evaluate(frames, runs, self.leads, thresholds, self.size, self.margin, self.every, self.common)
+        pooled, bounds = counts.sum("case"), interval(counts)
+        shown = np.stack([mean_csi(pooled), *bounds.transpose("bound", ...)], -1)  # (forecaster, threshold, 3)
+        print("CSI pooled over cases, averaged over leads, by threshold in mm/h (90 % of redrawn samples of the cases)")
+        form = "{:.3f} ({:.2f}–{:.2f})".format
+        print(pd.DataFrame([[form(*of_it) for of_it in row] for row in shown], names, thresholds))
         if self.json:
+            events = counts.groupby("event").sum()
             report = {
-                "protocol": self._protocol(frames, scores),
-                "mean_csi": _plain(mean_csi(scores).T.to_dict()),
+                "protocol": self._protocol(frames, counts),
+                "mean_csi": _by_threshold(mean_csi(pooled)),
+                "mean_csi_interval": _by_threshold(bounds),
+                "mean_csi_by_event": {
+                    f"{pd.Timestamp(event):%Y-%m-%d %H:%M}": _by_threshold(mean_csi(events.sel(event=event)))
+                    for event in events.event.values
+                },
+                "effective_resolution_km": effective_resolution(pooled).to_pandas().T.to_dict("list"),
+                "scores": table(counts).to_dict("records"),
+                "fss": score(pooled, "fss").to_dataframe().reset_index().to_dict("records"),
             }
-            store.write(
-                self.json,
-                json.dumps(report | {"scores": _plain(scores.to_dict("records"))}, indent=1).encode(),
-            )
+            store.write(self.json, json.dumps(_plain(report), indent=1).encode())
             print(self.json)
 
-    def _protocol(self, frames, scores) -> dict:
+    def _protocol(self, frames, counts) -> dict:
         return {
             "data": str(self.data),
             "source": frames.attrs["source"],
-            "cases": int(scores.cases.max()),
+            "cases": counts.sizes["case"],
+            "events": len(np.unique(counts.event)),
             "step_minutes": store.time_step(frames),
             "pixel_km": grid.pixel_km(frames),
             "size": self.size,
             "margin": self.margin,
             "event": "rain rate > threshold (mm/h)",
             "csi": "hits / (hits + misses + false alarms), pooled over cases; mean_csi: averaged over lead times > 0",
-            "unknown": "NaN in a forecast counts as dry, NaN in the observation is not scored; null: undefined",
+            "csi_averaged": "the average of each case's CSI over the csi_defined cases that have one",
+            "interval": "of 1,000 bootstrap draws of the cases 90 % lie within; cases are not independent",
+            "unknown": "NaN in the observation is not scored; "
+            + ("nor is NaN in any forecast" if self.common else "NaN in a forecast counts as dry"),
+            "undefined": "null",
+            "fss": "fractions skill score, windows of scale px, outside the domain is dry",
+            "effective_resolution_km": "wavelength where power falls below half of the observed, by lead time",
+            "ensemble": "the mean of its members; crps and brier: its members",
         }
+
+
+@dataclass(frozen=True)
+class Live:
+    """Forecast the next hour from a feed's newest frames: a page with a player that needs no network. Opens it."""
+
+    out: Path = Path("live.html")  # the page; what was fetched is kept in a small store beside it
+    source: Literal["demo", "archive", "fvg", "cloud", "images"] = "fvg"  # the feed, as of ingest
+    forecasters: str = "convedlstm,sprog,extrapolation"  # names, separated by commas
+    leads: int = 0  # steps to forecast; 0: as many as make an hour
+    minutes: float = 120  # how far back from the newest frame to look
+    size: int = 0  # use only the central square of this many pixels; 0: the whole grid
+    every: float = 0  # minutes after which it is all done again, until Ctrl-C; the page reloads itself; 0: once
+    at: str | None = None  # a look back: as if it were this time, UTC, such as 2024-06-01T16:00
+    open: bool = True  # show the page in the browser
+    crop: tuple[int, int, int, int] | None = None  # keep this rectangle: x y width height, px from the upper left
+    regrid: int = 0  # make the grid coarser, to this number of columns; the shipped network learned at 1 km
+    path: str = ""  # of archive and images: the folder; of cloud: the store's path, URL or known name
+    product: str = ""  # of fvg: SRI, VMI, …; of archive: mch, fmi, …
+    radar: int | None = None  # of fvg: 1 is Fossalon di Grado
+    base: str = ""  # of fvg: address of another server that speaks its interface
+    endpoint: str = ""  # of cloud: address of an S3 service other than Amazon's
+    variable: str = ""  # of cloud: name of the rain variable, if there are several
+    spacing: float | None = None  # of images: minutes between pictures
+    events: int | None = None  # of demo: storms, 36 frames each
+    pixels: int | None = None  # of demo: height and width of a frame
+
+    def run(self) -> None:
+        if self.every < 0 or (self.every and self.at):
+            raise NowcastError("--every is a number of minutes from now on, and does not go with --at")
+        options = ("path", "product", "radar", "base", "endpoint", "variable", "spacing", "events")
+        feed = sources.feed(self.source, size=self.pixels, **{name: getattr(self, name) for name in options})
+        runs = {n.strip(): forecaster(n.strip()) for n in self.forecasters.split(",")}
+        how = {k: getattr(self, k) for k in ("minutes", "leads", "size", "crop", "regrid")} | {"reload": self.every}
+        now = (lambda: sources.utc(self.at)) if self.at else live.utcnow
+
+        def update() -> None:
+            print(live.live(feed, runs, self.out, now=now, **how))
+
+        update()
+        if self.open:
+            live.show(self.out)
+        if self.every:
+            live.again(update, self.every)
+
+
+def _by_threshold(values: xr.DataArray) -> dict:
+    """{forecaster: {threshold: value, or list of them}}."""
+    return {
+        str(name): {str(t): values.sel(forecaster=name, threshold=t).values.tolist() for t in values.threshold.values}
+        for name in values.forecaster.values
+    }
 
 
 def _plain(value):
@@ -172,6 +242,7 @@ Command = (
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Forecast, tyro.conf.subcommand("forecast")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Live, tyro.conf.subcommand("live")]
 )
 
 

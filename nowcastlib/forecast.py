@@ -16,7 +16,8 @@ from .store import time_step
 from .training import load
 
 WEIGHTS = Path(__file__).parent / "weights"  # a folder a shipped model
-Forecaster = Callable[[np.ndarray, int], np.ndarray]  # observed (T, y, x) in mm/h, n → (n, y, x) in mm/h
+# observed (T, y, x) in mm/h, n → (n, y, x) in mm/h, of an ensemble (member, n, y, x)
+Forecaster = Callable[[np.ndarray, int], np.ndarray]
 
 
 class Network:
@@ -78,8 +79,9 @@ def observed_until(frames: xr.DataArray, at, n: int) -> xr.DataArray:
 def forecast(run: Forecaster, frames: xr.DataArray, at=None, leads: int = 12) -> xr.DataArray:
     """The next ``leads`` steps after time ``at`` (None: the last): DataArray (lead_time, y, x) in mm/h.
 
-    ``lead_time`` is in minutes; ``valid_time`` (UTC) is the time for which each field is forecast. Only frames up to
-    ``at`` are looked at. Raises NowcastError if the frames that the forecaster needs are not there.
+    Of an ensemble (member, lead_time, y, x). ``lead_time`` is in minutes; ``valid_time`` (UTC) is the time for which
+    each field is forecast. Only frames up to ``at`` are looked at. Raises NowcastError if the frames that the
+    forecaster needs are not there.
     """
     if leads < 1:
         raise NowcastError(f"a forecast of {leads} leads is none: ask for at least 1")
@@ -100,7 +102,7 @@ def forecast(run: Forecaster, frames: xr.DataArray, at=None, leads: int = 12) ->
             "y": past.y,
             "x": past.x,
         },
-        dims=("lead_time", "y", "x"),
+        dims=("member", "lead_time", "y", "x")[-rate.ndim :],
         name="rainfall_rate",
         attrs=RAIN_RATE | {k: past.attrs.get(k, "") for k in ("source", "license")} | {"pixel_km": pixel_km(past)},
     )

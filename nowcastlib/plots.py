@@ -13,6 +13,11 @@ from IPython.display import HTML, display
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from . import geography
+from .counting import COUNTS
+from .verification import interval, roc, score
 
 # Lower edges of the classes in mm/h, about a doubling each, and their colours. Lightness falls all the way, so the
 # order can be read without colour vision; hue runs from light blue over blue and violet to dark red.
@@ -24,11 +29,16 @@ FORECASTER = {
     "extrapolation": "#e69f00",
     "sprog": "#009e73",
     "convedlstm": "#0072b2",
+    "proesmans": "#a08a00",
+    "anvil": "#56b4e9",
+    "steps": "#d55e00",
 }
 OTHER = "#cc79a7"
+NAMES = {"mse": "MSE ((mm/h)²)", "mae": "MAE (mm/h)", "crps": "CRPS (mm/h)", "bias": "frequency bias"}
 
 CMAP = ListedColormap(COLOURS[:-1], "rain").with_extremes(bad=UNKNOWN, under=DRY, over=COLOURS[-1])
-NORM = BoundaryNorm(LEVELS, len(LEVELS) - 1)
+# A class begins above its edge (rain is what exceeds a threshold, as in verification); the norm's begin at their edges.
+NORM = BoundaryNorm(np.nextafter(LEVELS, np.inf), len(LEVELS) - 1)
 
 
 def credit(rate) -> str:
@@ -45,13 +55,18 @@ def _sign(figure: Figure, pictures) -> None:
 
 
 def show_frame(rate, ax: Axes | None = None, title: str = "", colorbar: bool = False) -> Axes:
-    """One field (y, x) in mm/h on the rain scale; axes in km if it has coordinates, else in px."""
+    """One field (y, x) in mm/h on the rain scale, with coasts; axes in km if it has coordinates, else in px."""
     ax = plt.subplots(figsize=(4.6, 4), layout="constrained")[1] if ax is None else ax
     extent, unit = None, "px"
     if isinstance(rate, xr.DataArray) and rate.y.attrs.get("units") == "m":
         width, height = (abs(float(rate[d][-1] - rate[d][0])) * rate.sizes[d] / (rate.sizes[d] - 1) for d in "xy")
         extent, unit = (0, width / 1000, 0, height / 1000), "km"
     image = ax.imshow(np.asarray(rate), cmap=CMAP, norm=NORM, extent=extent, interpolation="nearest")
+    for x, y in (
+        [((line + 0.5) / rate.shape[::-1] * extent[1::2]).T for line in geography.lines(rate)] if extent else []
+    ):
+        ax.plot(x, extent[3] - y, color="#5b5b4d", lw=0.6)
+        ax.set(xlim=extent[:2], ylim=extent[2:])
     ax.set(title=title, xlabel=unit, ylabel=unit)
     if colorbar:
         show_scale(image, ax)
@@ -62,7 +77,7 @@ def show_frame(rate, ax: Axes | None = None, title: str = "", colorbar: bool = F
 def show_scale(image, ax) -> None:
     """The legend of the rain scale beside one or several axes."""
     axes = list(np.atleast_1d(ax).ravel())
-    bar = axes[0].figure.colorbar(image, ax=axes, extend="max", ticks=LEVELS, format="%g")
+    bar = axes[0].figure.colorbar(image, ax=axes, extend="max", ticks=NORM.boundaries, format="%g")
     bar.set_label("rain rate (mm/h)", fontsize=9)
     bar.ax.tick_params(labelsize=8)
 
@@ -89,21 +104,84 @@ def show_strip(rows: Mapping[str, xr.DataArray | np.ndarray], labels: Sequence[s
     return figure
 
 
-def show_scores(
-    scores: pd.DataFrame, score: str = "csi", threshold: float | None = None, ax: Axes | None = None
-) -> Axes:
-    """A score by lead time, a line a forecaster, from the table of ``verification.evaluate``."""
-    ax = plt.subplots(figsize=(5, 3.5), layout="constrained")[1] if ax is None else ax
-    threshold = scores.threshold.min() if threshold is None else threshold
-    chosen = scores[(scores.threshold == threshold) & (scores.lead_time > 0)]
-    for name, rows in chosen.groupby("forecaster", sort=False):
-        ax.plot(rows.lead_time, rows[score], marker="o", ms=3, label=name, color=FORECASTER.get(name, OTHER))
-    names = {"mse": "MSE ((mm/h)²)", "bias": "frequency bias"}
-    title = f"{chosen.cases.max()} cases" + ("" if score == "mse" else f", rain > {threshold:g} mm/h")
-    ax.set(xlabel="lead time (minutes)", ylabel=names.get(score, score.upper()), title=title)
+def show_scores(counts: xr.Dataset, name: str = "csi", threshold: float | None = None, ax: Axes | None = None) -> Axes:
+    """A score by lead time, pooled, a line a forecaster, of what ``verification.evaluate`` counted.
+
+    Of the CSI the bootstrap interval is shaded. Without ``threshold`` (mm/h) the lowest, for scores that need one.
+    """
+    later = counts.sel(lead_time=counts.lead_time > 0)
+    values, title = score(later.sum("case"), name), f"{counts.sizes['case']} case{'s' * (counts.sizes['case'] > 1)}"
+    if "threshold" in values.dims:
+        threshold = float(counts.threshold.min()) if threshold is None else threshold
+        values, title = values.sel(threshold=threshold), f"{title}, rain > {threshold:g} mm/h"
+    labels = {"title": title, "xlabel": "lead time (minutes)", "ylabel": NAMES.get(name, name.upper())}
+    ax = show_lines(values, "lead_time", ax, **labels)
+    if name == "csi":
+        table = later[[*COUNTS]].sel(threshold=threshold)
+        bounds = interval(table, lambda sums: score(sums, "csi")).transpose("bound", ...)
+        for line, *ends in zip(ax.lines, *bounds, strict=False):
+            ax.fill_between(values.lead_time, *ends, color=line.get_color(), alpha=0.12, lw=0)
     ax.set_ylim(bottom=0)
+    return ax
+
+
+def show_lines(values: xr.DataArray, along: str, ax: Axes | None = None, **labels) -> Axes:
+    """Values (forecaster, ``along``) as lines in the forecasters' colours; ``labels`` go to the axes."""
+    ax = plt.subplots(figsize=(5, 3.5), layout="constrained")[1] if ax is None else ax
+    for name in values.forecaster.values:
+        line = values.sel(forecaster=name).dropna(along)
+        ax.plot(line[along], line, marker="o", ms=3, label=name, color=FORECASTER.get(str(name), OTHER))
+    ax.set(**labels)
+    for axis in (a for a in (ax.xaxis, ax.yaxis) if a.get_scale() == "log"):
+        axis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}", minor_formatter=NullFormatter())
     ax.grid(alpha=0.3)
     ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def show_spectrum(counts: xr.Dataset, lead_time: float, ax: Axes | None = None) -> Axes:
+    """Power of the forecasts of a lead time (minutes) by wavelength, as a share of the observed power."""
+    values = score(counts.sum("case").sel(lead_time=lead_time), "spectrum").isel(wavelength=slice(2, None))
+    labels = {"xlabel": "wavelength (km)", "ylabel": "power, of the observed", "xscale": "log", "yscale": "log"}
+    ax = show_lines(values, "wavelength", ax, title=f"at {lead_time:g} minutes", ylim=(1e-3, 5), **labels)
+    ax.axhline(1, color="k", lw=0.8)
+    ax.axhline(0.5, color="k", lw=0.8, ls=":")
+    ax.invert_xaxis()
+    for line in ax.lines:
+        line.set_marker("")
+    return ax
+
+
+def show_reliability(counts: xr.Dataset, threshold: float, ax: Axes | None = None) -> Axes:
+    """How often it rained above a threshold (mm/h) where a probability was forecast, over all leads."""
+    pooled = counts.sum(["case", "lead_time"]).sel(threshold=threshold)
+    labels = {"xlabel": "forecast probability", "ylabel": "how often it rained", "xlim": (0, 1), "ylim": (0, 1)}
+    ax = show_lines(score(pooled, "reliability"), "probability", ax, title=f"rain > {threshold:g} mm/h", **labels)
+    ax.axline((0, 0), slope=1, color="k", lw=0.8)
+    return ax
+
+
+def show_roc(counts: xr.Dataset, threshold: float, ax: Axes | None = None) -> Axes:
+    """Hits bought by false alarms: an alarm from each probability on, over all leads; the area in the legend."""
+    ax = plt.subplots(figsize=(4, 3.5), layout="constrained")[1] if ax is None else ax
+    curves = roc(counts.sum(["case", "lead_time"]).sel(threshold=threshold))
+    for name in curves.forecaster.values:
+        curve = curves.sel(forecaster=name)
+        label, colour = f"{name} ({float(curve.area):.2f})", FORECASTER.get(str(name), OTHER)
+        ax.plot([0, *curve.pofd[::-1]], [0, *curve.pod[::-1]], marker="o", ms=3, label=label, color=colour)
+    ax.axline((0, 0), slope=1, color="k", lw=0.8)
+    ax.set(xlabel="false alarms, of the dry pixels", ylabel="hits, of the rain", title=f"rain > {threshold:g} mm/h")
+    ax.legend(frameon=False, fontsize=8, title="area", title_fontsize=8)
+    return ax
+
+
+def show_ranks(counts: xr.Dataset, forecaster: str, ax: Axes | None = None) -> Axes:
+    """Where the observation falls among the members of an ensemble, driest first: flat if it might be one of them."""
+    ax = plt.subplots(figsize=(4, 3.5), layout="constrained")[1] if ax is None else ax
+    ranks = counts.ranks.sum(["case", "lead_time"]).sel(forecaster=forecaster)
+    ax.bar(ranks["rank"], ranks / ranks.sum(), color=FORECASTER.get(forecaster, OTHER))
+    ax.axhline(1 / ranks.size, color="k", lw=0.8)
+    ax.set(xlabel="members drier than the observation", ylabel="share of pixels", title=forecaster)
     return ax
 
 
@@ -159,9 +237,10 @@ def live_history(ylabel: str = "loss"):
 
 
 def save_animation(panels: Mapping[str, xr.DataArray], path: str | Path, seconds: float = 0.4) -> Path:
-    """Write sequences (lead_time, y, x) in mm/h, side by side with the rain scale, as a GIF; return its path.
+    """Write sequences (lead_time, y, x) in mm/h, side by side with the rain scale; return the path.
 
-    The title tells the lead and the valid time, from the first panel that has them (arrays without names do, too).
+    As a GIF, or, if that is how the name ends, as an MP4. The title tells the lead and the valid time, from the first
+    panel that has them (arrays without names do, too).
     """
     clock = next((p for p in panels.values() if "valid_time" in getattr(p, "coords", ())), None)
     n, pictures = len(next(iter(panels.values()))), []
@@ -178,5 +257,9 @@ def save_animation(panels: Mapping[str, xr.DataArray], path: str | Path, seconds
         figure.canvas.draw()
         pictures.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
         plt.close(figure)
-    iio.imwrite(path, np.stack(pictures), extension=".gif", duration=seconds * 1000, loop=0)
+    if Path(path).suffix == ".mp4":  # films have an even number of rows and columns
+        film = np.stack(pictures)[:, : pictures[0].shape[0] // 2 * 2, : pictures[0].shape[1] // 2 * 2]
+        iio.imwrite(path, film, plugin="FFMPEG", fps=1 / seconds, codec="libx264", macro_block_size=2)
+    else:
+        iio.imwrite(path, np.stack(pictures), extension=".gif", duration=seconds * 1000, loop=0)
     return Path(path)

@@ -23,8 +23,9 @@ $now train --data $data/{mch2017,fmi,bom,synthetic}.zarr --validation $data/knmi
 mkdir -p nowcastlib/weights/convedlstm docs/results
 cp $run/{model.safetensors,config.json,history.csv} nowcastlib/weights/convedlstm/
 
-$now evaluate --data $data/mch2015.zarr --json docs/results/mch-20150515.json
-$now evaluate --data $data/mch2015.zarr --margin 64 --json docs/results/mch-20150515-inner.json
+all=convedlstm,persistence,extrapolation,proesmans,sprog,anvil,steps
+$now evaluate --data $data/mch2015.zarr --forecasters $all --json docs/results/mch-20150515.json
+$now evaluate --data $data/mch2015.zarr --forecasters $all --margin 64 --json docs/results/mch-20150515-inner.json
 .venv/bin/python - $data/mch2015.zarr docs/forecast.gif <<'PYTHON'
 import sys
 

@@ -1,5 +1,7 @@
 """The command line from files to scores, and what it answers to each mistake: one line, exit code 2, nothing left."""
 
+import contextlib
+import io
 import json
 import re
 import subprocess
@@ -8,12 +10,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from made_archive import START, field, truncate, write, write_all
 
 from nowcastlib import sources, store, synthetic
 from nowcastlib.__main__ import main
+from nowcastlib.baselines import BASELINES
+from nowcastlib.counting import COUNTS
 from nowcastlib.sources import archive, demo
 from nowcastlib.sources.archive import Archive
 from nowcastlib.sources.demo import Demo
@@ -76,12 +81,13 @@ def test_moving_mnist_is_trained_on_by_name(place, tmp_path, capsys):
     assert "best validation loss" in capsys.readouterr().out and list((tmp_path / "run" / "tensorboard").iterdir())
 
 
-@pytest.mark.parametrize("weights", ["{run}", "{run}/model.safetensors", "persistence", "extrapolation", "sprog"])
+@pytest.mark.parametrize("weights", ["{run}", "{run}/model.safetensors", *BASELINES])
 def test_forecast_is_rain_rate_by_lead_time(place, tmp_path, weights):
     line = f"forecast --weights {weights} --data {{frames}} --at 2024-06-01T14:00 --leads 4 --out {tmp_path}/f.zarr"
     assert nowcast(place, line) == 0
     predicted = xr.open_zarr(tmp_path / "f.zarr", decode_timedelta=False).rainfall_rate
-    assert predicted.dims == ("lead_time", "y", "x") and predicted.shape == (4, 64, 64)
+    members = {"member": 10} if weights == "steps" else {}
+    assert dict(predicted.sizes) == members | {"lead_time": 4, "y": 64, "x": 64}
     assert predicted.attrs["units"] == "mm h-1" and predicted.lead_time.attrs["units"] == "minutes"
     expected = np.datetime64(START) + np.array([125, 130, 135, 140]) * np.timedelta64(1, "m")
     assert (predicted.valid_time.values == expected).all()
@@ -97,33 +103,122 @@ def test_forecast_of_the_centre_is_smaller(place, tmp_path):
     assert (saved[0].values == frames.values[-1, 16:48, 16:48]).all() and (saved.x == frames.x[16:48]).all()
 
 
-def test_evaluation_reports_protocol_counts_and_scores(place, tmp_path, capsys):
-    runs, out = f"{place.run},persistence,extrapolation,sprog", tmp_path / "new" / "scores.json"
-    line = (
-        f"evaluate --data {{frames}} --forecasters {runs} --leads 3 --thresholds 0.5,99 --size 0 --margin 4 --every 8"
+@pytest.fixture(scope="module")
+def evaluation(place, tmp_path_factory):
+    """The report on five forecasters, and what was printed."""
+    names, out = (
+        f"{place.run},persistence,extrapolation,sprog,steps",
+        tmp_path_factory.mktemp("new") / "new" / "scores.json",
     )
-    assert nowcast(place, f"{line} --json {out}") == 0
-    assert "sprog" in capsys.readouterr().out
-    report = json.loads(out.read_text())
-    assert list(report) == ["protocol", "mean_csi", "scores"] and list(report["mean_csi"]) == runs.split(",")
+    line = f"evaluate --data {{frames}} --forecasters {names} --leads 3 --thresholds 0.5,99 --size 0 --margin 4"
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        assert nowcast(place, f"{line} --every 8 --json {out}") == 0
+    return names.split(","), json.loads(out.read_text(), parse_constant=pytest.fail), said.getvalue()  # NaN is no JSON
+
+
+def test_evaluation_reports_its_protocol(evaluation):
+    _, report, said = evaluation
+    assert list(report) == [
+        "protocol", "mean_csi", "mean_csi_interval", "mean_csi_by_event", "effective_resolution_km", "scores", "fss"
+    ]  # fmt: skip
     protocol = report["protocol"]
-    assert (protocol["cases"], protocol["step_minutes"], protocol["pixel_km"], protocol["margin"]) == (5, 5, 1, 4)
-    assert "MeteoSwiss" in protocol["source"] and len(report["scores"]) == 4 * 4 * 2
-    for score in report["scores"]:
-        counts = sum(score[c] for c in ("hits", "misses", "false_alarms", "correct_negatives"))
-        assert counts == 5 * 56 * 56 and score["cases"] == 5
-        if score["lead_time"] == 0:
-            assert score["csi"] == (1 if score["threshold"] == 0.5 else None)
-    csi = {name: of["0.5"] for name, of in report["mean_csi"].items()}
-    assert csi["extrapolation"] > csi["persistence"] > 0
-    rows = [s for s in report["scores"] if s["forecaster"] == "sprog" and s["lead_time"] and s["threshold"] == 0.5]
-    assert csi["sprog"] == pytest.approx(np.mean([s["csi"] for s in rows]))
+    numbers = {"cases": 5, "events": 1, "step_minutes": 5, "pixel_km": 1, "size": 0, "margin": 4}
+    assert {name: protocol[name] for name in numbers} == numbers
+    assert "MeteoSwiss" in protocol["source"] and protocol["unknown"].endswith("NaN in a forecast counts as dry")
+    assert protocol["data"].endswith("frames.zarr") and "pooled over cases" in protocol["csi"]
+    line = next(line for line in said.splitlines() if line.startswith("persistence"))
+    csi, (low, high) = (report[key]["persistence"]["0.5"] for key in ("mean_csi", "mean_csi_interval"))
+    assert f"{csi:.3f} ({low:.2f}–{high:.2f})" in line and "nan (nan–nan)" in line
 
 
-def test_evaluation_keeps_to_its_times(place, tmp_path):
+def test_evaluation_reports_scores_with_their_counts(evaluation):
+    names, report, _ = evaluation
+    scores = pd.DataFrame(report["scores"])
+    assert len(scores) == 5 * 4 * 2 and list(scores.forecaster.unique()) == names
+    assert (scores[[*COUNTS]].sum(axis=1) == 5 * 56 * 56).all() and (scores.cases == 5).all()
+    undefined = scores.threshold == 99
+    assert scores[undefined][["csi", "pod", "far", "hss", "bias", "csi_low", "csi_averaged"]].isna().all(axis=None)
+    assert (scores[undefined].csi_defined == 0).all() and (scores[~undefined].csi_defined == 5).all()
+    assert (scores.csi[~undefined & (scores.lead_time == 0)] == 1).all()
+    rain = scores[~undefined & (scores.lead_time > 0)]
+    assert (rain.csi == rain.hits / (rain.hits + rain.misses + rain.false_alarms)).all()
+    assert ((rain.csi_low <= rain.csi) & (rain.csi <= rain.csi_high) & (rain.csi_low < rain.csi_high)).all()
+    of_steps = rain.forecaster == "steps"
+    assert (rain.crps[of_steps] < rain.mae[of_steps]).all()
+    assert rain.crps[~of_steps].tolist() == pytest.approx(rain.mae[~of_steps].tolist())
+    for name, of in report["mean_csi"].items():
+        assert of == {"0.5": pytest.approx(rain.csi[rain.forecaster == name].mean()), "99.0": None}
+        low, high = report["mean_csi_interval"][name]["0.5"]
+        assert low < of["0.5"] < high and report["mean_csi_interval"][name]["99.0"] == [None, None]
+    assert report["mean_csi"]["extrapolation"]["0.5"] > report["mean_csi"]["persistence"]["0.5"] > 0
+    assert list(report["mean_csi_by_event"]) == ["2024-06-01 12:00"]
+    assert report["mean_csi_by_event"]["2024-06-01 12:00"] == report["mean_csi"]
+
+
+def test_evaluation_reports_scales(evaluation):
+    names, report, _ = evaluation
+    fss = pd.DataFrame(report["fss"])
+    assert len(fss) == 5 * 4 * 2 * 6 and fss.fss[fss.threshold == 99].isna().all()
+    by_scale = fss[(fss.forecaster == "persistence") & (fss.lead_time == 15) & (fss.threshold == 0.5)].fss
+    assert (np.diff(by_scale) > 0).all() and 0 < by_scale.iloc[0] < by_scale.iloc[-1] <= 1
+    resolution = report["effective_resolution_km"]
+    assert list(resolution) == names and all(len(of) == 4 for of in resolution.values())
+    finest = 56 / 27  # km; the shortest wave of 56 px that is counted
+    assert [of[0] for of in resolution.values()] == pytest.approx([finest] * 5)
+    assert resolution["sprog"][3] > 3 * finest and resolution["steps"][3] > 3 * finest  # a mean of members is blurred
+
+
+def test_evaluation_by_event(place, tmp_path):
+    root, names = tmp_path / "demo.zarr", "persistence,extrapolation"
+    assert main(f"ingest --events 2 --pixels 64 --out {root}".split()) == 0
+    line = f"evaluate --data {root} --forecasters {names} --leads 2 --thresholds 0.5 --every 9 --json {tmp_path}/s.json"
+    assert main(line.split()) == 0
+    report = json.loads((tmp_path / "s.json").read_text())
+    assert report["protocol"]["events"] == 2 and len(report["mean_csi_by_event"]) == 2
+    first, second = (of["persistence"]["0.5"] for of in report["mean_csi_by_event"].values())
+    assert min(first, second) < report["mean_csi"]["persistence"]["0.5"] < max(first, second)
+
+
+@pytest.mark.parametrize("name", ["sprog", "steps"])
+@pytest.mark.parametrize("common", [False, True])
+def test_evaluation_agrees_with_the_forecasts_that_are_written(place, tmp_path, name, common):
+    """CSI once more, from the forecasts' files and the store's, with nothing but NumPy."""
+    times = "--start 2024-06-01T12:30 --end 2024-06-01T13:05"  # 7 frames: forecasts at 12:40, 12:45 and 12:50
+    line = f"evaluate --data {{frames}} --forecasters {name} --leads 2 --thresholds 0.5,2 --size 0 {times}"
+    assert nowcast(place, f"{line} --json {tmp_path}/s.json" + " --common" * common) == 0
+    report, frames = json.loads((tmp_path / "s.json").read_text()), store.open_frames(place.frames)
+    assert ("nor is NaN in any forecast" in report["protocol"]["unknown"]) == common
+    tables = {(lead, threshold): np.zeros(3, int) for lead in (5, 10) for threshold in (0.5, 2.0)}
+    for number, minute in enumerate((40, 45, 50)):
+        out = tmp_path / f"{minute}.zarr"
+        line = f"forecast --weights {name} --data {{frames}} --at 2024-06-01T12:{minute} --leads 2 --out {out}"
+        assert nowcast(place, line) == 0
+        rain = xr.open_zarr(out, decode_timedelta=False).rainfall_rate.values.reshape(-1, 2, 64, 64)
+        knows = np.isfinite(rain)
+        mean = np.where(knows, rain, 0).astype("f8").sum(0) / np.maximum(knows.sum(0), 1)
+        for lead in (5, 10):
+            truth = frames.values[8 + number + lead // 5]
+            seen = np.isfinite(truth) & (knows[:, lead // 5 - 1].any(0) | (not common))
+            for threshold in (0.5, 2.0):
+                said, came = mean[lead // 5 - 1] > threshold, truth > threshold
+                tables[lead, threshold] += [(w & seen).sum() for w in (said & came, said & ~came, ~said & came)]
+    assert report["protocol"]["cases"] == 3
+    for of_it in report["scores"]:
+        if of_it["lead_time"]:
+            hits, alarms, misses = tables[of_it["lead_time"], of_it["threshold"]]
+            assert (of_it["hits"], of_it["false_alarms"], of_it["misses"]) == (hits, alarms, misses)
+            assert of_it["csi"] == pytest.approx(hits / (hits + alarms + misses), abs=1e-12)
+    for threshold in (0.5, 2.0):
+        csi = [tables[lead, threshold][0] / tables[lead, threshold].sum() for lead in (5, 10)]
+        assert report["mean_csi"][name][str(threshold)] == pytest.approx(np.mean(csi), abs=1e-12)
+
+
+def test_evaluation_of_one_case_has_no_interval(place, tmp_path):
     line = f"evaluate --data {{frames}} --forecasters persistence --leads 2 --size 0 --json {tmp_path}/s.json"
-    assert nowcast(place, f"{line} --start 2024-06-01T12:30 --end 2024-06-01T13:00") == 0
-    assert json.loads((tmp_path / "s.json").read_text())["protocol"]["cases"] == 2  # 12:40 and 12:45, of 6 frames
+    assert nowcast(place, f"{line} --start 2024-06-01T12:30 --end 2024-06-01T12:55") == 0
+    report = json.loads((tmp_path / "s.json").read_text(), parse_constant=pytest.fail)
+    assert report["protocol"]["cases"] == 1 and report["mean_csi_interval"]["persistence"]["0.5"] == [None, None]
+    assert report["mean_csi"]["persistence"]["0.5"] > 0
 
 
 def test_demo_feed_needs_nothing(tmp_path, capsys):
@@ -232,6 +327,8 @@ MISTAKES = {
     "leads too long": ("evaluate --data {frames} --forecasters persistence --leads 38", r"hold no 3 \+ 38 in a row"),
     "no frames to score": ("evaluate --data {frames} --forecasters persistence --end 2024-06-01", "0 frames hold no"),
     "scores of nobody": ("evaluate --data {frames} --forecasters persistence,zzz", "no forecaster 'zzz'"),
+    "no case at all": ("evaluate --data {frames} --forecasters persistence --every 0", "every is at least 1"),
+    "margin below 0": ("evaluate --data {frames} --forecasters persistence --margin -3", "nor margin nor a threshold"),
     "thresholds in words": ("evaluate --data {frames} --thresholds some", "thresholds 'some' are not numbers"),
     "scores below a file": (
         "evaluate --data {frames} --forecasters persistence --leads 2 --every 20 --json {file}/s.json",

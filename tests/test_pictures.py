@@ -1,22 +1,21 @@
-"""Plots and the player: the scale, what is drawn, what the player is fed."""
+"""Plots: the scale, what is drawn."""
 
 import base64
-import io
-import json
 from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from matplotlib import colors
 from matplotlib import pyplot as plt
-from PIL import Image
 
-from nowcastlib import NowcastError, plots, store
+from nowcastlib import plots, store
 from nowcastlib.baselines import persistence
+from nowcastlib.counting import count
 from nowcastlib.forecast import forecast
-from nowcastlib.player import ForecastPlayer, FramePlayer
+from nowcastlib.verification import roc, score
 
 
 @pytest.fixture
@@ -44,28 +43,56 @@ def test_dry_and_not_observed_have_colours_of_their_own(rate, colour):
 
 
 @pytest.mark.parametrize("k", range(len(plots.LEVELS)))
-def test_each_class_starts_at_its_level(k):
-    assert colors.to_hex(plots.CMAP(plots.NORM(plots.LEVELS[k]))) == plots.COLOURS[k]
+def test_each_class_starts_above_its_level(k):
+    level, colours = plots.LEVELS[k], [plots.DRY, *plots.COLOURS]
+    shown = [colors.to_hex(plots.CMAP(plots.NORM(rate))) for rate in (level, 1.0001 * level)]
+    assert shown == colours[k : k + 2]
 
 
 def test_show_frame_names_units_and_the_scale(frames):
     axis = plots.show_frame(frames[3], title="now", colorbar=True)
     assert (axis.get_xlabel(), axis.get_ylabel(), axis.get_title()) == ("km", "km", "now")
     assert axis.images[0].get_extent() == [0, 8, 0, 8]
-    assert "rain rate (mm/h)" in [a.get_ylabel() for a in axis.figure.axes]
+    bar = next(a for a in axis.figure.axes if a.get_ylabel() == "rain rate (mm/h)")
+    axis.figure.canvas.draw()
+    assert [t.get_text() for t in bar.get_yticklabels()] == [f"{level:g}" for level in plots.LEVELS]
 
 
-def test_show_scores_draws_each_forecaster_at_the_threshold_without_lead_zero():
-    rows = [(n, lead, t, 7, lead / 100 + t) for n in ("a", "b") for lead in (0, 5, 10) for t in (0.5, 2.0)]
-    axis = plots.show_scores(pd.DataFrame(rows, columns=["forecaster", "lead_time", "threshold", "cases", "csi"]))
-    assert [line.get_label() for line in axis.lines] == ["a", "b"]
-    np.testing.assert_allclose(axis.lines[0].get_xydata(), [[5, 0.55], [10, 0.6]])
-    assert axis.get_title() == "7 cases, rain > 0.5 mm/h" and axis.get_xlabel() == "lead time (minutes)"
+def test_show_scores_draws_each_forecaster_at_the_threshold_without_lead_zero(counted):
+    axis = plots.show_scores(counted, threshold=2.0)
+    assert [line.get_label() for line in axis.lines] == ["persistence", "steps"]
+    csi = score(counted.sum("case"), "csi").sel(forecaster="persistence", threshold=2.0)
+    np.testing.assert_array_equal(axis.lines[0].get_xydata(), [[5, csi.sel(lead_time=5)], [10, csi.sel(lead_time=10)]])
+    assert axis.get_title() == "2 cases, rain > 2 mm/h" and axis.get_xlabel() == "lead time (minutes)"
+    assert len(axis.collections) == 2, "the intervals"
+    assert plots.show_scores(counted, "mse").get_title() == "2 cases"
 
 
-def test_animation_has_a_picture_a_lead(frames, made, tmp_path):
+def test_spectrum_reliability_roc_and_ranks_are_what_was_counted(counted):
+    pooled = counted.sum("case")
+    spectrum = plots.show_spectrum(counted, 10)
+    assert spectrum.xaxis_inverted() and "wavelength (km)" in spectrum.get_xlabel()
+    power = score(pooled, "spectrum").sel(forecaster="steps", lead_time=10)[2:]
+    np.testing.assert_array_equal(spectrum.lines[1].get_ydata(), power)
+    reliable = plots.show_reliability(counted, 0.5).lines[1].get_xydata()
+    rained = pooled.sum("lead_time").sel(forecaster="steps", threshold=0.5)
+    expected = (rained.happened / rained.foretold).dropna("probability")
+    np.testing.assert_allclose(reliable, np.stack([expected.probability, expected], 1))
+    curves = plots.show_roc(counted, 0.5)
+    x, y = curves.lines[1].get_xydata().T
+    area = float(roc(pooled.sum("lead_time").sel(threshold=0.5)).area.sel(forecaster="steps"))
+    assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1) and ((y[1:] + y[:-1]) / 2 * np.diff(x)).sum() == pytest.approx(
+        area
+    )
+    assert curves.get_legend_handles_labels()[1][1] == f"steps ({area:.2f})"
+    bars = plots.show_ranks(counted, "steps")
+    assert len(bars.patches) == 4 and sum(bar.get_height() for bar in bars.patches) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("ending", ["gif", "mp4"])
+def test_animation_has_a_picture_a_lead(frames, made, tmp_path, ending):
     truth = frames.sel(time=made.valid_time.values)
-    path = plots.save_animation({"observed": truth, "persistence": made}, tmp_path / "a.gif")
+    path = plots.save_animation({"observed": truth, "persistence": made}, tmp_path / f"a.{ending}")
     pictures = iio.imread(path)
     assert len(pictures) == 4 and (pictures[0] != pictures[-1]).any()
 
@@ -74,6 +101,17 @@ def test_arrays_without_times_are_animated_and_embedded_in_the_page(tmp_path):
     path = plots.save_animation({"truth": np.eye(8)[:3, None] * np.full((8, 1), 5.0)}, tmp_path / "a.gif")
     page = plots.show_animation(path).data
     assert len(iio.imread(path)) == 3 and base64.b64decode(page.split("base64,")[1].split('"')[0]) == path.read_bytes()
+
+
+@pytest.fixture
+def counted():
+    """Persistence and an ensemble of three, two cases, leads of 0, 5 and 10 minutes."""
+    rng = np.random.default_rng(0)
+    truth, members = rng.gamma(0.4, 4, (2, 3, 16, 16)), rng.gamma(0.4, 4, (2, 3, 3, 16, 16))
+    runs = {"persistence": truth[:, :1].repeat(3, 1), "steps": members}
+    parts = [count(zip(rates, truth, strict=True), [0.5, 2.0], [2]) for rates in runs.values()]
+    counts = xr.concat(parts, xr.DataArray(list(runs), dims="forecaster", name="forecaster"), join="outer")
+    return counts.rename(lead="lead_time").assign_coords(lead_time=[0.0, 5.0, 10.0])
 
 
 @pytest.fixture
@@ -113,45 +151,6 @@ def test_variants_have_a_dot_a_run_and_a_bar_at_their_mean():
     assert points == [[[1, 0], [3, 0]], [[2, 0]], [[5, 1]], [[5, 1]]]
 
 
-def sprites(player: ForecastPlayer) -> list[np.ndarray]:
-    """The player's pictures as class numbers, (sequence, time, y, x)."""
-    return [np.asarray(Image.open(io.BytesIO(s))).reshape(-1, 8, 8) for s in player.canvas.sprites]
-
-
-def test_player_shows_the_past_on_both_sides_then_truth_beside_forecast(frames, made):
-    player = ForecastPlayer(frames, {"persistence": made}, past=3)
-    left, right = sprites(player)
-    classes = np.digitize(frames.values, plots.LEVELS)
-    np.testing.assert_array_equal(left[:, :, 1:], classes[2:, :, 1:])
-    np.testing.assert_array_equal(right[:3], left[:3])
-    assert (right[3:, :, 1:] == classes[4, :, 1:]).all()
-    assert (left[:, :, 0] == len(plots.LEVELS) + 1).all() and (right[:, :, 0] == len(plots.LEVELS) + 1).all()
-    assert player.labels[1:4] == [
-        "observed -5 min · valid 2024-06-01 00:15 UTC",
-        "observed, now · valid 2024-06-01 00:20 UTC",
-        "forecast +5 min · valid 2024-06-01 00:25 UTC",
-    ]
-    assert (player.slider.min, player.slider.max, player.slider.value) == (0, 6, 3)
-
-
-def test_player_is_grey_where_the_truth_is_not_yet_known(frames, made):
-    left, _ = sprites(ForecastPlayer(frames.isel(time=slice(7)), {"persistence": made}))
-    assert (left[-2:] == len(plots.LEVELS) + 1).all() and (left[-3, :, 1:] <= len(plots.LEVELS)).all()
-
-
-def test_player_refuses_nothing_and_forecasts_for_other_times(frames, made):
-    with pytest.raises(NowcastError, match="no forecast"):
-        ForecastPlayer(frames, {})
-    later = forecast(persistence, frames, frames.time.values[3], 4)
-    with pytest.raises(NowcastError, match="'b' is for other times"):
-        ForecastPlayer(frames, {"a": made, "b": later})
-
-
-def test_a_name_cannot_end_the_page_script(frames, made):
-    page = ForecastPlayer(frames, {"</script><script>alert(1)": made}).page()
-    assert page.count("</script>") == 1
-
-
 def test_pictures_name_who_made_the_data(frames, made, monkeypatch, tmp_path):
     told = "Radar of Nowhere · CC BY 4.0"
     frames = frames.assign_attrs(source="Radar of Nowhere", license="CC BY 4.0")
@@ -164,27 +163,8 @@ def test_pictures_name_who_made_the_data(frames, made, monkeypatch, tmp_path):
     monkeypatch.setattr(plots.plt, "close", lambda *_: None)  # so that the last picture can be looked at
     plots.save_animation({"a": made}, tmp_path / "a.gif")
     assert told in [t.get_text() for t in plt.gcf().texts]
-    assert FramePlayer(frames).canvas.credit == ForecastPlayer(frames, {"a": made}).canvas.credit == told
-    assert json.dumps(told) in FramePlayer(frames).page()
     assert not plots.show_frame(np.zeros((4, 4))).figure.texts  # nothing is known of an array
     two = plt.subplots(1, 2)[1]
     for k in (0, 1):
         plots.show_frame(frames[0].assign_attrs(source=f"Radar {k}", license=""), two[k])
     assert two[0].figure.get_supxlabel() == "Radar 0 | Radar 1"
-
-
-def test_frame_player_has_a_label_a_time_and_no_forecast(frames):
-    player = FramePlayer(frames)
-    (shown,) = sprites(player)
-    np.testing.assert_array_equal(shown[:, :, 1:], np.digitize(frames.values, plots.LEVELS)[:, :, 1:])
-    assert player.labels[:2] == ["2024-06-01 00:00 UTC", "2024-06-01 00:05 UTC"]
-    assert (player.slider.max, player.slider.value, len(player.children[0].children)) == (8, 0, 2)
-
-
-def test_frames_of_a_long_day_stand_in_columns_no_higher_than_a_browser_draws():
-    rate = np.broadcast_to(np.arange(288.0)[:, None, None], (288, 64, 8))
-    picture = np.asarray(Image.open(io.BytesIO(FramePlayer(store.as_frames(rate)).canvas.sprites[0])))
-    assert picture.shape == (16_384, 2 * 8)  # 256 frames, then 32
-    for k in (0, 255, 256, 287):
-        x, y = divmod(k, 256)
-        assert (picture[64 * y : 64 * y + 64, 8 * x : 8 * x + 8] == np.digitize(k, plots.LEVELS)).all()

@@ -8,7 +8,7 @@ from nowcastlib import grid, store
 from nowcastlib.baselines import BASELINES
 from nowcastlib.sources.archive import Archive
 from nowcastlib.sources.cloud import open_frames
-from nowcastlib.verification import evaluate, mean_csi
+from nowcastlib.verification import effective_resolution, evaluate, mean_csi, score
 
 # product, first day, frames, rows, columns, share > 0.1 mm/h, share > 5 mm/h, decimals that are published, a city
 EVENTS = {
@@ -50,13 +50,25 @@ def test_store_of_the_summers_day_is_as_published(summers_day):
     assert "maximum 115.5 mm/h, share above 0.1 mm/h 0.118" in store.describe(summers_day)
 
 
-def test_optical_flow_is_scored_on_real_rain(summers_day):
-    scores = evaluate(summers_day, BASELINES, leads=12, every=10, progress=False)
-    now = scores[(scores.forecaster == "persistence") & (scores.lead_time == 0)]
-    assert (now.csi == 1).all() and (scores.cases == 3).all()
-    assert mean_csi(scores)[0.5]["sprog"] > mean_csi(scores)[0.5]["extrapolation"] > 0.3
-    soon = scores[(scores.lead_time == 5) & (scores.threshold == 0.5)].set_index("forecaster").csi
-    assert soon["sprog"] > soon["extrapolation"] > soon["persistence"] > 0.5
+def test_baselines_are_scored_on_real_rain(summers_day):
+    options = {"leads": 6, "size": 128, "every": 12, "common": True, "scales": (2, 16), "progress": False}
+    counts = evaluate(summers_day, BASELINES, **options)
+    pooled = counts.sum("case")
+    assert counts.sizes["case"] == 3 and (score(pooled.sel(lead_time=0), "csi") == 1).all()
+    csi = mean_csi(pooled).sel(threshold=0.5).to_series()
+    assert csi["sprog"] > csi["extrapolation"] > csi["persistence"] > 0.4
+    assert abs(csi["proesmans"] - csi["extrapolation"]) < 0.05 and csi["anvil"] > csi["extrapolation"]
+    soon = score(pooled.sel(lead_time=5, threshold=0.5), "csi").to_series()
+    assert soon.drop("persistence").min() > soon["persistence"] > 0.5
+    crps = score(pooled.sel(lead_time=30), "crps").to_series()
+    assert crps["steps"] < crps.drop("steps").min()
+
+
+def test_sprog_blurs_real_rain(summers_day):
+    runs = {name: BASELINES[name] for name in ("extrapolation", "sprog")}
+    counts = evaluate(summers_day, runs, leads=6, every=12, scales=(2,), progress=False).sum("case")
+    resolution = effective_resolution(counts.sel(lead_time=30)).to_series()
+    assert resolution["sprog"] > 15 > resolution["extrapolation"]  # km
 
 
 def test_store_beside_the_archive_opens_north_up(archive):

@@ -1,0 +1,35 @@
+"""Rain that moves, and everybody who forecasts it: the baselines and an untrained network."""
+
+import numpy as np
+import torch
+import xarray as xr
+
+from nowcastlib import store, synthetic
+from nowcastlib.baselines import BASELINES
+from nowcastlib.forecast import Network
+from nowcastlib.models import ConvEDLSTM, ModelConfig
+from nowcastlib.training import TrainConfig
+
+
+def moving_rain() -> xr.DataArray:
+    """12 frames of synthetic rain, of 64 px, that moves 2 px east and 1 px south a step."""
+    rain = synthetic.rain(synthetic.Storm(seed=3, size=64, wet_fraction=0.5, lifetime=600), 12)
+    return store.as_frames(rain)
+
+
+def network(n_in=4) -> Network:
+    """An untrained network as a forecaster, without its files."""
+    torch.manual_seed(0)
+    run = Network.__new__(Network)
+    run.config, run.n_in = TrainConfig(ModelConfig((4, 4), (3, 3)), n_in=n_in), n_in
+    run.model = ConvEDLSTM(run.config.model).eval()
+    return run
+
+
+RUNS = BASELINES | {"network": network()}
+
+
+def log_correlation(predicted: np.ndarray, truth: np.ndarray) -> float:
+    """Correlation of log rain rate where the forecast (…, y, x), in mm/h, knows something."""
+    known = np.isfinite(predicted)
+    return np.corrcoef(np.log10(predicted[known] + 0.1), np.log10(truth[known] + 0.1))[0, 1]

@@ -1,0 +1,318 @@
+"""Live: from the newest frames of servers on loopback to a page; and what it says when they are old, cut or none."""
+
+import dataclasses
+import re
+import time
+import webbrowser
+from functools import partial
+
+import made_archive
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from playwright.sync_api import sync_playwright
+from test_browser import FLAGS, chromium
+from test_fvg import TIMES, Answer, feed, row, server  # noqa: F401 (server: a fixture)
+
+from nowcastlib import NowcastError, live, store
+from nowcastlib.__main__ import main
+from nowcastlib.baselines import BASELINES
+from nowcastlib.forecast import forecast, forecaster
+from nowcastlib.sources import demo
+from nowcastlib.sources.demo import Demo
+from nowcastlib.sources.fvg import Fvg
+
+STAYS = {"persistence": BASELINES["persistence"]}  # needs three frames
+NOW = TIMES[3] + pd.Timedelta(minutes=1)
+
+
+def page_of(radar, tmp_path, runs=STAYS, now=NOW, **options) -> str:
+    live.live(radar, runs, tmp_path / "live.html", now=lambda: pd.Timestamp(now), progress=False, **options)
+    return (tmp_path / "live.html").read_text()
+
+
+def odim(folder, rate) -> list[Answer]:
+    return [Answer(made_archive.write("odim", folder, rate=rate).read_bytes())]
+
+
+def table(page: str) -> list[list[str]]:
+    body = page.partition("<tbody>")[2].partition("</tbody>")[0]
+    return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line) for line in body.split("</tr>")[:-1]]
+
+
+def fetched(server) -> list[int]:  # noqa: F811
+    numbers = sorted(int(path.rsplit("/")[-1]) for path in server.asked if path.startswith("/products/"))
+    server.asked.clear()
+    return numbers
+
+
+# ---- the page
+
+
+def test_page_holds_what_forecast_makes_of_the_frames_that_the_radar_offers(tmp_path, monkeypatch):
+    names, played = ("extrapolation", "sprog", "convedlstm"), []
+    player = live.ForecastPlayer
+    monkeypatch.setattr(live, "ForecastPlayer", lambda *args: played.extend(args) or player(*args))
+    with demo.serve(Demo(events=1, frames=14, size=48)) as url:
+        page = page_of(Fvg(base=url), tmp_path, {n: forecaster(n) for n in names}, "2024-06-01T12:51", minutes=40)
+        path = store.ingest(Fvg(base=url), tmp_path / "frames.zarr", "2024-06-01", "2024-06-02", progress=False)
+    frames, (observed, made, past) = store.open_frames(path), played
+    assert list(made) == list(names) and past == 6  # the network's
+    assert observed.indexes["time"].equals(pd.date_range("2024-06-01T12:15", periods=8, freq="5min", name="time"))
+    for name, field in made.items():
+        expected = forecast(forecaster(name), frames, "2024-06-01T12:50", 12)
+        xr.testing.assert_equal(field, expected)
+        assert field.attrs["source"] == expected.attrs["source"]
+    rows = table(page)
+    assert [r[0] for r in rows] == [f"+{5 * k}" for k in range(1, 13)] and rows[0][1] == "12:55"
+    for k, (_, _, share, most, *_) in enumerate(rows):
+        known = made["extrapolation"].values[k][np.isfinite(made["extrapolation"].values[k])]
+        told = (f"{(known > 0.5).mean():.1%}", f"{known.max():.1f}") if known.size else ("–", "–")
+        assert (share, most) == told and (k or known.size)
+    assert 'datetime="2024-06-01T12:50:00Z">2024-06-01 12:50 UTC<' in page and "48 × 48 px of 1 km, every 5 min" in page
+    assert "S-PROG (Seed 2003" in page and live.NETWORK in page and "no warning service" in page and url in page
+
+
+def test_nothing_is_fetched_twice_and_what_is_old_is_forgotten(server, tmp_path):  # noqa: F811
+    radar = partial(page_of, feed(server), tmp_path, minutes=16)
+    assert "12:10 UTC</time>" in radar(now=TIMES[2]) and fetched(server) == [100, 101, 102]
+    server.rows += [row(104, TIMES[3] + pd.Timedelta(minutes=5))]
+    server.answers["104"] = server.answers["103"]
+    assert "12:20 UTC</time>" in radar(now="2024-06-01T12:20:30") and fetched(server) == [103, 104]
+    (kept,) = tmp_path.glob("*.zarr*")
+    assert store.open_frames(kept).indexes["time"][0] == TIMES[1] and kept.name.startswith("live-")
+    assert "12:20 UTC</time>" in radar(now="2024-06-01T12:21") and fetched(server) == []
+
+
+def test_an_interrupted_run_carries_on(server, tmp_path, monkeypatch):  # noqa: F811
+    read = Fvg.read
+    monkeypatch.setattr(Fvg, "read", lambda self, row: read(self, row) if row.id < 102 else _interrupt())
+    with pytest.raises(KeyboardInterrupt):
+        page_of(feed(server, concurrency=1), tmp_path)
+    assert not (tmp_path / "live.html").exists() and fetched(server) == [100, 101]
+    monkeypatch.undo()
+    assert "12:15 UTC</time>" in page_of(feed(server, concurrency=1), tmp_path) and fetched(server) == [102, 103]
+
+
+def test_what_an_interrupted_run_left_on_another_grid_does_no_harm(server, tmp_path, monkeypatch):  # noqa: F811
+    read = Fvg.read
+    monkeypatch.setattr(Fvg, "read", lambda self, row: read(self, row) if row.id < 102 else _interrupt())
+    with pytest.raises(KeyboardInterrupt):
+        page_of(feed(server, concurrency=1), tmp_path)
+    monkeypatch.undo()
+    server.answers = dict.fromkeys(server.answers, odim(tmp_path / "other", np.ones((10, 10))))
+    with pytest.raises(NowcastError, match=r"\(10, 10\) px"):
+        page_of(feed(server, concurrency=1), tmp_path)
+    assert "10 × 10 px" in page_of(feed(server, concurrency=1), tmp_path)
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_only_a_network_is_worth_a_memory(tmp_path):
+    """Files on disk may have changed under the same name."""
+    wet = Demo(events=1, frames=4, size=32, seed=1)
+    for white in (10.0, 20.0):
+        made = dataclasses.replace(wet)
+        object.__setattr__(made, "read", lambda row, w=white: wet.read(row) * 0 + w)
+        assert f"at most {white} mm/h" in page_of(made, tmp_path)
+    assert [p.suffix for p in sorted(tmp_path.iterdir())] == [".zarr", ".html"]
+
+
+def test_size_cuts_the_centre_and_leads_are_as_asked(server, tmp_path):  # noqa: F811
+    page = page_of(feed(server), tmp_path, size=8, leads=2)
+    assert "8 × 8 px" in page and [r[:2] for r in table(page)] == [["+5", "12:20"], ["+10", "12:25"]]
+    assert "12 × 16 px" in page_of(feed(server), tmp_path) and len(table(page_of(feed(server), tmp_path))) == 12
+
+
+# ---- half, old or no frames
+
+
+HALF = np.where(np.arange(16) < 8, made_archive.field(), np.nan)
+
+
+@pytest.mark.parametrize("what", ["cut", "half observed", "gone"])
+@pytest.mark.parametrize(("number", "issued"), [(104, 3), (103, 2)])
+def test_one_goes_back_to_the_last_time_with_all_frames(server, tmp_path, caplog, what, number, issued):  # noqa: F811
+    times = [*TIMES, TIMES[3] + pd.Timedelta(minutes=5)]
+    server.rows += [row(104, times[4])]
+    server.answers["104"] = server.answers["103"]
+    whole = server.answers[str(number)]
+    bad = {"cut": [Answer(whole[0].body[: len(whole[0].body) // 2])], "half observed": odim(tmp_path / "half", HALF)}
+    server.answers[str(number)] = bad.get(what, [Answer(status=404)])
+    page, words = page_of(feed(server), tmp_path, now=times[4]), f"{times[number - 100]:%H:%M} is missing or not whole"
+    assert f"{times[issued]:%H:%M} UTC</time>" in page
+    assert f'<p class="note">{words}: forecast from {times[issued]:%H:%M} UTC.</p>' in page
+    assert words in caplog.text
+    fetched(server)
+    server.answers[str(number)] = whole  # the feed has it now
+    page = page_of(feed(server), tmp_path, now=times[4])
+    assert "12:20 UTC</time>" in page and 'class="note"' not in page and fetched(server) == [number]
+
+
+def test_the_step_is_that_of_the_list_not_of_what_could_be_read(server, tmp_path):  # noqa: F811
+    """Frames ten minutes apart, for every other is lost, are not taken for those of a radar that turns slowly."""
+    server.rows = [row(100 + k, TIMES[0] + pd.Timedelta(minutes=5 * k)) for k in range(8)]
+    server.answers |= {f"{100 + k}": server.answers["103"] if k % 2 else [Answer(status=404)] for k in range(8)}
+    with pytest.raises(
+        NowcastError, match=r"5 minutes apart, and of those until 2024-06-01 12:35 UTC 12:30 is missing"
+    ):
+        page_of(feed(server), tmp_path, now="2024-06-01T12:36")
+
+
+def test_page_and_log_say_that_frames_are_old(server, tmp_path, caplog):  # noqa: F811
+    assert '<p id="stale" role="alert" hidden></p>' in page_of(feed(server), tmp_path, now="2024-06-01T12:45")
+    assert not caplog.records
+    page = page_of(feed(server), tmp_path, now="2024-06-01T12:46")
+    assert '<p id="stale" role="alert">Issued 31 min ago: do not use.</p>' in page
+    assert "Issued 31 min ago" in caplog.text
+
+
+def test_an_old_page_says_so_by_itself(server, tmp_path):  # noqa: F811
+    page_of(feed(server), tmp_path)
+    asked, said, shown = [], [], []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        for minutes in (-1, 4, 30, 31, 190, 3000):
+            page = browser.new_page(viewport={"width": 360, "height": 700})
+            page.on("request", lambda request: asked.append(request.url))
+            page.on("console", lambda message: said.append(message.text))
+            page.on("pageerror", lambda error: said.append(str(error)))
+            page.clock.set_fixed_time((TIMES[3] + pd.Timedelta(minutes=minutes)).tz_localize("UTC").to_pydatetime())
+            page.goto((tmp_path / "live.html").as_uri())
+            page.wait_for_selector(".nowcast-player canvas")
+            stale = page.locator("#stale")
+            shown.append((page.locator("#age").inner_text(), stale.inner_text() if stale.is_visible() else ""))
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            page.close()
+        browser.close()
+    future = "in the future, if this clock is right"
+    assert shown == [
+        (future, f"Issued {future}: do not use."),
+        ("4 min ago", ""),
+        ("30 min ago", ""),
+        ("31 min ago", "Issued 31 min ago: do not use."),
+        ("3 h 10 min ago", "Issued 3 h 10 min ago: do not use."),
+        ("2 days ago", "Issued 2 days ago: do not use."),
+    ]
+    assert set(asked) == {(tmp_path / "live.html").as_uri()} and not said
+
+
+def test_dry_is_told_and_plays(server, tmp_path):  # noqa: F811
+    server.rows = [row(100, TIMES[0] + pd.Timedelta(minutes=5 * k)) for k in range(6)]
+    server.answers["100"] = odim(tmp_path / "dry", np.zeros((32, 32)))
+    runs = {n: forecaster(n) for n in ("convedlstm", "extrapolation", "sprog")}
+    page = page_of(feed(server), tmp_path, runs, now="2024-06-01T12:26", leads=6)
+    assert "No rain in sight: none observed at 12:25, none forecast until 12:55 UTC." in page
+    assert {cell for r in table(page) for cell in r[2:]} == {"0.0%", "0.0"}
+
+
+def test_what_is_not_known_is_no_dry(tmp_path):
+    rates = store.as_frames(np.full((3, 8, 8), np.nan)).assign_coords(lead_time=("time", [5.0, 10.0, 15.0]))
+    field = rates.swap_dims(time="lead_time").rename(time="valid_time")
+    assert [r[2:] for r in table(live._table({"x": field}))] == [["–", "–"]] * 3
+
+
+@pytest.mark.parametrize("where", ["product", "attribution"])
+def test_what_a_feed_says_is_text(server, tmp_path, where):  # noqa: F811
+    evil = "<script>alert(1)</script>"
+    if where == "product":
+        server.rows = [r | {"name": evil} for r in server.rows]
+        page = page_of(feed(server, product=evil), tmp_path)
+        assert "<title>Rain forecast: radar 1, &lt;script&gt;alert(1)" in page
+    else:
+        page = page_of(Demo(1, 4, 16, attribution=evil), tmp_path)
+    assert "alert(1)" in page and evil not in page
+
+
+# ---- the command
+
+
+def nowcast(server, tmp_path, more: str = "--at 2024-06-01T12:16") -> int:  # noqa: F811
+    base = f"http://127.0.0.1:{server.server_port}"
+    line = f"live --base {base} --forecasters persistence --no-open --out {tmp_path}/live.html {more}"
+    return main(line.split())
+
+
+def test_command_makes_the_page_and_opens_it(server, tmp_path, capsys, monkeypatch):  # noqa: F811
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    assert nowcast(server, tmp_path) == 0 and not opened
+    assert "live.html: forecast from 2024-06-01 12:15 UTC by persistence. Observed at 12:15" in capsys.readouterr().out
+    assert nowcast(server, tmp_path, "--at 2024-06-01T12:16 --open") == 0
+    assert opened == [(tmp_path / "live.html").as_uri()]
+
+    def broken(url):
+        raise webbrowser.Error("no browser")
+
+    monkeypatch.setattr(webbrowser, "open", broken)
+    assert nowcast(server, tmp_path, "--at 2024-06-01T12:16 --open") == 0
+
+
+def test_command_takes_the_newest_frames_of_any_feed(tmp_path, capsys, caplog):
+    path = store.ingest(Demo(1, 12, 40), tmp_path / "frames.zarr", progress=False)
+    line = f"live --no-open --forecasters persistence --out {tmp_path}/live.html --source"
+    assert main(f"{line} cloud --path {path} --regrid 20".split()) == 0
+    assert "20 × 20 px of 2 km" in (tmp_path / "live.html").read_text()
+    assert main(f"{line} demo --events 1 --pixels 40 --crop 4 4 20 20".split()) == 0
+    said = capsys.readouterr()
+    assert "forecast from 2024-06-01 12:55" in said.out and "forecast from 2024-06-01 14:55" in said.out
+    assert len(re.findall(r"Issued \d+ days ago: do not use", caplog.text)) == 2
+    assert "20 × 20 px of 1 km" in (tmp_path / "live.html").read_text()
+    assert {store.open_frames(p).sizes["time"] for p in tmp_path.glob("live-*.zarr")} == {12, 24}  # of 12 and of 36
+
+
+FAILURES = {
+    "nothing": (dict(rows=[]), "", r"has no SRI from .* \(it has: nothing at all\)"),
+    "too few": (dict(rows=[row(100, TIMES[0]), row(101, TIMES[1])]), "", "3 whole frames .* 11:55 is missing"),
+    "not one": (dict(files=Answer(b"<html>")), "", r"not one of 4 frames could be read; the first: .*text/html|html"),
+    "busy": (dict(list=Answer(status=429)), "", "too many 429"),
+    "broken": (dict(list=Answer(status=500)), "", "too many 500"),
+    "down": (dict(), "--base http://127.0.0.1:9", r"127\.0\.0\.1:9/radars/1/products: no answer"),
+    "unknown forecaster": (dict(), "--forecasters zzz", "no forecaster 'zzz'"),
+    "no time": (dict(), "--at noon", "'noon' is no time"),
+    "every at": (dict(), "--every 5", "does not go with --at"),
+    "option": (dict(), "--path here", "the source fvg has no option 'path'"),
+    "folder": (dict(), "--out .", "is a folder: name a page in it"),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_failure_is_one_line_exit_2_and_the_old_page_stays(server, tmp_path, capsys, monkeypatch, name):  # noqa: F811
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    changes, more, words = FAILURES[name]
+    (tmp_path / "live.html").write_text("old")
+    server.rows = changes.get("rows", server.rows)
+    if "files" in changes:
+        server.answers = {number: [changes["files"]] for number in server.answers}
+    if "list" in changes:
+        server.answers["/radars/1/products"] = [changes["list"]]
+    assert nowcast(server, tmp_path, f"--at 2024-06-01T12:16 {more}") == 2
+    errors = [line for line in re.split(r"[\r\n]+", capsys.readouterr().err) if "error:" in line]
+    assert len(errors) == 1 and re.search(words, errors[0]), errors
+    assert (tmp_path / "live.html").read_text() == "old"
+    assert not list(tmp_path.glob("*.partial")) and not list(tmp_path.glob("*.html.*"))
+
+
+def test_again_and_again_until_ctrl_c(server, tmp_path, monkeypatch, capsys, caplog):  # noqa: F811
+    """By the real clock: two pages, between them a server that has nothing; then Ctrl-C."""
+    now = live.utcnow().floor("min")
+    server.rows = [row(100 + k, now - pd.Timedelta(minutes=5 * (4 - k))) for k in range(4)]
+    waits, pages, whole = [], [], list(server.rows)
+
+    def sleep(seconds):
+        waits.append(seconds)
+        pages.append((tmp_path / "live.html").read_text())
+        server.rows = [[], [*whole, row(104, now)], None][len(waits) - 1]
+        server.answers["104"] = server.answers["103"]
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(live.time, "sleep", sleep)
+    assert nowcast(server, tmp_path, "--every 5") == 130
+    assert waits == [300, 300, 300] and "nothing at all" in caplog.text and "interrupted" in capsys.readouterr().err
+    assert pages[0] == pages[1] != pages[2] and f"{now:%H:%M} UTC</time>" in pages[2]
+    assert '<meta http-equiv="refresh" content="300">' in pages[0]
+    assert fetched(server) == [100, 101, 102, 103, 104] and len(list(tmp_path.glob("live*"))) == 2
