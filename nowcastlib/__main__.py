@@ -17,6 +17,7 @@ import xarray as xr
 from accelerate import PartialState
 
 from . import NowcastError, grid, live, sources, store
+from .counting import COUNTS
 from .datasets import training_data
 from .forecast import forecast, forecaster
 from .training import TrainConfig, fit
@@ -130,13 +131,13 @@ class Evaluate:
         names = [n.strip() for n in self.forecasters.split(",")]
         runs = {n: forecaster(n) for n in names}
         counts = evaluate(frames, runs, self.leads, thresholds, self.size, self.margin, self.every, self.common)
-        pooled, bounds = counts.sum("case"), interval(counts)
+        pooled, bounds = counts.sum("case"), interval(counts[[*COUNTS]])
         shown = np.stack([mean_csi(pooled), *bounds.transpose("bound", ...)], -1)  # (forecaster, threshold, 3)
         print("CSI pooled over cases, averaged over leads, by threshold in mm/h (90 % of redrawn samples of the cases)")
         form = "{:.3f} ({:.2f}–{:.2f})".format
         print(pd.DataFrame([[form(*of_it) for of_it in row] for row in shown], names, thresholds))
         if self.json:
-            events = counts.groupby("event").sum()
+            events, resolution = counts.groupby("event").sum(), effective_resolution(pooled)
             report = {
                 "protocol": self._protocol(frames, counts),
                 "mean_csi": _by_threshold(mean_csi(pooled)),
@@ -145,7 +146,8 @@ class Evaluate:
                     f"{pd.Timestamp(event):%Y-%m-%d %H:%M}": _by_threshold(mean_csi(events.sel(event=event)))
                     for event in events.event.values
                 },
-                "effective_resolution_km": effective_resolution(pooled).to_pandas().T.to_dict("list"),
+                # the sharp edges of a mask are fine detail that nobody forecast
+                **({} if self.common else {"effective_resolution_km": resolution.to_pandas().T.to_dict("list")}),
                 "scores": table(counts).to_dict("records"),
                 "fss": score(pooled, "fss").to_dataframe().reset_index().to_dict("records"),
             }

@@ -12,7 +12,9 @@ from . import NowcastError
 
 
 def pixel_km(frames: xr.DataArray) -> float:
-    """Width of a pixel in km, from the coordinates (degrees at their mean latitude)."""
+    """Width of a pixel in km, from the coordinates (degrees at their mean latitude). NowcastError for a single row."""
+    if frames.sizes["y"] < 2:
+        raise NowcastError("one row of pixels does not tell how large a pixel is: give 2 or more")
     dy = abs(float(frames.y[1] - frames.y[0]))
     degrees = str(frames.y.attrs.get("units", "")).startswith("degree")
     return dy * (111.2 if degrees else 0.001)

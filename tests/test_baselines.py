@@ -36,6 +36,12 @@ def test_motion_is_that_of_the_rain(method, size):
     np.testing.assert_allclose(velocity, (2.0, 1.0), atol=0.5)
 
 
+def test_proesmans_goes_by_a_motion_of_its_own(storm):
+    carried, other = baselines.extrapolation(storm.values, 2), baselines.proesmans(storm.values, 2)
+    np.testing.assert_array_equal(other, baselines.extrapolation(storm.values, 2, "proesmans"))
+    assert np.nanmean(np.abs(carried - other)) > 0.01
+
+
 @pytest.mark.parametrize("name", ["extrapolation", "proesmans"])
 @pytest.mark.parametrize(("right", "down"), [(2, -1), (-3, 0), (0, 4)])
 def test_extrapolation_carries_a_pixel_where_it_must(monkeypatch, name, right, down):
@@ -107,9 +113,10 @@ def test_small_frames_are_forecast(storm, name, rows, columns):
 def test_rain_that_does_not_change_stays(name):
     """A picture that came twice, or a single pixel of clutter: no scale forgets itself, nothing moves."""
     clutter = np.zeros((4, 32, 32))
-    clutter[:, 16, 12] = 5.0
-    for still in (clutter, np.full((4, 32, 32), 2.0)):
-        np.testing.assert_allclose(fields(name, still), np.broadcast_to(still[0], fields(name, still).shape), atol=1e-9)
+    clutter[:, 16, 12] = 5.0, 7.0, 4.0, 6.0
+    for still in (clutter, clutter.clip(0, 4), np.full((4, 32, 32), 2.0)):
+        predicted = fields(name, still)
+        np.testing.assert_allclose(predicted, np.broadcast_to(still[-1], predicted.shape), atol=1e-9)
 
 
 @every_baseline

@@ -102,3 +102,8 @@ def test_disc_is_found_despite_holes_and_specks():
 def test_no_disc_is_told(mask, why):
     with pytest.raises(NowcastError, match=why):
         grid.inscribed_square(mask)
+
+
+def test_a_single_row_has_no_pixel_size():
+    with pytest.raises(NowcastError, match="one row of pixels"):
+        grid.pixel_km(frames()[:, :1])

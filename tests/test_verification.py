@@ -194,8 +194,8 @@ def test_rank_histogram_equals_pysteps(ensembles):
     found = count(ensembles, [0.5]).ranks.sum("case")
     for lead in range(2):
         expected = ensscores.rankhist_init(10)
-        for members, observed in ensembles:  # it rains everywhere: there are no ties
-            rainy = (np.nan_to_num(observed) > 0.1) | (members[:, :].max(0) > 0.1)
+        for members, observed in ensembles:  # no ties, for no value comes twice
+            rainy = (np.nan_to_num(observed) > 0.1) | (members.max(0) > 0.1)
             ensscores.rankhist_accum(expected, members[:, lead], np.where(rainy[lead], observed[lead], np.nan))
         assert found[lead].values.tolist() == ensscores.rankhist_compute(expected, normalize=False).tolist()
 
@@ -442,6 +442,9 @@ def test_table_names_both_with_their_counts():
     row = rows.iloc[0]
     assert row[["cases", "csi", "csi_averaged", "csi_defined"]].tolist() == [3, 8 / 12, 0.4, 2]
     assert row[[*COUNTS]].tolist() == [8, 4, 0, 48] and (row.mse, row.pod, row.far) == (4 / 60, 8 / 12, 0)
+    cases = many_cases([0.2, 0.4, 0.9]).expand_dims(forecaster=["a"])
+    bounds = interval(cases, level=0.5).squeeze().values.tolist()
+    assert table(cases, level=0.5).loc[0, ["csi_low", "csi_high"]].tolist() == bounds
     assert row.isnull().to_dict()["ssim"] and rows.hits.dtype.kind == "i"
 
 
@@ -576,20 +579,25 @@ def test_common_area_is_what_everybody_knows_something_of(storm):
 
 
 def test_event_is_a_new_one_after_an_hour_without_frames(storm):
-    times = [*storm.time.values[:6], *(storm.time.values[6:] + np.timedelta64(65, "m"))]
-    counts = evaluate(
-        storm.assign_coords(time=times), {"p": baselines.persistence}, 2, (0.5,), 0, scales=(2,), progress=False
-    )
-    assert counts.sizes["case"] == 4
+    def last(observed, n):
+        return baselines.persistence(observed, n)
+
+    def cases(run, pause):
+        times = [*storm.time.values[:6], *(storm.time.values[6:] + np.timedelta64(pause, "m"))]
+        frames = storm.assign_coords(time=times)
+        return times, evaluate(frames, {"run": run}, 2, (0.5,), 0, scales=(2,), progress=False)
+
+    times, counts = cases(baselines.persistence, 65)
+    assert counts.issued.values.tolist() == [times[k].tolist() for k in (2, 3, 8, 9)]
     assert counts.event.values.tolist() == [times[k].tolist() for k in (0, 0, 6, 6)]
-    times[6:] -= np.timedelta64(10, "m")
-    near = evaluate(
-        storm.assign_coords(time=times), {"p": baselines.persistence}, 2, (0.5,), 0, scales=(2,), progress=False
-    )
-    assert near.sizes["case"] == 4 and (near.event == times[0]).all()
     by_event = counts.groupby("event").sum().squeeze("forecaster")
     first = count([(storm.values[[k] * 3], storm.values[k : k + 3]) for k in (2, 3)], [0.5], (2,))
     np.testing.assert_array_equal(by_event.hits[0], first.hits.sum("case"))
+    times, near = cases(baselines.persistence, 55)
+    assert near.sizes["case"] == 4 and (near.event == times[0]).all()
+    last.n_in = 1  # an event's first frame is enough for its first forecast
+    times, early = cases(last, 65)
+    assert early.event.values.tolist() == [times[k].tolist() for k in (0, 0, 0, 0, 6, 6, 6, 6)]
 
 
 def test_one_case_and_holes_in_the_frames_are_borne_with(storm):
