@@ -125,7 +125,9 @@ class _ConvCell(_Cell):
             self.from_x = nn.ConvTranspose2d(in_channels, n, kernel, 2, kernel // 2, output_padding=1, bias=bias)
         else:
             self.from_x = nn.Conv2d(in_channels, n, kernel, 1 if pool else stride, kernel // 2, bias=bias)
-        self.from_h = nn.Conv2d(hidden, n, state_kernel, padding=state_kernel // 2, bias=bias and not in_channels)
+        # one bias is enough, but a norm makes the first faint states as loud as the input if nothing stands beside them
+        second = bias and bool(norm or not in_channels)
+        self.from_h = nn.Conv2d(hidden, n, state_kernel, padding=state_kernel // 2, bias=second)
         self.enlarge = nn.Upsample(scale_factor=2) if double == "nearest" else nn.Identity()
         self.pool = nn.MaxPool2d(2, ceil_mode=True) if pool else nn.Identity()
         groups = {"": 0, "layer": 1, "group": self.gates}[norm]
