@@ -24,20 +24,15 @@ from .training import TrainConfig, fit
 from .verification import effective_resolution, evaluate, interval, mean_csi, score, table
 
 
-@dataclass(frozen=True)
-class Ingest:
-    """Write a feed's frames to a CF-Zarr store of rain rate (mm/h). Run again, it carries on."""
+@dataclass(frozen=True, kw_only=True)
+class _Feed:
+    """Where frames come from, and what is kept of them."""
 
-    out: Path  # the store, such as frames.zarr
-    # the feed: synthetic rain, files of a service, the radars of Friuli Venezia Giulia, any CF-Zarr, pictures or videos
-    source: Literal["demo", "archive", "fvg", "cloud", "images"] = "demo"
-    start: str | None = None  # first time, UTC, such as 2015-05-15 or 2015-05-15T16:00; fvg: two hours ago
-    end: str | None = None  # time to end before
     crop: tuple[int, int, int, int] | None = None  # keep this rectangle: x y width height, px from the upper left
-    regrid: int = 0  # make the grid coarser, to this number of columns, by area means; 0: as it is
+    # make the grid coarser, to this number of columns, by area means; 0: as it is (the shipped network learned at 1 km)
+    regrid: int = 0
     path: str = ""  # of archive and images: the folder; of cloud: the store's path, URL or known name
     product: str = ""  # of archive: mch (the default), fmi, fmi-geotiff, knmi, bom or odim; of fvg: SRI, VMI, …
-    download: bool = False  # of archive: fetch the pysteps example archive (335 MB) if the folder is not there
     radar: int | None = None  # of fvg: 1 is Fossalon di Grado
     base: str = ""  # of fvg: address of another server that speaks its interface
     endpoint: str = ""  # of cloud: address of an S3 service other than Amazon's
@@ -46,9 +41,24 @@ class Ingest:
     events: int | None = None  # of demo: storms, 36 frames each
     pixels: int | None = None  # of demo: height and width of a frame
 
-    def run(self) -> None:
+    def feed(self) -> sources.Source:
         options = ("path", "product", "radar", "base", "endpoint", "variable", "spacing", "events")
-        feed = sources.feed(self.source, size=self.pixels, **{name: getattr(self, name) for name in options})
+        return sources.feed(self.source, size=self.pixels, **{name: getattr(self, name) for name in options})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ingest(_Feed):
+    """Write a feed's frames to a CF-Zarr store of rain rate (mm/h). Run again, it carries on."""
+
+    out: Path  # the store, such as frames.zarr
+    # the feed: synthetic rain, files of a service, the radars of Friuli Venezia Giulia, any CF-Zarr, pictures or videos
+    source: Literal["demo", "archive", "fvg", "cloud", "images"] = "demo"
+    start: str | None = None  # first time, UTC, such as 2015-05-15 or 2015-05-15T16:00; fvg: two hours ago
+    end: str | None = None  # time to end before
+    download: bool = False  # of archive: fetch the pysteps example archive (335 MB) if the folder is not there
+
+    def run(self) -> None:
+        feed = self.feed()
         if self.download:
             if self.source != "archive":
                 raise NowcastError("only the source archive has a download")
@@ -177,8 +187,8 @@ class Evaluate:
         }
 
 
-@dataclass(frozen=True)
-class Live:
+@dataclass(frozen=True, kw_only=True)
+class Live(_Feed):
     """Forecast the next hour from a feed's newest frames: a page with a player that needs no network. Opens it."""
 
     out: Path = Path("live.html")  # the page; what was fetched is kept in a small store beside it
@@ -190,23 +200,11 @@ class Live:
     every: float = 0  # minutes after which it is all done again, until Ctrl-C; the page reloads itself; 0: once
     at: str | None = None  # a look back: as if it were this time, UTC, such as 2024-06-01T16:00
     open: bool = True  # show the page in the browser
-    crop: tuple[int, int, int, int] | None = None  # keep this rectangle: x y width height, px from the upper left
-    regrid: int = 0  # make the grid coarser, to this number of columns; the shipped network learned at 1 km
-    path: str = ""  # of archive and images: the folder; of cloud: the store's path, URL or known name
-    product: str = ""  # of fvg: SRI, VMI, …; of archive: mch, fmi, …
-    radar: int | None = None  # of fvg: 1 is Fossalon di Grado
-    base: str = ""  # of fvg: address of another server that speaks its interface
-    endpoint: str = ""  # of cloud: address of an S3 service other than Amazon's
-    variable: str = ""  # of cloud: name of the rain variable, if there are several
-    spacing: float | None = None  # of images: minutes between pictures
-    events: int | None = None  # of demo: storms, 36 frames each
-    pixels: int | None = None  # of demo: height and width of a frame
 
     def run(self) -> None:
         if self.every < 0 or (self.every and self.at):
             raise NowcastError("--every is a number of minutes from now on, and does not go with --at")
-        options = ("path", "product", "radar", "base", "endpoint", "variable", "spacing", "events")
-        feed = sources.feed(self.source, size=self.pixels, **{name: getattr(self, name) for name in options})
+        feed = self.feed()
         runs = {n.strip(): forecaster(n.strip()) for n in self.forecasters.split(",")}
         how = {k: getattr(self, k) for k in ("minutes", "leads", "size", "crop", "regrid")} | {"reload": self.every}
         now = (lambda: sources.utc(self.at)) if self.at else live.utcnow

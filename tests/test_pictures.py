@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from made_forecasts import steps_of_rain
 from matplotlib import colors
 from matplotlib import pyplot as plt
 
-from nowcastlib import plots, store
+from nowcastlib import plots
 from nowcastlib.baselines import persistence
 from nowcastlib.counting import count
 from nowcastlib.forecast import forecast
@@ -20,10 +21,7 @@ from nowcastlib.verification import roc, score
 
 @pytest.fixture
 def frames():
-    """Nine frames of 8 × 8 px; frame t is t + 0.2 mm/h everywhere, but not observed in the first column."""
-    rate = np.zeros((9, 8, 8), "f4") + np.arange(9, dtype="f4")[:, None, None] + 0.2
-    rate[:, :, 0] = np.nan
-    return store.as_frames(rate)
+    return steps_of_rain()
 
 
 @pytest.fixture

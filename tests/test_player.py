@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 import pytest
 import xarray as xr
+from made_forecasts import steps_of_rain
 
 from nowcastlib import NowcastError, player, plots, store
 from nowcastlib.baselines import persistence
@@ -16,10 +17,7 @@ from nowcastlib.sources import frame
 
 @pytest.fixture
 def frames():
-    """Nine frames of 8 × 8 px; frame t is t + 0.2 mm/h everywhere, but not observed in the first column."""
-    rate = np.zeros((9, 8, 8), "f4") + np.arange(9, dtype="f4")[:, None, None] + 0.2
-    rate[:, :, 0] = np.nan
-    return store.as_frames(rate)
+    return steps_of_rain()
 
 
 @pytest.fixture
