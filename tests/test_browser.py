@@ -128,8 +128,9 @@ def choose(page, what: str, option: str) -> None:
 
 
 def test_tour_in_jupyterlab_follows_keyboard_dropdowns_and_play(browser, lab):
-    page, complaints = browser.new_page(viewport={"width": 1400, "height": 1000}), []
+    page, complaints, asked = browser.new_page(viewport={"width": 1400, "height": 1000}), [], []
     page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{lab}/lab/tree/00_tour.ipynb?reset&token=test")
     page.wait_for_function(
         "window.jupyterapp && window.jupyterapp.shell.currentWidget?.sessionContext", timeout=120_000
@@ -204,6 +205,7 @@ def test_tour_in_jupyterlab_follows_keyboard_dropdowns_and_play(browser, lab):
     assert label(page) == stopped
     assert not page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']").count()
     assert not complaints
+    assert asked and not [url for url in asked if not url.startswith((lab, "data:", "blob:"))]
     page.close()
 
 
