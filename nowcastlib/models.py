@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from . import motion
 from .cells import ConvGRUCell, ConvLSTMCell, LSTMCell
 
 CELLS = {"convlstm": ConvLSTMCell, "convgru": ConvGRUCell}
@@ -24,7 +25,8 @@ class ModelConfig:
     patch: int = 2  # space-to-depth before the first cell: patch × patch px become channels
     peephole: bool = True  # the gates see the cell state
     skip: bool = True  # convedlstm: the output layer also sees the frame that entered; details need no memory
-    kind: str = "convedlstm"  # or forecaster (the paper's encoder-forecaster), or fclstm (its fully connected baseline)
+    # or forecaster (the paper's encoder-forecaster), fclstm (its fully connected baseline), or guided (by the motion)
+    kind: str = "convedlstm"
     cell: str = "convlstm"  # or convgru
     state_kernel: int = 0  # kernel from state to state, px; 0: that of the cell
     # height and width of the frames, px: needed by fclstm; gives convedlstm a peephole weight for each pixel, as in the
@@ -39,7 +41,7 @@ class ModelConfig:
     use_lstm_output: bool = False  # convedlstm: the next cell sees the output gate, not the hidden state
 
     def __post_init__(self):
-        if self.kind not in (kinds := ("convedlstm", "forecaster", "fclstm")):
+        if self.kind not in (kinds := ("convedlstm", "forecaster", "fclstm", "guided")):
             raise ValueError(f"unknown kind of network {self.kind!r}: choose one of {', '.join(kinds)}")
         if self.cell not in CELLS:
             raise ValueError(f"unknown cell {self.cell!r}: choose one of {', '.join(CELLS)}")
@@ -66,8 +68,8 @@ class ModelConfig:
             raise ValueError(f"max_pool, transpose and use_lstm_output belong to convedlstm, not to a {self.kind}")
         if self.kind == "fclstm" and (self.norm or self.leaky_slope or not self.bias):
             raise ValueError("norm, leaky_slope and bias belong to convolutions: an fclstm has none")
-        if self.kind == "forecaster" and self.size:
-            raise ValueError("a forecaster works at any size: leave size at 0")
+        if self.kind in ("forecaster", "guided") and self.size:
+            raise ValueError(f"a {self.kind} network works at any size: leave size at 0")
         if self.kind == "fclstm" and not self.size:
             raise ValueError("a fully connected network works at one size only: give its size in px")
 
@@ -221,7 +223,66 @@ class FCLSTM(EncoderForecaster):
         return self.head(self._unroll(x.flatten(2), n_out)).unflatten(2, self.frame)
 
 
-KINDS = {"convedlstm": ConvEDLSTM, "forecaster": EncoderForecaster, "fclstm": FCLSTM}
+class MotionGuided(nn.Module):
+    """A forecaster that is given the motion of the rain and learns only what becomes of it; one channel.
+
+    ``motion.flow`` finds the motion; past frames are laid over the last one along it, so that cells of stride 1 see
+    each parcel of rain grow or decay in its place. For each lead they answer, pixel by pixel: how much of the last
+    frame to replace by three blurred versions of it (what S-PROG does to what will not last), by which factor to
+    change it, and what to add. The result is then carried along the motion, interpolated once. All corrections start
+    at zero: untrained, this *is* extrapolation, but that the rain beyond the edge is taken to be that at the edge.
+    Nothing is fed back, so there is nothing to sample: ``coins`` are refused with a ValueError.
+    """
+
+    blurs = (1.5, 3.0, 6.0)  # px
+    recent = 4  # frames of which the motion is found
+
+    def __init__(self, config: ModelConfig, channels: int = 1):
+        super().__init__()
+        if channels != 1:
+            raise ValueError(f"a guided network carries one channel, not {channels}")
+        self.config, squares = config, config.patch**2
+        below = [2 * squares + 2, *config.hidden]  # a frame, where it is known, and the motion
+        shapes = list(zip(config.hidden, config.kernel, strict=True))
+        self.encoder = nn.ModuleList(_cell(config, c, *shape) for c, shape in zip(below, shapes, strict=False))
+        below[0] = squares + 2
+        self.forecaster = nn.ModuleList(_cell(config, c, *shape) for c, shape in zip(below, shapes, strict=False))
+        self.head = nn.Conv2d(config.hidden[-1], (2 + len(self.blurs)) * squares, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x: Tensor, n_out: int, truth: Tensor | None = None, coins: Tensor | None = None) -> Tensor:
+        """Logits of the ``n_out`` frames after ``x``, (B, T, 1, H, W) with T of 2 or more → (B, n_out, 1, H, W)."""
+        if coins is not None:
+            raise ValueError("a guided network feeds nothing back, there is nothing to sample: set sampling to 0")
+        if x.shape[1] < 2:
+            raise ValueError("one frame has no motion: give 2 or more")
+        steps = x.shape[1] - 1
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            velocity = motion.flow(x[:, -self.recent :, 0].float())  # (B, 2, H, W)
+            path = motion.follow(velocity, max(n_out, steps))  # (B, leads, 2, H, W)
+            known = [(x[:, -1 - k], path[:, k - 1]) for k in range(steps, 0, -1)]
+            known = [motion.sample(torch.cat([f, torch.ones_like(f)], 1).float(), d, "zeros") for f, d in known]
+            now = x[:, -1].float()
+            known.append(torch.cat([now, torch.ones_like(now)], 1))
+            blurred = torch.cat([motion.blur(now, sigma) - now for sigma in self.blurs], 1)  # (B, 3, H, W)
+        wind = F.avg_pool2d(_pad(velocity, self.config) / 10, self.config.patch)  # about 1
+        up = torch.stack([torch.cat([_pack(f, self.config), wind], 1) for f in known], 1)
+        states, outputs, carried = [], [], now
+        for cell in self.encoder:
+            up, state = cell.sequence(up)
+            states.append(state)
+        for k in range(n_out):
+            up = torch.cat([_pack(carried, self.config), wind], 1)
+            for i, cell in enumerate(self.forecaster):
+                up, states[i] = cell(up, states[i])
+            change = F.pixel_shuffle(self.head(up), self.config.patch)[..., : x.shape[-2], : x.shape[-1]].float()
+            carried = (now + (change[:, 2:] * blurred).sum(1, keepdim=True)) * (1 + change[:, :1]) + change[:, 1:2]
+            outputs.append(motion.sample(carried, path[:, k]))
+        return _logit(torch.stack(outputs, 1))
+
+
+KINDS = {"convedlstm": ConvEDLSTM, "forecaster": EncoderForecaster, "fclstm": FCLSTM, "guided": MotionGuided}
 
 
 def _cell(config: ModelConfig, channels: int, hidden: int, kernel: int, **options) -> nn.Module:
@@ -232,8 +293,18 @@ def _cell(config: ModelConfig, channels: int, hidden: int, kernel: int, **option
     return CELLS[config.cell](channels, hidden, kernel, **options)
 
 
-def _pack(x: Tensor, config: ModelConfig) -> Tensor:
-    """Pad height and width to what the network needs, then space to depth."""
+def _pad(x: Tensor, config: ModelConfig) -> Tensor:
+    """Height and width become what the network needs."""
     height, width = x.shape[-2:]
-    x = F.pad(x, (0, -width % config.coarsest, 0, -height % config.coarsest))
-    return F.pixel_unshuffle(x, config.patch)
+    return F.pad(x, (0, -width % config.coarsest, 0, -height % config.coarsest))
+
+
+def _pack(x: Tensor, config: ModelConfig) -> Tensor:
+    """Pad, then space to depth."""
+    return F.pixel_unshuffle(_pad(x, config), config.patch)
+
+
+def _logit(y: Tensor, small: float = 0.01) -> Tensor:
+    """What a sigmoid turns into y; below ``small`` it goes on straight, so that there is a way out of the dry."""
+    high = torch.logit(y.clamp(small, 0.999))
+    return high + (y - small).clamp(max=0) / (small * (1 - small))

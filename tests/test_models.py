@@ -265,7 +265,7 @@ def test_coins_choose_truth_frame_by_frame_and_sample_by_sample(rollout):
           for option in ({"max_pool": True}, {"transpose": True}, {"use_lstm_output": True})),
         *(({"kind": "fclstm", "size": 32, **option}, "belong to convolutions: an fclstm has none")
           for option in ({"norm": "layer"}, {"leaky_slope": 0.2}, {"bias": False})),
-        ({"kind": "forecaster", "size": 32}, "a forecaster works at any size: leave size at 0"),
+        ({"kind": "forecaster", "size": 32}, "a forecaster network works at any size: leave size at 0"),
         ({"kind": "fclstm"}, "works at one size only: give its size in px"),
     ],
     ids=str,
