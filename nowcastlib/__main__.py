@@ -261,6 +261,7 @@ def _parse(arguments: list[str] | None):
 def main(arguments: list[str] | None = None) -> int:
     """Run a command. A mistake of the user's is one clear line and exit code 2; Ctrl-C is 130."""
     logging.basicConfig(format="nowcastlib: %(levelname)s: %(message)s")
+    logging.getLogger("urllib3").setLevel("ERROR")  # that it asks again is no matter; that it gave up is our error
     try:
         _parse(arguments).run()
     except (NowcastError, OSError) as error:
