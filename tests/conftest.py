@@ -1,10 +1,15 @@
-"""Shared by all tests: the tiny preset, data in a temporary folder, and the real radar where there is some."""
+"""Shared by all tests: small frames, no figure left open, and the real radar where there is some."""
 
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+
+from nowcastlib import store
+from nowcastlib.baselines import persistence
+from nowcastlib.forecast import forecast
 
 ARCHIVE = os.environ.get("NOWCAST_ARCHIVE")
 
@@ -25,3 +30,17 @@ def close_figures():
 @pytest.fixture(scope="session")
 def archive() -> Path:
     return Path(ARCHIVE)
+
+
+@pytest.fixture
+def frames():
+    """Nine frames of 8 × 8 px; frame t is t + 0.2 mm/h everywhere, but not observed in the first column."""
+    rate = np.zeros((9, 8, 8), "f4") + np.arange(9, dtype="f4")[:, None, None] + 0.2
+    rate[:, :, 0] = np.nan
+    return store.as_frames(rate)
+
+
+@pytest.fixture
+def made(frames):
+    """Persistence of the fifth of these frames, four leads."""
+    return forecast(persistence, frames, frames.time.values[4], 4)

@@ -17,13 +17,6 @@ def moving_rain() -> xr.DataArray:
     return store.as_frames(rain)
 
 
-def steps_of_rain() -> xr.DataArray:
-    """Nine frames of 8 × 8 px; frame t is t + 0.2 mm/h everywhere, but not observed in the first column."""
-    rate = np.zeros((9, 8, 8), "f4") + np.arange(9, dtype="f4")[:, None, None] + 0.2
-    rate[:, :, 0] = np.nan
-    return store.as_frames(rate)
-
-
 def network(n_in=4) -> Network:
     """An untrained network as a forecaster, without its files."""
     torch.manual_seed(0)

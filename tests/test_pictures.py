@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from made_forecasts import steps_of_rain
 from matplotlib import colors
 from matplotlib import pyplot as plt
 
@@ -17,16 +16,6 @@ from nowcastlib.baselines import persistence
 from nowcastlib.counting import count
 from nowcastlib.forecast import forecast
 from nowcastlib.verification import roc, score
-
-
-@pytest.fixture
-def frames():
-    return steps_of_rain()
-
-
-@pytest.fixture
-def made(frames):
-    return forecast(persistence, frames, frames.time.values[4], 4)
 
 
 def test_colours_darken_with_the_rain_rate_so_that_they_can_be_read_without_hue():

@@ -6,23 +6,12 @@ import zlib
 import numpy as np
 import pytest
 import xarray as xr
-from made_forecasts import steps_of_rain
 
 from nowcastlib import NowcastError, player, plots, store
 from nowcastlib.baselines import persistence
 from nowcastlib.forecast import forecast
 from nowcastlib.player import EDGES, NOT_KNOWN, STEPS, VALUES, ForecastPlayer, FramePlayer
 from nowcastlib.sources import frame
-
-
-@pytest.fixture
-def frames():
-    return steps_of_rain()
-
-
-@pytest.fixture
-def made(frames):
-    return forecast(persistence, frames, frames.time.values[4], 4)
 
 
 def sent(shown, size=(8, 8)) -> list[np.ndarray]:
