@@ -35,7 +35,7 @@ def best(work: Callable, rounds: int = 5) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--weights", default="convedlstm")
+    parser.add_argument("--weights", default="radar")
     options = parser.parse_args()
     rain = synthetic.rain(synthetic.Storm(size=SIZE, seed=1), 2 * LEADS).astype("f8")
     found = {}

@@ -29,7 +29,7 @@ class _Feed:
     """Where frames come from, and what is kept of them."""
 
     crop: tuple[int, int, int, int] | None = None  # keep this rectangle: x y width height, px from the upper left
-    # make the grid coarser, to this number of columns, by area means; 0: as it is (the shipped network learned at 1 km)
+    # make the grid coarser, to this number of columns, by area means; 0: as it is (the shipped ones learned at 1 km)
     regrid: int = 0
     path: str = ""  # of archive and images: the folder; of cloud: the store's path, URL or known name
     product: str = ""  # of archive: mch (the default), fmi, fmi-geotiff, knmi, bom or odim; of fvg: SRI, VMI, …
@@ -55,6 +55,7 @@ class Ingest(_Feed):
     source: Literal["demo", "archive", "fvg", "cloud", "images"] = "demo"
     start: str | None = None  # first time, UTC, such as 2015-05-15 or 2015-05-15T16:00; fvg: two hours ago
     end: str | None = None  # time to end before
+    every: int = 1  # keep every so-manieth frame
     download: bool = False  # of archive: fetch the pysteps example archive (335 MB) if the folder is not there
 
     def run(self) -> None:
@@ -63,7 +64,7 @@ class Ingest(_Feed):
             if self.source != "archive":
                 raise NowcastError("only the source archive has a download")
             sources.archive.download(feed.path)
-        store.ingest(feed, self.out, self.start, self.end, self.crop, self.regrid)
+        store.ingest(feed, self.out, self.start, self.end, self.crop, self.regrid, every=self.every)
         frames = store.open_frames(self.out)
         print(f"{self.out}: {store.describe(frames)}")
 
@@ -81,14 +82,16 @@ class Train:
         0.15,
     )  # of training, validation and test; 0 leaves one out
     validation: tuple[Path, ...] = ()  # other stores to validate on; then all of data is for training
+    start: Path | None = None  # a run's folder: start from its weights
     resume: bool = False  # carry on an interrupted run
     workers: int = 0  # processes that prepare batches beside the training
     tensorboard: bool = False  # log to OUT/tensorboard
 
     def run(self) -> None:
         c = self.config
-        data = training_data(self.data, c.n_in + c.n_out, c.crop, c.scale, self.shares, c.seed, self.validation)
-        options = {"workers": self.workers, "tensorboard": self.tensorboard}
+        how = (c.n_in + c.n_out, c.crop, c.scale, self.shares, c.seed, self.validation, c.strides, c.vary, c.least)
+        data = training_data(self.data, *how)
+        options = {"workers": self.workers, "tensorboard": self.tensorboard, "start": self.start}
         _, history = fit(c, *data[:2], self.out, self.resume, data[2], **options)
         if PartialState().is_main_process:
             print(history.dropna(axis=1, how="all").to_string(index=False))
@@ -101,7 +104,7 @@ class Forecast:
 
     data: Path  # the store (CF-Zarr of rain rate)
     out: Path  # the forecast, such as forecast.zarr
-    weights: str = "convedlstm"  # shipped weights, a run's folder or its weights file, or a baseline
+    weights: str = "radar"  # shipped weights, a run's folder, or a baseline; radar-members: an ensemble
     at: str | None = None  # time of the last frame to look at, UTC; the store's last if not given
     leads: int = 12  # steps to forecast
     size: int = 0  # use only the central square of this many pixels; 0: the whole grid
@@ -120,7 +123,7 @@ class Evaluate:
     """Score forecasters on a store by lead time, threshold, scale and event, with counts and intervals."""
 
     data: Path  # the store (CF-Zarr of rain rate)
-    forecasters: str = "convedlstm,persistence,extrapolation,sprog"  # names, separated by commas
+    forecasters: str = "radar,persistence,extrapolation,sprog"  # names, separated by commas
     leads: int = 12  # steps to forecast
     thresholds: str = "0.5,2,5"  # mm/h, separated by commas
     size: int = 256  # forecast from the central square of this many pixels; 0: the whole grid
@@ -193,7 +196,7 @@ class Live(_Feed):
 
     out: Path = Path("live.html")  # the page; what was fetched is kept in a small store beside it
     source: Literal["demo", "archive", "fvg", "cloud", "images"] = "fvg"  # the feed, as of ingest
-    forecasters: str = "convedlstm,sprog,extrapolation"  # names, separated by commas
+    forecasters: str = "radar,sprog,extrapolation"  # names, separated by commas
     leads: int = 0  # steps to forecast; 0: as many as make an hour
     minutes: float = 120  # how far back from the newest frame to look
     size: int = 0  # use only the central square of this many pixels; 0: the whole grid

@@ -1,5 +1,6 @@
 """Windows of frames as torch datasets: real or synthetic rain, and Moving MNIST. One sample is (T, C, H, W)."""
 
+import contextlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -28,7 +29,8 @@ class RadarWindows(Dataset):
     ``windows`` is what ``catalogue.windows`` found in ``frames`` (time, y, x; mm/h). With ``crop`` a square of that
     many pixels is cut out: of a few random ones the wetter is the likelier (most of the sky is dry), unless
     ``random`` is off: then the central one, always the same. ``random`` also turns and mirrors: rain has no
-    preferred direction, and a network should not learn that of one day's wind. Sample i of epoch e of seed s is
+    preferred direction, and a network should not learn that of one day's wind; and it multiplies all rates of a window
+    by one number, e^N(0, ``vary``). Sample i of epoch e of seed s is
     always the same. Raises NowcastError if a frame is smaller than ``crop``.
     """
 
@@ -40,11 +42,12 @@ class RadarWindows(Dataset):
         random: bool = False,
         scale: RainScale = RainScale(),  # noqa: B008 (frozen)
         seed: int = 0,
+        vary: float = 0.0,
     ):
         if crop and min(frames.shape[1:]) < crop:
             raise NowcastError(f"frames of {frames.shape[1:]} px are smaller than the crop of {crop}: lower the crop")
         self.frames, self.windows, self.crop, self.random = frames, windows, crop, random
-        self.scale, self.seed, self.epoch = scale, seed, 0
+        self.scale, self.seed, self.vary, self.epoch = scale, seed, vary, 0
         small = frames.nbytes < MEMORY  # read and converted once
         self.known = scale.to_model(torch.from_numpy(frames.values).float()).numpy() if small else None
 
@@ -58,7 +61,10 @@ class RadarWindows(Dataset):
         if self.random:
             frames = np.rot90(frames, rng.integers(4), axes=(1, 2))
             frames = frames[:, :, :: 1 if rng.random() < 0.5 else -1]
-        return torch.from_numpy(np.ascontiguousarray(frames))[:, None]
+        frames = torch.from_numpy(np.ascontiguousarray(frames))[:, None]
+        if self.random and self.vary:
+            frames = self.scale.to_model(self.scale.from_model(frames) * float(np.exp(rng.normal(0, self.vary))))
+        return frames
 
     def _read(self, rows: np.ndarray, y=slice(None), x=slice(None)) -> np.ndarray:
         """Frames (…, y, x) in model units; those of a large store only now, so that memory does not grow with it."""
@@ -74,8 +80,7 @@ class RadarWindows(Dataset):
         squares = [(slice(y, y + self.crop), slice(x, x + self.crop)) for y, x in corners]
         if len(squares) == 1:
             return squares[0]
-        wet = self._read(middle) > self.scale.to_model(0.1)
-        wet = np.array([wet[s].mean() for s in squares]) + 0.01
+        wet = np.array([(self._read(middle, *s) > self.scale.to_model(0.1)).mean() for s in squares]) + 0.01
         return squares[rng.choice(len(squares), p=wet / wet.sum())]
 
 
@@ -87,10 +92,15 @@ def training_data(
     shares=(0.7, 0.15, 0.15),
     seed: int = 0,
     validation: Sequence[str | Path] = (),
+    strides: Sequence[int] = (1,),
+    vary: float = 0.0,
+    least: int = 0,
 ) -> tuple[Dataset, Dataset, str]:
     """Training and validation windows of ``n_frames`` from one or several stores, and in words what they are.
 
-    Each store is split by event; with stores for ``validation`` those are it, and all of the others is training. The
+    Each store is split by event; with stores for ``validation`` those are it, and all of the others is training.
+    Training windows take every frame, or every second, …, as ``strides`` say, each as often; a store with fewer windows
+    than ``least`` repeats them, each time with another square. The
     name ``moving-mnist`` in place of stores stands for the digits that move.
     Raises NowcastError if a store is unreadable, holds no rain, no window of that length, or too small frames.
     """
@@ -106,15 +116,28 @@ def training_data(
         table = split_by_event(frames_table(path, progress=True), of_store)
         if not table.wet.max() > 0:
             raise NowcastError(f"{path} holds no rain above 0.1 mm/h: there is nothing to learn from")
-        found = {s: windows(table, n_frames, time_step(frames), s) for s, n in zip(sets, of_store, strict=False) if n}
+        step = time_step(frames)
+        found = {s: windows(table, n_frames, step, s) for s, n in zip(sets, of_store, strict=False) if n}
+        if "train" in found:
+            found["train"] = _strided(found["train"], table, step, strides, least)
         if len(found) > 1:
             check_leakage(table, found["train"], found["validation"])
         for split, rows in found.items():
             rows = rows if split == "train" else rows[:: -(-len(rows) // MAX_VALIDATION)]
-            sets[split].append(RadarWindows(frames, rows, crop, split == "train", scale, seed))
+            sets[split].append(RadarWindows(frames, rows, crop, split == "train", scale, seed, vary))
             span = f"{table.time.iloc[0]} to {table.time.iloc[-1]}"
             words.append(f"{split}: {len(rows)} windows of {frames.attrs['source']}, {span}")
     return ConcatDataset(sets["train"]), ConcatDataset(sets["validation"]), "; ".join(words)
+
+
+def _strided(rows: np.ndarray, table, step: float, strides: Sequence[int], least: int) -> np.ndarray:
+    """Training windows of several strides, each as many; of those for which the sequences are long enough."""
+    found = [rows] if 1 in strides else []
+    for stride in set(strides) - {1}:
+        with contextlib.suppress(NowcastError):
+            found.append(windows(table, rows.shape[1], step * stride, "train"))
+    longest = max(least // max(len(found), 1), *map(len, found), 0)
+    return np.concatenate([np.resize(r, (longest, rows.shape[1])) for r in found]) if found else rows
 
 
 def _from_torchvision(kind: str, folder: str | Path, size: int, **options) -> torch.Tensor:

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from . import NowcastError
+from . import NowcastError, exceedance, motion
 from .baselines import BASELINES, DRY
 from .grid import pixel_km
 from .sources import RAIN_RATE, utc
@@ -16,23 +16,35 @@ from .store import time_step
 from .training import load
 
 WEIGHTS = Path(__file__).parent / "weights"  # a folder a shipped model
+MEMBERS = 10  # of an ensemble
 # observed (T, y, x) in mm/h, n → (n, y, x) in mm/h, of an ensemble (member, n, y, x)
 Forecaster = Callable[[np.ndarray, int], np.ndarray]
 
 
 class Network:
-    """Trained weights as a forecaster; ``n_in`` frames go in, any number comes out, by free rollout."""
+    """Trained weights as a forecaster; ``n_in`` frames go in, any number comes out, by free rollout.
 
-    def __init__(self, run: str | Path):
+    A guided network's probabilities become one forecast (see ``exceedance.matched``), or an ensemble of so many
+    ``members``, always the same ones. Where nothing rained, nothing will.
+    """
+
+    def __init__(self, run: str | Path, members: int = 0):
         self.model, self.config = load(run)
-        self.n_in = self.config.n_in
+        self.n_in, self.members = self.config.n_in, members
 
     @torch.inference_mode()
     def __call__(self, observed: np.ndarray, n: int) -> np.ndarray:
         scale = self.config.scale
         x = scale.to_model(torch.from_numpy(np.nan_to_num(observed[-self.n_in :]).astype("f4")))
-        logits = self.model(x[None, :, None], n)
-        rate = scale.from_model(torch.sigmoid(logits))[0, :, 0].numpy()
+        logits = self.model(x[None, :, None], n)[0]
+        if self.config.model.kind != "guided":
+            rate = scale.from_model(torch.sigmoid(logits))[:, 0]
+        elif self.members:
+            path = motion.follow(self.model.velocity(x[None]), n)[0]
+            rate = exceedance.ensemble(logits, exceedance.noise(x[-1], path, self.members), scale)
+        else:
+            rate = exceedance.quantile(logits, exceedance.matched(logits, scale.from_model(x[-1])), scale)
+        rate = rate.numpy() * bool((x > scale.to_model(DRY)).any())
         rate[rate < DRY] = 0
         return np.where(np.isfinite(observed[-1]), rate, np.nan)
 
@@ -45,6 +57,8 @@ def shipped() -> list[str]:
 def forecaster(name: str | Path) -> Forecaster:
     """A forecaster by name: a baseline, shipped weights, a run's folder, or a weights file in one.
 
+    ``radar-members`` are ten members of the ensemble of the weights ``radar``; so with any guided network.
+
     Raises NowcastError if there is no such thing.
     """
     path = Path(name)
@@ -54,6 +68,12 @@ def forecaster(name: str | Path) -> Forecaster:
         return Network(WEIGHTS / str(name))
     if path.is_dir() or (path.is_file() and path.name == "model.safetensors"):
         return Network(path if path.is_dir() else path.parent)
+    if str(name).endswith("-members"):
+        found = forecaster(str(name).removesuffix("-members"))
+        if isinstance(found, Network) and found.config.model.kind == "guided":
+            found.members = MEMBERS
+            return found
+        raise NowcastError(f"no forecaster {str(name)!r}: only a guided network has members")
     known = ", ".join([*BASELINES, *shipped()])
     raise NowcastError(f"no forecaster {str(name)!r}: name a run's folder, or one of {known}")
 

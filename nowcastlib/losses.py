@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from .units import RainScale
+from .units import RATES, RainScale
 
 # weights of Shi et al. 2017 (arXiv 1706.03458): rain below 2, 5, 10, 30 mm/h, and above
 BALANCED_RATES, BALANCED_WEIGHTS = (2.0, 5.0, 10.0, 30.0), (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -60,6 +60,23 @@ def balanced(logits: Tensor, target: Tensor, scale: RainScale) -> Tensor:
     return _mean(weights[torch.bucketize(known, edges, right=True)] * (error**2 + error.abs()), target)
 
 
+def exceedance(logits: Tensor, target: Tensor, scale: RainScale, balance: bool = True) -> Tensor:
+    """Binary cross-entropy of "more than each of ``RATES``": logits (B, T, rate, H, W), target (B, T, 1, H, W).
+
+    With ``balance`` each window and rate is divided by what it would cost to know no more than how often that rate is
+    exceeded in the first frame (its entropy, nats): rare rates and windows with little rain weigh as much as others.
+    Only honest probabilities make it small.
+    """
+    rates = torch.tensor(RATES, device=logits.device).view(-1, 1, 1)
+    event = (_known(target, logits) > scale.to_model(rates)).to(logits.dtype)
+    cost = F.binary_cross_entropy_with_logits(logits, event, reduction="none")
+    if balance:
+        share = event[:, :1].mean((-2, -1), keepdim=True)  # (B, 1, rate, 1, 1)
+        entropy = -torch.xlogy(share, share) - torch.xlogy(1 - share, 1 - share)
+        cost = cost / (entropy + 0.03)
+    return _mean(cost.mean(-3, keepdim=True), target)
+
+
 def _known(target: Tensor, logits: Tensor) -> Tensor:
     return torch.nan_to_num(target, nan=0.0).to(logits.dtype)
 
@@ -69,4 +86,9 @@ def _mean(error: Tensor, target: Tensor) -> Tensor:
     return (error * observed).sum() / observed.sum().clamp(min=1)
 
 
-LOSSES = {f.__name__: f for f in (bce, kl, mse, mae, ssim_mse, balanced)}
+def exceedance_alike(logits: Tensor, target: Tensor, scale: RainScale) -> Tensor:
+    """``exceedance`` without its balance, to see what that is worth; nats."""
+    return exceedance(logits, target, scale, balance=False)
+
+
+LOSSES = {f.__name__: f for f in (bce, kl, mse, mae, ssim_mse, balanced, exceedance, exceedance_alike)}

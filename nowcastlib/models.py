@@ -1,16 +1,19 @@
 """Networks that forecast frames from frames: (B, T, C, H, W) → (B, n_out, C, H, W).
 
-Inputs are in model units (0 = dry … 1), 0 where not observed; outputs are logits: ``sigmoid`` makes frames.
+Inputs are in model units (0 = dry … 1), 0 where not observed; outputs are logits: ``sigmoid`` makes frames (of a
+guided network: probabilities of more than each of ``RATES``, in place of the channels).
 """
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import motion
+from . import cascade, motion
 from .cells import ConvGRUCell, ConvLSTMCell, LSTMCell
+from .units import RATES, RainScale
 
 CELLS = {"convlstm": ConvLSTMCell, "convgru": ConvGRUCell}
 
@@ -39,6 +42,7 @@ class ModelConfig:
     # convedlstm: double by a transposed convolution (None: where the stride is 2), else by nearest neighbours
     transpose: bool | None = None
     use_lstm_output: bool = False  # convedlstm: the next cell sees the output gate, not the hidden state
+    motion: bool = True  # guided: False lets the rain stand still, to see what motion is worth
 
     def __post_init__(self):
         if self.kind not in (kinds := ("convedlstm", "forecaster", "fclstm", "guided")):
@@ -227,14 +231,16 @@ class MotionGuided(nn.Module):
     """A forecaster that is given the motion of the rain and learns only what becomes of it; one channel.
 
     ``motion.flow`` finds the motion; past frames are laid over the last one along it, so that cells of stride 1 see
-    each parcel of rain grow or decay in its place. For each lead they answer, pixel by pixel: how much of the last
-    frame to replace by three blurred versions of it (what S-PROG does to what will not last), by which factor to
-    change it, and what to add. The result is then carried along the motion, interpolated once. All corrections start
-    at zero: untrained, this *is* extrapolation, but that the rain beyond the edge is taken to be that at the edge.
-    Nothing is fed back, so there is nothing to sample: ``coins`` are refused with a ValueError.
+    each parcel of rain grow or decay in its place. From the same frames ``cascade.memory`` measures how long each
+    scale of this very rain lasts; what is lost of it becomes doubt. So each parcel has a probability of more than each
+    of ``RATES``: a logistic distribution about the rain that is left. For each lead the cells then answer, pixel by
+    pixel, how much more or less of each scale to keep, by which factor to change the rain, what to add, how sure that
+    is, and a correction for each rate. The probabilities are carried along the motion, interpolated once; what comes
+    from beyond the edge is taken to be like the rain at the edge, the less so the farther it comes. All corrections
+    start at zero: untrained, this is S-PROG (Seed 2003) with probabilities. Nothing is fed back, so there is nothing to
+    sample: ``coins`` are refused with a ValueError.
     """
 
-    blurs = (1.5, 3.0, 6.0)  # px
     recent = 4  # frames of which the motion is found
 
     def __init__(self, config: ModelConfig, channels: int = 1):
@@ -247,39 +253,66 @@ class MotionGuided(nn.Module):
         self.encoder = nn.ModuleList(_cell(config, c, *shape) for c, shape in zip(below, shapes, strict=False))
         below[0] = squares + 2
         self.forecaster = nn.ModuleList(_cell(config, c, *shape) for c, shape in zip(below, shapes, strict=False))
-        self.head = nn.Conv2d(config.hidden[-1], (2 + len(self.blurs)) * squares, 1)
+        self.head = nn.Conv2d(config.hidden[-1], (3 + cascade.SCALES + len(RATES)) * squares, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        levels = torch.tensor(RainScale().to_model(np.array(RATES)), dtype=torch.float32)
+        self.levels = nn.Parameter(levels.view(-1, 1, 1))  # model units
+        self.beyond = nn.Parameter(torch.tensor([[-1.0], [-2.0]]).repeat(1, len(RATES)))  # log decay, and towards what
+
+    def velocity(self, frames: Tensor) -> Tensor:
+        """Motion (B, 2, H, W) in px per step of the rain in frames (B, T, H, W)."""
+        return motion.flow(frames[:, -self.recent :]) * self.config.motion
 
     def forward(self, x: Tensor, n_out: int, truth: Tensor | None = None, coins: Tensor | None = None) -> Tensor:
-        """Logits of the ``n_out`` frames after ``x``, (B, T, 1, H, W) with T of 2 or more → (B, n_out, 1, H, W)."""
+        """Logits of the probability of more than each of ``RATES`` in the frames after ``x``.
+
+        (B, T, 1, H, W) with T of 2 or more → (B, n_out, len(RATES), H, W).
+        """
         if coins is not None:
             raise ValueError("a guided network feeds nothing back, there is nothing to sample: set sampling to 0")
+        path, _, logits = self.parcels(x, n_out)
+        keep = torch.exp(-self.beyond[0].exp().view(-1, 1, 1) * motion.outside(path) / 32)  # (B, n_out, rate, H, W)
+        elsewhere = self.beyond[1].view(-1, 1, 1)
+        carried = motion.sample(logits.flatten(0, 1), path.flatten(0, 1)).unflatten(0, path.shape[:2])
+        return elsewhere + (carried - elsewhere) * keep
+
+    def parcels(self, x: Tensor, n_out: int) -> tuple[Tensor, Tensor, Tensor]:
+        """What becomes of each parcel of rain, where it is now: ``path`` (B, n_out, 2, H, W) of ``motion.follow``, the
+        rain (B, n_out, 1, H, W; model units), and logits (B, n_out, len(RATES), H, W)."""
         if x.shape[1] < 2:
             raise ValueError("one frame has no motion: give 2 or more")
-        steps = x.shape[1] - 1
+        steps, (height, width) = x.shape[1] - 1, x.shape[-2:]
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-            velocity = motion.flow(x[:, -self.recent :, 0].float())  # (B, 2, H, W)
+            velocity = self.velocity(x[:, :, 0].float())
             path = motion.follow(velocity, max(n_out, steps))  # (B, leads, 2, H, W)
             known = [(x[:, -1 - k], path[:, k - 1]) for k in range(steps, 0, -1)]
             known = [motion.sample(torch.cat([f, torch.ones_like(f)], 1).float(), d, "zeros") for f, d in known]
             now = x[:, -1].float()
             known.append(torch.cat([now, torch.ones_like(now)], 1))
-            blurred = torch.cat([motion.blur(now, sigma) - now for sigma in self.blurs], 1)  # (B, 3, H, W)
+            scales = [cascade.divide(f[:, :1]) for f in known]  # of each frame (B, scale, H, W)
+            laid = [f[:, 1:] > 0.99 for f in known[-2::-1]]
+            at_once, each_step = cascade.memory(
+                scales[-1], torch.stack(scales[-2::-1], 1), torch.stack(laid, 1).to(now.dtype)
+            )
+            energy = cascade.energy(scales[-1])
         wind = F.avg_pool2d(_pad(velocity, self.config) / 10, self.config.patch)  # about 1
         up = torch.stack([torch.cat([_pack(f, self.config), wind], 1) for f in known], 1)
-        states, outputs, carried = [], [], now
+        states, rain, logits = [], [now], []
         for cell in self.encoder:
             up, state = cell.sequence(up)
             states.append(state)
         for k in range(n_out):
-            up = torch.cat([_pack(carried, self.config), wind], 1)
+            up = torch.cat([_pack(rain[-1], self.config), wind], 1)
             for i, cell in enumerate(self.forecaster):
                 up, states[i] = cell(up, states[i])
-            change = F.pixel_shuffle(self.head(up), self.config.patch)[..., : x.shape[-2], : x.shape[-1]].float()
-            carried = (now + (change[:, 2:] * blurred).sum(1, keepdim=True)) * (1 + change[:, :1]) + change[:, 1:2]
-            outputs.append(motion.sample(carried, path[:, k]))
-        return _logit(torch.stack(outputs, 1))
+            change = F.pixel_shuffle(self.head(up), self.config.patch)[..., :height, :width].float()
+            factor, source, sure, more, each = change.split([1, 1, 1, cascade.SCALES, len(RATES)], 1)
+            left = at_once * each_step ** (k + 1)  # (B, scale, 1, 1)
+            rain.append(((left + more) * scales[-1]).sum(1, keepdim=True) * (1 + factor) + source)
+            doubt = ((1 - left**2) * energy).sum(1, keepdim=True).sqrt()  # standard deviation of what is lost
+            logits.append((rain[-1] - self.levels) / (0.03 + 0.55 * doubt) * sure.clamp(-3, 3).exp() + each)
+        return path[:, :n_out], torch.stack(rain[1:], 1), torch.stack(logits, 1)
 
 
 KINDS = {"convedlstm": ConvEDLSTM, "forecaster": EncoderForecaster, "fclstm": FCLSTM, "guided": MotionGuided}
@@ -302,9 +335,3 @@ def _pad(x: Tensor, config: ModelConfig) -> Tensor:
 def _pack(x: Tensor, config: ModelConfig) -> Tensor:
     """Pad, then space to depth."""
     return F.pixel_unshuffle(_pad(x, config), config.patch)
-
-
-def _logit(y: Tensor, small: float = 0.01) -> Tensor:
-    """What a sigmoid turns into y; below ``small`` it goes on straight, so that there is a way out of the dry."""
-    high = torch.logit(y.clamp(small, 0.999))
-    return high + (y - small).clamp(max=0) / (small * (1 - small))

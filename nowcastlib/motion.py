@@ -69,12 +69,28 @@ def follow(velocity: Tensor, steps: int) -> Tensor:
 
 
 def sample(fields: Tensor, displacement: Tensor, beyond: str = "border") -> Tensor:
-    """Fields (B, C, H, W) at each pixel plus its displacement, bilinear; ``beyond`` the edge the border, or "zeros"."""
+    """Fields (B, C, H, W) at each pixel plus its displacement, bilinear.
+
+    ``beyond`` the edge they are as at the border, "zeros", or "wrap" around.
+    """
     height, width = fields.shape[-2:]
     y, x = torch.meshgrid(*(torch.arange(n).to(displacement) for n in (height, width)), indexing="ij")
     x, y = x + displacement[:, 0], y + displacement[:, 1]
+    if beyond == "wrap":
+        fields, x, y = F.pad(fields, (0, 1, 0, 1), "circular"), x % width, y % height
+        height, width, beyond = height + 1, width + 1, "border"
     at = torch.stack([2 * x / max(width - 1, 1) - 1, 2 * y / max(height - 1, 1) - 1], -1)
     return F.grid_sample(fields, at, padding_mode=beyond, align_corners=True)
+
+
+def outside(displacement: Tensor) -> Tensor:
+    """How far, in px, each pixel plus its displacement (…, 2, H, W) lies beyond the edge: (…, 1, H, W), 0 within."""
+    found = []
+    for part, dim in zip(displacement.unbind(-3), (-1, -2), strict=True):  # to the right, downwards
+        size = part.shape[dim]
+        at = torch.arange(size).to(part).view(-1, *[1] * (-1 - dim)) + part
+        found.append((at - at.clamp(0, size - 1)) ** 2)
+    return sum(found).sqrt().unsqueeze(-3)
 
 
 def blur(fields: Tensor, sigma: float) -> Tensor:

@@ -32,8 +32,10 @@ FORECASTER = {
     "proesmans": "#a08a00",
     "anvil": "#56b4e9",
     "steps": "#d55e00",
+    "radar": "#882255",
+    "radar-members": "#332288",
 }
-OTHER = "#cc79a7"
+OTHER, MORE = "#cc79a7", "#444444"  # of what has no colour of its own: the first, and all others
 NAMES = {"mse": "MSE ((mm/h)²)", "mae": "MAE (mm/h)", "crps": "CRPS (mm/h)", "bias": "frequency bias"}
 
 CMAP = ListedColormap(COLOURS[:-1], "rain").with_extremes(bad=UNKNOWN, under=DRY, over=COLOURS[-1])
@@ -71,6 +73,33 @@ def show_frame(rate, ax: Axes | None = None, title: str = "", colorbar: bool = F
     if colorbar:
         show_scale(image, ax)
     _sign(ax.figure, [rate])
+    return ax
+
+
+def show_motion(rate, velocity, ax: Axes | None = None, title: str = "", steps: int = 4) -> Axes:
+    """Rain (y, x) in mm/h and its motion (2, y, x), px per step: each arrow is the way of so many ``steps``; in px."""
+    ax = show_frame(np.asarray(rate), ax, title)
+    velocity = np.asarray(velocity)
+    every = max(velocity.shape[1:]) // 10
+    rows, columns = (slice(every // 2, None, every) for _ in "yx")
+    y, x = np.indices(velocity.shape[1:])[:, rows, columns]
+    ax.quiver(x, y, *velocity[:, rows, columns], angles="xy", scale_units="xy", scale=1 / steps, width=0.006)
+    _sign(ax.figure, [rate])
+    return ax
+
+
+def show_map(values, ax: Axes | None = None, title: str = "", limit: float = 0.0, label: str = "") -> Axes:
+    """One field (y, x) that is no rain rate: a probability, 0…1, or with ``limit`` what is below and above 0.
+
+    With a ``label`` there is a colour bar; what is not known (NaN) is grey.
+    """
+    ax = plt.subplots(figsize=(4.6, 4), layout="constrained")[1] if ax is None else ax
+    cmap, low, high = ("BrBG", -limit, limit) if limit else ("BuPu", 0.0, 1.0)
+    cmap = plt.colormaps[cmap].with_extremes(bad=UNKNOWN)
+    image = ax.imshow(np.asarray(values), cmap, vmin=low, vmax=high, interpolation="nearest")
+    ax.set(title=title, xticks=[], yticks=[])
+    if label:
+        ax.figure.colorbar(image, ax=ax, label=label, extend="both" if limit else "neither")
     return ax
 
 
@@ -128,9 +157,11 @@ def show_scores(counts: xr.Dataset, name: str = "csi", threshold: float | None =
 def show_lines(values: xr.DataArray, along: str, ax: Axes | None = None, **labels) -> Axes:
     """Values (forecaster, ``along``) as lines in the forecasters' colours; ``labels`` go to the axes."""
     ax = plt.subplots(figsize=(5, 3.5), layout="constrained")[1] if ax is None else ax
+    other = [name for name in values.forecaster.values if name not in FORECASTER]
     for name in values.forecaster.values:
         line = values.sel(forecaster=name).dropna(along)
-        ax.plot(line[along], line, marker="o", ms=3, label=name, color=FORECASTER.get(str(name), OTHER))
+        colour = FORECASTER.get(str(name), MORE if name in other[1:] else OTHER)
+        ax.plot(line[along], line, marker="o", ms=3, label=name, color=colour)
     ax.set(**labels)
     for axis in (a for a in (ax.xaxis, ax.yaxis) if a.get_scale() == "log"):
         axis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}", minor_formatter=NullFormatter())

@@ -36,6 +36,7 @@ class Preset:
     every: int  # score every so-manieth case
     mnist: TrainConfig  # the warm-up
     radar: TrainConfig  # the rain
+    guided: TrainConfig  # the rain, with its motion given
 
 
 _SMALL = ModelConfig(hidden=(8, 16, 16, 8), kernel=(3, 3, 3, 3))
@@ -52,6 +53,11 @@ _WARM = TrainConfig(
     lr=3e-3,
     curriculum=(1, 1, 3, 5, 5, 5),
 )
+_GUIDED = TrainConfig(
+    ModelConfig((64, 64), (5, 3), stride=1, patch=4, kind="guided", norm="layer"), n_in=6, n_out=12, crop=256,
+    epochs=60, steps=500, batch=16, optimiser="adamw", weight_decay=1e-4, warmup=0.05, loss="exceedance", vary=0.3,
+    keep="last", precision="bf16",
+)  # fmt: skip
 PRESETS = {
     "tiny": Preset(
         "tiny",
@@ -63,6 +69,18 @@ PRESETS = {
         mnist=replace(_WARM, model=replace(_WARM.model, hidden=(16,), kernel=(3,)), epochs=6, steps=5, batch=4),
         radar=TrainConfig(
             _SMALL, n_in=4, n_out=4, crop=64, epochs=3, steps=5, batch=4, curriculum=(1, 4), sampling=0.5
+        ),
+        guided=replace(
+            _GUIDED,
+            model=replace(_GUIDED.model, hidden=(8,), kernel=(3,)),
+            n_in=4,
+            n_out=4,
+            crop=64,
+            epochs=2,
+            steps=4,
+            batch=2,
+            lr=3e-3,
+            precision="auto",
         ),
     ),
     "laptop": Preset(
@@ -81,6 +99,17 @@ PRESETS = {
             steps=40,
             lr=3e-3,
             curriculum=(1, 1, 3, 6),
+        ),
+        guided=replace(
+            _GUIDED,
+            model=replace(_GUIDED.model, hidden=(16, 16)),
+            n_out=6,
+            crop=96,
+            epochs=5,
+            steps=6,
+            batch=4,
+            lr=3e-3,
+            precision="auto",
         ),
     ),
     "gpu": Preset(
@@ -105,6 +134,7 @@ PRESETS = {
         radar=TrainConfig(
             n_out=12, epochs=60, steps=500, batch=32, curriculum=(2, 4, 8, 12), sampling=0.5, precision="bf16"
         ),
+        guided=_GUIDED,
     ),
     "seed": Preset(
         "seed",
@@ -115,6 +145,7 @@ PRESETS = {
         every=1,
         mnist=_SEED,
         radar=replace(_SEED, model=replace(SEED, size=128), crop=128, batch=16, steps=500),
+        guided=replace(_GUIDED, n_out=6, crop=128),
     ),
 }
 

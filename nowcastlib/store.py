@@ -42,25 +42,26 @@ def ingest(
     crop: tuple[int, int, int, int] | None = None,
     regrid: int = 0,
     progress: bool = True,
+    every: int = 1,
 ) -> Path:
     """Write the frames of ``source`` in [start, end) to the store ``out`` and return its path.
 
     ``crop`` is the rectangle to keep, as (x, y, width, height) in px from the upper left; ``regrid`` the number of
-    columns to make the grid coarser to. The store grows in ``out + ".partial"``, some frames at a time (their times
-    are written last), and takes its name when all frames are in: what is called ``out`` is always whole, ascending in
-    time, and a rerun after an interruption carries on. A store that exists is completed with the frames that it
-    lacks. A frame that cannot be read, or in which nothing is observed, is skipped with a warning that names it; its
-    time stays a gap.
+    columns to make the grid coarser to; of the frames every ``every``-th is kept. The store grows in
+    ``out + ".partial"``, some frames at a time (their times are written last), and takes its name when all frames are
+    in: what is called ``out`` is always whole, ascending in time, and a rerun after an interruption carries on. A
+    store that exists is completed with the frames that it lacks. A frame that cannot be read, or in which nothing is
+    observed, is skipped with a warning that names it; its time stays a gap.
 
     Raises NowcastError if the source has no readable frame or does not answer, if a frame has another grid than the
     store, and if ``out`` cannot be written.
     """
     out = Path(out)
     partial = out.with_name(out.name + ".partial")
-    rows = source.list(start, end).drop_duplicates("time").sort_values("time")
+    rows = source.list(start, end).drop_duplicates("time").sort_values("time").iloc[::every]
     if rows.empty:
         raise NowcastError(f"there are no frames from {start or 'the first'} to {end or 'the last'}: ask for others")
-    how = _how(source, crop, regrid)
+    how = _how(source, crop, regrid, every)
     whole, fresh = out.exists(), not partial.exists()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +80,7 @@ def ingest(
         elif fresh and not os.access(out.parent, os.W_OK):
             raise PermissionError(13, "the folder is not writable", str(out.parent))
         try:
-            _append(source, rows, partial, crop, regrid, progress)
+            _append(source, rows, partial, crop, regrid, progress, how)
         except NowcastError as error:
             if whole:  # back to its name, with the frames that could be added
                 _finish(partial, out)
@@ -94,7 +95,7 @@ def ingest(
     return out
 
 
-def _append(source: Source, rows: pd.DataFrame, partial: Path, crop, regrid: int, progress: bool) -> None:
+def _append(source: Source, rows: pd.DataFrame, partial: Path, crop, regrid: int, progress: bool, how: str) -> None:
     """Add to the store ``partial`` those frames of ``rows`` that it does not hold yet."""
     writer, skipped, unanswered = _resume(partial), [], 0
     seconds = rows.time.astype("datetime64[s]").astype("int64")
@@ -119,7 +120,7 @@ def _append(source: Source, rows: pd.DataFrame, partial: Path, crop, regrid: int
                     continue
                 if first is None:
                     first, shaped = rate, grid.coarser(grid.cut(rate, crop), regrid)
-                    writer = writer or _create(partial, shaped, source, _how(source, crop, regrid))
+                    writer = writer or _create(partial, shaped, source, how)
                     _check_grid(writer.grid, shaped, row.time, partial)
                 _check_grid(first, rate, row.time, partial)
                 writer.add(int(row.time.timestamp()), values)
@@ -163,10 +164,12 @@ def _check_grid(ours: xr.DataArray, theirs: xr.DataArray, time, partial: Path) -
         raise NowcastError(f"the frame of {time} lies elsewhere than those of {partial}: use another store")
 
 
-def _how(source: Source, crop, regrid: int) -> str:
+def _how(source: Source, crop, regrid: int, every: int) -> str:
     """What the frames are and what was done to them, for the store's history."""
     product = f"product {source.product}, " if hasattr(source, "product") else ""
-    return f"nowcastlib ingest: {product}crop {','.join(map(str, crop or ['none']))}, regrid {regrid or 'none'}"
+    return f"nowcastlib ingest: {product}crop {','.join(map(str, crop or ['none']))}, regrid {regrid or 'none'}" + (
+        f", every {every} frames" if every > 1 else ""
+    )
 
 
 def _fill_times(path: Path, value: int | None) -> None:

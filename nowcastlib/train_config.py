@@ -45,7 +45,11 @@ class TrainConfig:
     schedule: str = "cosine"  # of the learning rate: half a cosine to 0; "step": times gamma each epoch; "constant"
     gamma: float = 0.95  # of "step"
     warmup: float = 0.0  # share of the schedule in which the learning rate rises to lr
-    loss: str = "balanced"  # bce, kl, mse, mae, ssim_mse or balanced
+    loss: str = "balanced"  # bce, kl, mse, mae, ssim_mse, balanced; of a guided network exceedance, exceedance_alike
+    strides: tuple[int, ...] = (1,)  # windows take every so-manieth frame, each stride counts alike
+    vary: float = 0.0  # rain rates of a window are multiplied by e^N(0, vary): drizzle and cloudburst move alike
+    least: int = 0  # a store with fewer training windows repeats them: in an epoch each gives one square only
+    keep: str = "best"  # weights of the epoch with the lowest validation loss; or the "last" ones
     sampling: float = 0.0  # scheduled sampling: share of the run after which no true frame is fed while forecasting
     decay: str = "linear"  # of the probability of the truth; or exponential, inverse-sigmoid
     clip: float = 1.0  # largest norm of the gradient
@@ -56,7 +60,7 @@ class TrainConfig:
 
     def __post_init__(self):
         choices = {"loss": LOSSES, "optimiser": OPTIMISERS, "schedule": SCHEDULES, "decay": DECAYS,
-                   "precision": ["auto", *PRECISIONS]}  # fmt: skip
+                   "precision": ["auto", *PRECISIONS], "keep": ["best", "last"]}  # fmt: skip
         for name, known in choices.items():
             if (value := getattr(self, name)) not in known:
                 raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(known)}")
@@ -65,7 +69,7 @@ class TrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be 1 or more")
         if not self.lr > 0 or not self.clip > 0:
             raise ValueError(f"lr {self.lr} and clip {self.clip} must be above 0")
-        for name in ("crop", "weight_decay", "patience"):
+        for name in ("crop", "weight_decay", "patience", "vary", "least"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must not be below 0")
         if not 0 < self.gamma <= 1:
@@ -77,6 +81,10 @@ class TrainConfig:
             raise ValueError(f"ssim_mse looks through windows of 11 px: a crop of {self.crop} is too small")
         if self.weight_decay and self.optimiser != "adamw":
             raise ValueError("weight_decay needs the optimiser adamw")
+        if not self.strides or min(self.strides) < 1:
+            raise ValueError(f"strides {self.strides} must be numbers of 1 or more")
+        if (self.model.kind == "guided") != self.loss.startswith("exceedance"):
+            raise ValueError("a guided network answers probabilities: it goes with the loss exceedance, and only it")
         if self.sampling and self.model.kind != "convedlstm":
             raise ValueError(f"a {self.model.kind} feeds no forecast back, there is nothing to sample: set sampling 0")
         if self.curriculum and not 1 <= min(self.curriculum) <= max(self.curriculum) <= self.n_out:

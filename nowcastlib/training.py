@@ -71,6 +71,7 @@ def fit(
     test: Dataset | None = None,
     workers: int = 0,
     tensorboard: bool = False,
+    start: str | Path | None = None,
 ) -> tuple[nn.Module, pd.DataFrame]:
     """Train a network; return the best model (by validation loss, in free rollout) and the history.
 
@@ -80,7 +81,8 @@ def fit(
     (``model.safetensors``, ``config.json``, ``history.csv``) and the last state (``last.pt``), from which ``resume``
     carries on exactly. ``data`` says in words what was trained on. ``workers`` processes load the batches beside the
     training; ``tensorboard`` also logs to ``out/tensorboard``. Under ``accelerate launch`` each process takes its part
-    of every batch, ``config.batch`` samples of ``batch · processes``.
+    of every batch, ``config.batch`` samples of ``batch · processes``. ``start`` is a run from whose weights to start,
+    in place of random ones.
 
     Raises NowcastError if ``out`` holds another run, if there is nothing to resume or it was trained on other data, if
     a dataset is empty or its samples too short, if a batch does not fit into memory, and if the loss is not finite.
@@ -93,7 +95,10 @@ def fit(
     known = _check(config, {"train": train, "validation": validation} | ({} if test is None else {"test": test}))
     config = _settle(config, accelerator.device, out if resume else None)
     set_seed(config.seed)
-    model = build(config.model).to(accelerator.device, memory_format=torch.channels_last)
+    model = build(config.model)
+    if start and not resume:
+        model.load_state_dict(_same(load(start), config, start))
+    model = model.to(accelerator.device, memory_format=torch.channels_last)
     optimiser = OPTIMISERS[config.optimiser](model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     scaler = torch.amp.GradScaler(accelerator.device.type, enabled=config.precision == "fp16")
     parts = {"model": model, "optimiser": optimiser, "scaler": scaler}
@@ -133,7 +138,7 @@ def fit(
         row = (epoch, length, config.truth(epoch), config.rate(epoch), float(np.mean(losses)), score, of_test)
         history.append(dict(zip(HISTORY, (*row, monotonic() - began), strict=True)))
         if accelerator.is_main_process:
-            _save(out, parts, history)
+            _save(out, parts, history, config.keep)
         accelerator.wait_for_everyone()  # whoever stops here and resumes must find the same checkpoint
         if log:
             log.add_scalars("loss", {name: history[-1][name] for name in ("train", "validation", "test")}, epoch)
@@ -238,6 +243,14 @@ def _finite(loss: float, what: str, epoch: int, out: Path) -> float:
     return loss
 
 
+def _same(loaded: tuple[nn.Module, TrainConfig], config: TrainConfig, start: str | Path) -> dict:
+    """The weights of a run to start from. Raises NowcastError if its network or scale is another."""
+    model, then = loaded
+    if (then.model, then.scale) != (config.model, config.scale):
+        raise NowcastError(f"{start} holds another network, or another scale of rain: start from one that is alike")
+    return model.state_dict()
+
+
 def _stale(config: TrainConfig, history: list[dict]) -> bool:
     """Whether patience is at its end: so many epochs, all at the curriculum's last length, came after the best."""
     if not config.patience or not history:
@@ -280,20 +293,20 @@ def _resume(out: Path, config: TrainConfig, known: dict[str, str], parts: dict) 
     except Exception as error:  # whatever a broken file makes torch raise, the user's remedy is the same
         raise NowcastError(f"{out / 'last.pt'} is not a whole checkpoint ({error}): train without resuming") from error
     if PartialState().is_main_process:
-        _publish(out, parts["model"], history)  # it may have been killed right before that
+        _publish(out, parts["model"], history, config.keep)  # it may have been killed right before that
     return history
 
 
-def _save(out: Path, parts: dict, history: list[dict]) -> None:
+def _save(out: Path, parts: dict, history: list[dict], keep: str) -> None:
     buffer = io.BytesIO()
     torch.save({name: part.state_dict() for name, part in parts.items()} | {"history": history}, buffer)
     write(out / "last.pt", buffer.getvalue())
-    _publish(out, parts["model"], history)
+    _publish(out, parts["model"], history, keep)
 
 
-def _publish(out: Path, model: nn.Module, history: list[dict]) -> None:
-    """What follows from ``last.pt``: the weights, if they are the best, and the history."""
-    if history[-1]["validation"] <= min(h["validation"] for h in history):
+def _publish(out: Path, model: nn.Module, history: list[dict], keep: str) -> None:
+    """What follows from ``last.pt``: the weights, if they are those to keep, and the history."""
+    if keep == "last" or history[-1]["validation"] <= min(h["validation"] for h in history):
         weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
         write(out / "model.safetensors", save(weights))
     write(out / "history.csv", pd.DataFrame(history, columns=HISTORY).to_csv(index=False).encode())

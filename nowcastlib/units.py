@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+RATES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # mm/h; a guided network answers the probability of more than each
+
 
 def amount_of_water(units: str) -> tuple[str, float]:
     """What a unit measures, "rate", "amount" or "" (no water), and how many mm/h or mm one of it is.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How the shipped weights `convedlstm`, their scores and the README's picture were made; about 45 minutes on one core.
+# How the shipped weights `convedlstm` and their scores were made; about 45 minutes on one core.
 #   bash recipes/convedlstm.sh FOLDER      (FOLDER holds the pysteps example archive; run from the repository's root)
 # The MeteoSwiss event of 15 May 2015 is only judged, never trained or validated on. Run again, it carries on.
 set -euo pipefail
@@ -26,14 +26,3 @@ cp $run/{model.safetensors,config.json,history.csv} nowcastlib/weights/convedlst
 all=convedlstm,persistence,extrapolation,proesmans,sprog,anvil,steps
 $now evaluate --data $data/mch2015.zarr --forecasters $all --json docs/results/mch-20150515.json
 $now evaluate --data $data/mch2015.zarr --forecasters $all --margin 64 --json docs/results/mch-20150515-inner.json
-.venv/bin/python - $data/mch2015.zarr docs/forecast.gif <<'PYTHON'
-import sys
-
-from nowcastlib import grid, plots, store
-from nowcastlib.forecast import forecast, forecaster
-
-frames = grid.centre(store.open_frames(sys.argv[1]), 256)
-network, stays = (forecast(forecaster(name), frames, "2015-05-15T17:00", 12) for name in ("convedlstm", "persistence"))
-observed = frames.sel(time=network.valid_time.values)
-plots.save_animation({"observed": observed, "ConvEDLSTM": network, "persistence": stays}, sys.argv[2])
-PYTHON

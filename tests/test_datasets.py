@@ -67,6 +67,19 @@ def test_random_window_moves_all_frames_alike_and_changes_no_value():
     assert len(seen) == 8  # four turns, each mirrored or not
 
 
+def test_all_rates_of_a_window_are_varied_by_one_factor(frames):
+    plain, varied = (RadarWindows(frames, ROWS, random=True, seed=3, vary=v) for v in (0.0, 0.5))
+    factors = []
+    for i in range(3):
+        a, b = (RainScale().from_model(windows[i]) for windows in (plain, varied))
+        known = a > 0.01
+        factors.append(float((b / a)[known].mean()))
+        torch.testing.assert_close(b, a * factors[-1], equal_nan=True, rtol=1e-4, atol=1e-5)
+    assert len(set(factors)) == 3 and 0.2 < min(factors) < max(factors) < 5
+    still = RadarWindows(frames, ROWS, vary=0.5)
+    torch.testing.assert_close(still[0], RadarWindows(frames, ROWS)[0], equal_nan=True)
+
+
 def test_random_crop_prefers_rain():
     rate = np.zeros((1, 40, 40))
     rate[:, :8, :8] = 5.0
@@ -108,6 +121,22 @@ def test_training_data_with_stores_for_validation_uses_all_of_each(stores):
     train, validation, _ = training_data(stores[:1], 4, 16, validation=stores[1:])
     assert len(train) == len(validation) == 3 * 11 + 2  # the third storm has a hole after 5 of 14 frames
     assert (validation.datasets[0].frames.values[:9] != train.datasets[0].frames.values[:9]).any()
+
+
+def test_training_windows_take_every_second_frame_as_often_as_each(stores):
+    train, validation, _ = training_data(stores[:1], 4, 16, validation=stores[1:], strides=(1, 2))
+    steps = np.diff(train.datasets[0].windows, axis=1)
+    assert ((steps == 1).all(1) | (steps == 2).all(1)).all() and (steps[:, 0] == 1).mean() == 0.5
+    assert len(train) == 2 * 35 and len(validation) == 35
+    many, _, _ = training_data(stores[:1], 4, 16, validation=stores[1:], strides=(1, 2), least=200)
+    rows = many.datasets[0].windows
+    assert len(many) == 200 and len(np.unique(rows, axis=0)) == len(np.unique(train.datasets[0].windows, axis=0))
+    twins = np.flatnonzero((rows == rows[0]).all(1))
+    assert len(twins) > 2 and len({many[i].sum().item() for i in twins}) > 1, "each time another square"
+    only, _, _ = training_data(stores[:1], 4, 16, validation=stores[1:], strides=(3,))
+    assert (np.diff(only.datasets[0].windows, axis=1) == 3).all()
+    long, _, _ = training_data(stores[:1], 9, 16, validation=stores[1:], strides=(1, 2))  # 17 frames there are not
+    assert (np.diff(long.datasets[0].windows, axis=1) == 1).all()
 
 
 def test_training_data_mistakes_are_told(stores, tmp_path):

@@ -5,9 +5,10 @@ import pytest
 import xarray as xr
 from made_forecasts import RUNS, moving_rain, network
 
-from nowcastlib import NowcastError, baselines
+from nowcastlib import NowcastError, baselines, store
 from nowcastlib.baselines import BASELINES
 from nowcastlib.forecast import forecast, forecaster, observed_until
+from nowcastlib.sources.demo import Demo
 
 every_run = pytest.mark.parametrize("name", sorted(RUNS))
 
@@ -91,3 +92,32 @@ def test_forecaster_goes_by_its_name(tmp_path):
     (tmp_path / "last.pt").write_text("a checkpoint is no forecaster")
     with pytest.raises(NowcastError, match="no forecaster"):
         forecaster(tmp_path / "last.pt")
+
+
+@pytest.mark.parametrize("shape", [(128, 128), (61, 93), (300, 40)])
+def test_the_shipped_network_moves_a_cluster_and_leaves_the_dry_dry(shape):
+    rate = np.zeros((6, *shape))
+    row, column = shape[0] // 2, shape[1] // 4
+    for t in range(6):
+        rate[t, row - 3 : row + 3, column + t : column + t + 6] = 12.0
+    predicted = forecast(forecaster("radar"), store.as_frames(rate), leads=4)
+    for lead in (1, 4):
+        field = predicted.values[lead - 1]
+        assert field.max() > 1
+        middle = np.average(np.indices(shape)[1], weights=field)
+        assert middle == pytest.approx(column + 5 + lead + 2.5, abs=1.5)
+    assert (forecast(forecaster("radar"), store.as_frames(rate * 0), leads=4) == 0).all()
+
+
+def test_the_ensemble_of_the_shipped_network():
+    frames = Demo(1, frames=6, size=128, seed=5)
+    frames = store.as_frames(np.stack([frames.read(row) for row in frames.list().itertuples()]))
+    members = forecast(forecaster("radar-members"), frames, leads=3)
+    assert members.dims == ("member", "lead_time", "y", "x") and members.shape == (10, 3, 128, 128)
+    one = forecast(forecaster("radar"), frames, leads=3)
+    for threshold in (0.5, 2.0):
+        areas = (members > threshold).mean(["lead_time", "y", "x"])
+        assert 0.4 < float(areas.mean() / (one > threshold).mean()) < 2.5 and float(areas.std()) > 0
+    for name in ("convedlstm-members", "sprog-members"):
+        with pytest.raises(NowcastError, match="only a guided network has members"):
+            forecaster(name)

@@ -1,10 +1,14 @@
 """Motion on tensors: found as it is, followed as it goes; and the network that is given it."""
 
+from dataclasses import replace
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
 
 from nowcastlib import motion, synthetic
+from nowcastlib.exceedance import quantile
 from nowcastlib.forecast import Network
 from nowcastlib.models import ModelConfig, build
 from nowcastlib.train_config import TrainConfig
@@ -26,6 +30,14 @@ def rain():
 def network():
     torch.manual_seed(0)
     return build(CONFIG)
+
+
+def guided(network, members=0):
+    """A network as a forecaster."""
+    run = Network.__new__(Network)
+    run.config, run.n_in, run.members = TrainConfig(CONFIG, n_in=4, loss="exceedance"), 4, members
+    run.model = network.eval()
+    return run
 
 
 def test_motion_is_found_where_there_is_rain(rain):
@@ -77,30 +89,55 @@ def test_blurring_keeps_what_there_is():
     assert float((soft[0, 1] * torch.from_numpy(x**2)).sum()) == pytest.approx(16, rel=0.05)
 
 
-def test_untrained_it_is_extrapolation(rain, network):
+def test_untrained_its_median_is_the_rain_moved(rain, network):
     with torch.no_grad():
-        forecast = torch.sigmoid(network(rain[:, :4], 2))
+        median = quantile(network(rain[:, :4], 2)[0], torch.zeros(1, 1, 1), RainScale())
+    median = RainScale().to_model(median)[..., 16:-16, 16:-16]
     for lead in (1, 2):
-        truth = rain[0, 3 + lead, 0, 16:-16, 16:-16]
-        error, still = (forecast[0, lead - 1, 0], rain[0, 3, 0])
-        error, still = ((field[16:-16, 16:-16] - truth).abs().mean() for field in (error, still))
-        assert error < 0.35 * still
-    path = motion.follow(motion.flow(rain[:, :4, 0]), 2)
-    carried = motion.sample(rain[:, 3], path[:, 1])
-    wet = carried > 0.02
-    torch.testing.assert_close(forecast[:, 1][wet], carried[wet].clamp(max=0.999), atol=1e-5, rtol=1e-4)
+        truth, now = (rain[0, 3 + k, 0, 16:-16, 16:-16] for k in (lead, 0))
+        assert (median[lead - 1] - truth).abs().mean() < 0.35 * (now - truth).abs().mean()
+
+
+def test_what_does_not_last_fades_and_is_doubted(rain, network):
+    torch.manual_seed(0)
+    restless = rain + 0.2 * torch.randn_like(rain) * (rain > 0)
+    with torch.no_grad():
+        (_, sure, logits), (_, faded, doubted) = (network.parcels(x[:, :4], 6) for x in (rain, restless))
+    wet = rain[:, 3] > 0.3
+    fine = [(field - motion.blur(field, 1.5))[wet].std() for field in (restless[:, 3], faded[:, 0], faded[:, 5])]
+    assert fine[2] < fine[1] < 0.3 * fine[0]
+    fine = [(field - motion.blur(field, 1.5))[wet].std() for field in (rain[:, 3], sure[:, 0])]
+    assert fine[1] > 0.7 * fine[0]
+    assert (doubted[:, 5, 1][wet[:, 0]]).mean() < 0.7 * (logits[:, 5, 1][wet[:, 0]]).mean()
+
+
+def test_without_motion_nothing_moves(rain, network):
+    still = build(replace(CONFIG, motion=False))
+    with torch.no_grad():
+        paths = [net.parcels(rain[:, :4], 2)[0].abs().mean() for net in (still, network)]
+    assert paths[0] == 0 and paths[1] > 1
 
 
 def test_a_cluster_moves_and_the_dry_stays_dry(network):
-    run = Network.__new__(Network)
-    run.config, run.n_in, run.model = TrainConfig(CONFIG, n_in=4), 4, network.eval()
+    run = guided(network)
     observed = np.zeros((4, 50, 70))
     for t in range(4):
         observed[t, 20:24, 10 + 4 * t : 14 + 4 * t] = 8.0
     for lead, field in enumerate(run(observed, 3), 1):
         middle = np.average(np.indices(field.shape)[1], weights=field)
-        assert middle == pytest.approx(23.5 + 4 * lead, abs=1) and 4 < field.max() < 9
+        assert middle == pytest.approx(23.5 + 4 * lead, abs=1) and 4 < field.max() < 14
     assert (run(np.zeros((4, 37, 50)), 3) == 0).all()
+    network.head.bias.data += 1.0  # whatever it has learned
+    assert (run(observed, 1) > 0).sum() > 100 and (run(np.zeros((4, 37, 50)), 3) == 0).all()
+
+
+def test_its_members_are_many_and_carry_the_rain_with_them(network, rain):
+    rate = RainScale().from_model(rain[0, :4, 0].double()).numpy()
+    members = guided(network, 6)(rate, 2)
+    assert members.shape == (6, 2, 96, 96) and (members == guided(network, 6)(rate, 2)).all()
+    assert all((a != b).mean() > 0.2 for a, b in combinations(members, 2))
+    moved = guided(network, 6)(rate.astype("f4"), 2)
+    assert (guided(network, 6)(np.zeros((4, 37, 50)), 3) == 0).all() and moved.shape == members.shape
 
 
 def test_every_parameter_learns_and_the_dry_can_become_wet(rain, network):
@@ -111,6 +148,36 @@ def test_every_parameter_learns_and_the_dry_can_become_wet(rain, network):
     network.zero_grad()
     torch.sigmoid(network(torch.zeros(1, 3, 1, 16, 16), 1)).sum().backward()
     assert network.head.bias.grad.abs().max() > 0.1
+
+
+def test_beyond_the_edge_it_knows_less_the_farther_away(network):
+    x = torch.zeros(1, 3, 1, 32, 64)
+    for t in range(3):
+        x[0, t, 0, :, : 8 * t + 20] = 0.6  # a front from the left, whose end is not seen
+    with torch.no_grad():
+        chance = network(x, 6).sigmoid()[0, 5, 1, 16]
+        network.beyond[0] = -9.0
+        sure = network(x, 6).sigmoid()[0, 5, 1, 16]
+    assert (
+        (chance[:40].diff() > 0).all() and chance[0] < 0.97 * sure[0] and chance[55] == pytest.approx(float(sure[55]))
+    )
+
+
+def test_how_far_is_outside():
+    field = torch.zeros(1, 2, 5, 9)
+    field[:, 0], field[:, 1] = 3.0, -4.0
+    found = motion.outside(field)
+    assert found.shape == (1, 1, 5, 9)
+    np.testing.assert_allclose(found[0, 0, 0], np.hypot(np.maximum(np.arange(9) + 3 - 8, 0), 4))
+    assert found[0, 0, 4, :6].max() == 0 and found[0, 0, 4, 8] == 3
+
+
+def test_what_wraps_comes_back_on_the_other_side():
+    field = torch.arange(12.0).view(1, 1, 3, 4)
+    by = torch.tensor([5.0, -1.0]).view(1, 2, 1, 1).expand(1, 2, 3, 4)
+    torch.testing.assert_close(motion.sample(field, by, "wrap"), field.roll((1, -5), (2, 3)))
+    half = torch.tensor([0.5, 0.0]).view(1, 2, 1, 1).expand(1, 2, 3, 4)
+    assert motion.sample(field, half, "wrap")[0, 0, 0, 3] == 1.5
 
 
 def test_what_it_cannot_do_is_told(network):

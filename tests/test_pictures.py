@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 from matplotlib import colors
 from matplotlib import pyplot as plt
+from matplotlib.quiver import Quiver
 
 from nowcastlib import plots
 from nowcastlib.baselines import persistence
@@ -43,6 +44,32 @@ def test_show_frame_names_units_and_the_scale(frames):
     bar = next(a for a in axis.figure.axes if a.get_ylabel() == "rain rate (mm/h)")
     axis.figure.canvas.draw()
     assert [t.get_text() for t in bar.get_yticklabels()] == [f"{level:g}" for level in plots.LEVELS]
+
+
+def test_arrows_end_where_the_rain_will_be():
+    velocity = np.stack([np.full((32, 48), 3.0), np.full((32, 48), -1.0)])
+    axis = plots.show_motion(np.zeros((32, 48)), velocity, title="now", steps=2)
+    (arrows,) = (c for c in axis.collections if isinstance(c, Quiver))
+    x, y = arrows.XY.T
+    assert len(x) > 50 and (x.min() >= 0) and (x.max() < 48) and (y.max() < 32)
+    ways = np.stack([arrows.U, arrows.V], 1) / arrows.scale
+    np.testing.assert_allclose(ways, np.tile([6, -2], (len(x), 1)))
+    assert (arrows.angles, arrows.scale_units, axis.yaxis_inverted()) == ("xy", "xy", True)
+
+
+def test_maps_of_probabilities_and_of_changes_have_their_own_colours():
+    sure, change = plots.show_map(np.array([[0, 0.5], [1, np.nan]])), plots.show_map(np.zeros((2, 2)), limit=0.3)
+    assert [a.images[0].get_clim() for a in (sure, change)] == [(0, 1), (-0.3, 0.3)]
+    shown = sure.images[0].to_rgba(sure.images[0].get_array())
+    assert colors.to_hex(shown[1, 1]) == plots.UNKNOWN and colors.to_hex(shown[0, 0]) != colors.to_hex(shown[1, 0])
+    brown, green = (change.images[0].to_rgba(v)[:3] for v in (-0.3, 0.3))
+    assert brown[0] > brown[1] and green[1] > green[0]
+    assert "probability" in [a.get_ylabel() for a in plots.show_map(np.eye(2), label="probability").figure.axes]
+
+
+def test_forecasters_without_a_colour_of_their_own_can_be_told_apart():
+    values = xr.DataArray(np.eye(4), {"forecaster": ["sprog", "a", "b", "radar"]}, dims=("forecaster", "lead_time"))
+    assert len({line.get_color() for line in plots.show_lines(values, "lead_time").lines}) == 4
 
 
 def test_show_scores_draws_each_forecaster_at_the_threshold_without_lead_zero(counted):

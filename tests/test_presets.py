@@ -40,6 +40,14 @@ def test_source_names_the_feed_and_one_folder(monkeypatch, tmp_path, source, fee
     assert presets.feed() == feed and presets.data_folder() == tmp_path / folder
 
 
+@pytest.mark.parametrize("preset", presets.PRESETS.values(), ids=lambda preset: preset.name)
+def test_networks_of_a_preset_fit_its_storms(preset):
+    for config in (preset.radar, preset.guided):
+        assert config.crop <= preset.pixels and config.n_in + config.n_out <= Demo().frames
+        assert config.crop % config.model.coarsest == 0
+    assert (preset.guided.model.kind, preset.guided.loss) == ("guided", "exceedance")
+
+
 def test_frames_are_ingested_once(monkeypatch, tmp_path):
     write_all("knmi", tmp_path / "in", [field()] * 3)
     monkeypatch.setenv("NOWCAST_ARCHIVE", str(tmp_path / "in"))

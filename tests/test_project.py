@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -33,7 +34,7 @@ def code_lines(source: str) -> int:
 
 
 def test_the_course_is_numbered_without_a_gap():
-    assert [p.name[:2] for p in NOTEBOOKS] == [f"{k:02d}" for k in range(7)]
+    assert [p.name[:2] for p in NOTEBOOKS] == [f"{k:02d}" for k in range(8)]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -117,3 +118,16 @@ def test_readme_scores_are_those_of_the_results():
     for name in reports[0]["mean_csi"]:
         scores = [f"{report['mean_csi'][name][t]:.3f}" for report in reports for t in ("0.5", "2.0", "5.0")]
         assert f"| {name} | {' | '.join(scores)} |" in readme
+
+
+def test_readme_folds_are_those_of_the_results():
+    readme = (ROOT / "README.md").read_text()
+    table = pd.read_csv(ROOT / "docs/results/radar.csv").query("lead_time > 0")
+    mean = table.groupby(["fold", "threshold", "forecaster"]).csi.mean().round(3)
+    for fold, threshold in mean.index.droplevel("forecaster").unique():
+        shown = [mean[fold, threshold, name] for name in ("radar", "sprog", "extrapolation", "persistence", "anvil")]
+        scores = " | ".join(f"{csi:.3f}" for csi in shown)
+        assert re.search(rf"^\| `{fold}`.*\| {threshold:g} \| {re.escape(scores)} \|", readme, re.M), (fold, threshold)
+    parts = pd.read_csv(ROOT / "docs/results/radar_ablation.csv").pivot_table("csi", "variant", "threshold")
+    for variant, row in parts.round(3).iterrows():
+        assert f"| {variant} | {' | '.join(f'{csi:.3f}' for csi in row)} |" in readme

@@ -6,6 +6,7 @@ import pytest
 
 from nowcastlib import grid, store
 from nowcastlib.baselines import BASELINES
+from nowcastlib.forecast import forecast, forecaster
 from nowcastlib.sources.archive import Archive
 from nowcastlib.sources.cloud import open_frames
 from nowcastlib.verification import effective_resolution, evaluate, mean_csi, score
@@ -79,3 +80,32 @@ def test_store_beside_the_archive_opens_north_up(archive):
         assert frames.dims == ("time", "y", "x") and frames.shape == (36, 3500, 7000)
         assert frames.y[0] - frames.y[-1] > 30 and store.time_step(frames) == 2
         assert grid.pixel_km(frames) == pytest.approx(1.11, abs=0.01)
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_the_shipped_network_forecasts_every_product(archive, tmp_path, event):
+    product, day, *_ = EVENTS[event]
+    source = Archive(product, str(archive))
+    out = store.ingest(source, tmp_path / "six.zarr", *_six(source, day), progress=False)
+    frames = store.open_frames(out)
+    rain = forecast(forecaster("radar"), grid.centre(frames, 201), leads=3)
+    assert rain.shape == (3, 201, 201) and 2 < float(rain.max()) < 300
+    first, seen = rain[0].values, np.isfinite(grid.centre(frames, 201).values[-1])
+    assert (np.isfinite(first) == seen).all()
+    now = grid.centre(frames, 201).values[-1] > 0.5
+    assert (now & (first > 0.5)).sum() > 0.4 * (now | (first > 0.5))[seen].sum(), "much of it is there a step later"
+
+
+def _six(source, day):
+    """Beginning and end of six of its frames."""
+    times = source.list(np.datetime64(day), np.datetime64(day) + 2).time.sort_values()
+    return times.iloc[18], times.iloc[24]
+
+
+def test_the_shipped_network_forecasts_a_piece_of_mrms(archive):
+    path = archive.parent / "mrms-20190610.zarr"
+    if path.exists():
+        frames = open_frames(path).isel(y=slice(2000, 2111), x=slice(4300, 4551))
+        rain = forecast(forecaster("radar"), frames, leads=12)
+        assert rain.shape == (12, 111, 251) and 5 < float(rain.max()) < 300
+        assert rain.lead_time.values.tolist() == list(range(2, 26, 2))

@@ -252,6 +252,15 @@ def test_frames_are_not_read_far_ahead_of_writing(tmp_path):
     assert max(source.reads) < 30 and zarr.open_group(str(tmp_path / "a.zarr.partial"))["time"].shape == (20,)
 
 
+def test_every_second_frame_is_kept(tmp_path):
+    whole = store.open_frames(store.ingest(Fake(), tmp_path / "a.zarr", progress=False))
+    half = store.open_frames(store.ingest(Fake(), tmp_path / "b.zarr", every=2, progress=False))
+    assert len(whole) > 2 and (half.time.values == whole.time.values[::2]).all()
+    np.testing.assert_array_equal(half, whole[::2])
+    with pytest.raises(NowcastError, match=r"was made otherwise \(.*every 2 frames\), not \(.*regrid none\)"):
+        store.ingest(Fake(), tmp_path / "b.zarr", progress=False)
+
+
 def test_crop_and_regrid_are_kept_in_mind(tmp_path):
     out = store.ingest(Fake(minutes=(0, 5)), tmp_path / "a.zarr", crop=(1, 0, 4, 4), regrid=2, progress=False)
     frames = open_frames(out)

@@ -76,6 +76,26 @@ def test_best_weights_are_kept_when_later_ones_are_worse(tmp_path, monkeypatch):
     assert same(weights(model), models[1]) and not same(models[1], models[3])
 
 
+def test_the_last_weights_are_kept_if_they_are_asked_for(tmp_path, monkeypatch):
+    scores = iter([3.0, 1.0, 2.0, 4.0])
+    monkeypatch.setattr(training, "validate", lambda *_: next(scores))
+    models, keep = states(tmp_path, "model")
+    config, data = replace(CONFIG, keep="last"), windows()
+    model, _ = fit(config, data, data, tmp_path, progress=False, on_epoch=keep)
+    assert same(weights(model), models[3]) and not same(models[1], models[3])
+
+
+def test_training_starts_from_the_weights_of_another_run(run, tmp_path):
+    config, data = replace(CONFIG, epochs=1, curriculum=(), steps=1, lr=1e-12, keep="last", n_out=3), windows()
+    begun, _ = fit(config, data, data, tmp_path / "a", progress=False, start=run[0])
+    torch.testing.assert_close(weights(begun), weights(run[1]), atol=1e-9, rtol=0)
+    anew, _ = fit(config, data, data, tmp_path / "b", progress=False)
+    assert not same(weights(anew), weights(begun))
+    other = replace(config, model=replace(CONFIG.model, peephole=False))
+    with pytest.raises(NowcastError, match="holds another network, or another scale"):
+        fit(other, data, data, tmp_path / "c", progress=False, start=run[0])
+
+
 def test_the_test_set_is_scored_and_decides_nothing(run, tmp_path):
     model, history = train(tmp_path, test=windows(random=False, seed=7))
     assert same(weights(model), weights(run[1]))
@@ -200,7 +220,7 @@ def test_processes_that_load_the_batches_change_nothing(run, tmp_path):
     pd.testing.assert_frame_equal(history.drop(columns="seconds"), run[2].drop(columns="seconds"), check_exact=True)
 
 
-@pytest.mark.parametrize("loss", sorted(LOSSES))
+@pytest.mark.parametrize("loss", sorted(name for name in LOSSES if not name.startswith("exceedance")))
 def test_loss_falls(tmp_path, loss):
     config = replace(CONFIG, loss=loss, curriculum=(), sampling=0.0, epochs=2, steps=60, lr=1e-2)
     data = windows(random=False)
@@ -229,11 +249,13 @@ def test_tiny_model_overfits_one_batch(tmp_path):
         ModelConfig((5,), kind="fclstm", size=16),
         ModelConfig((3, 4), (3, 3), size=16, norm="layer", leaky_slope=0.2, bias=False, max_pool=True, transpose=False,
                     use_lstm_output=True),
+        ModelConfig((3, 4), (3, 3), stride=1, kind="guided", norm="layer"),
     ],
-    ids=["convgru", "forecaster", "fclstm", "all options"],
+    ids=["convgru", "forecaster", "fclstm", "all options", "guided"],
 )  # fmt: skip
 def test_other_networks_are_trained_saved_and_loaded_alike(tmp_path, model):
-    config = replace(CONFIG, model=model, sampling=0.0)
+    loss = "exceedance" if model.kind == "guided" else CONFIG.loss
+    config = replace(CONFIG, model=model, sampling=0.0, loss=loss)
     data = windows()
     trained, history = fit(config, data, data, tmp_path, progress=False)
     loaded, again = load(tmp_path)
