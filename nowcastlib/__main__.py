@@ -71,7 +71,7 @@ class Ingest(_Feed):
 
 @dataclass(frozen=True)
 class Train:
-    """Train a ConvEDLSTM on one or several stores; split by event into training, validation and test."""
+    """Train a network on one or several stores; split by event into training, validation and test."""
 
     data: tuple[Path, ...]  # stores (CF-Zarr of rain rate), in training each counts alike; or moving-mnist
     out: Path  # folder for weights, configuration and history

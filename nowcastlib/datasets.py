@@ -131,13 +131,18 @@ def training_data(
 
 
 def _strided(rows: np.ndarray, table, step: float, strides: Sequence[int], least: int) -> np.ndarray:
-    """Training windows of several strides, each as many; of those for which the sequences are long enough."""
+    """Training windows of several strides, each as many; of those for which the sequences are long enough.
+
+    Raises NowcastError if they are for none.
+    """
     found = [rows] if 1 in strides else []
     for stride in set(strides) - {1}:
         with contextlib.suppress(NowcastError):
             found.append(windows(table, rows.shape[1], step * stride, "train"))
-    longest = max(least // max(len(found), 1), *map(len, found), 0)
-    return np.concatenate([np.resize(r, (longest, rows.shape[1])) for r in found]) if found else rows
+    if not found:
+        return windows(table, rows.shape[1], step * min(strides), "train")  # tells what is missing
+    longest = max(least // len(found), *map(len, found))
+    return np.concatenate([np.resize(r, (longest, rows.shape[1])) for r in found])
 
 
 def _from_torchvision(kind: str, folder: str | Path, size: int, **options) -> torch.Tensor:

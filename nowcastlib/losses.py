@@ -65,7 +65,7 @@ def exceedance(logits: Tensor, target: Tensor, scale: RainScale, balance: bool =
 
     With ``balance`` each window and rate is divided by what it would cost to know no more than how often that rate is
     exceeded in the first frame (its entropy, nats): rare rates and windows with little rain weigh as much as others.
-    Only honest probabilities make it small.
+    Honest probabilities make it smallest, as nearly as that first frame is known when the forecast is made.
     """
     rates = torch.tensor(RATES, device=logits.device).view(-1, 1, 1)
     event = (_known(target, logits) > scale.to_model(rates)).to(logits.dtype)

@@ -85,6 +85,8 @@ class TrainConfig:
             raise ValueError(f"strides {self.strides} must be numbers of 1 or more")
         if (self.model.kind == "guided") != self.loss.startswith("exceedance"):
             raise ValueError("a guided network answers probabilities: it goes with the loss exceedance, and only it")
+        if self.model.kind == "guided" and self.n_in < 2:
+            raise ValueError("one frame has no motion: a guided network needs n_in of 2 or more")
         if self.sampling and self.model.kind != "convedlstm":
             raise ValueError(f"a {self.model.kind} feeds no forecast back, there is nothing to sample: set sampling 0")
         if self.curriculum and not 1 <= min(self.curriculum) <= max(self.curriculum) <= self.n_out:

@@ -135,6 +135,8 @@ def test_training_windows_take_every_second_frame_as_often_as_each(stores):
     assert len(twins) > 2 and len({many[i].sum().item() for i in twins}) > 1, "each time another square"
     only, _, _ = training_data(stores[:1], 4, 16, validation=stores[1:], strides=(3,))
     assert (np.diff(only.datasets[0].windows, axis=1) == 3).all()
+    with pytest.raises(NowcastError, match="no window of 9 frames, 10 minutes apart"):
+        training_data(stores[:1], 9, 16, validation=stores[1:], strides=(2,))
     long, _, _ = training_data(stores[:1], 9, 16, validation=stores[1:], strides=(1, 2))  # 17 frames there are not
     assert (np.diff(long.datasets[0].windows, axis=1) == 1).all()
 

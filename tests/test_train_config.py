@@ -131,6 +131,8 @@ def test_criterion_weighs_by_the_scale_of_the_configuration():
         ({"strides": (0, 1)}, "must be numbers of 1 or more"),
         ({"vary": -0.1}, "vary is -0.1: it must not be below 0"),
         ({"keep": "first"}, "unknown keep 'first': choose one of best, last"),
+        ({"loss": "exceedance", "n_in": 1, "model": ModelConfig((3,), (3,), stride=1, kind="guided")},
+         "one frame has no motion"),
         ({"loss": "exceedance"}, "a guided network answers probabilities"),
         ({"model": ModelConfig((3,), (3,), stride=1, kind="guided")}, "a guided network answers probabilities"),
         ({"restart": True}, "need a curriculum"),
