@@ -4,4 +4,6 @@ import os
 import tempfile
 
 os.environ.setdefault("NOWCAST_PRESET", "tiny")
-os.environ.setdefault("NOWCAST_DATA", tempfile.mkdtemp(prefix="nowcast-test-"))  # kernels inherit it
+os.environ.setdefault(
+    "NOWCAST_DATA", tempfile.mkdtemp(prefix="nowcast-test-")
+)  # kernels inherit it

@@ -20,10 +20,17 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from nowcastlib import store, synthetic
-from nowcastlib.catalogue import arrange, check_leakage, drop, frames_table, split_by_event, windows
-from nowcastlib.datasets import RadarWindows
-from nowcastlib.sources import frame, pictures
+from nowcastlib.data import store, storms
+from nowcastlib.data.feeds import frame, palettes
+from nowcastlib.data.frame_table import (
+    arrange,
+    check_leakage,
+    drop,
+    frames_table,
+    split_by_event,
+    windows,
+)
+from nowcastlib.data.windows import RadarWindows
 
 GRID = frame(np.zeros((500, 500)), 500.0 * np.arange(500), -500.0 * np.arange(500))
 SQUARE, SIZE = (73, 73, 354, 354), 128  # the square inscribed in the disc; px of a stored frame
@@ -38,21 +45,23 @@ class Folder:
         self.paths = sorted(folder.glob("*.png")) * repeats
 
     def list(self, start=None, end=None):
-        times = pd.Timestamp("2024-06-01") + pd.to_timedelta(5 * np.arange(len(self.paths)), unit="min")
+        times = pd.Timestamp("2024-06-01") + pd.to_timedelta(
+            5 * np.arange(len(self.paths)), unit="min"
+        )
         return pd.DataFrame({"time": times, "path": self.paths})
 
     def read(self, row):
-        return GRID.copy(data=pictures.decode(row.path.read_bytes(), name=str(row.path)))
+        return GRID.copy(data=palettes.decode(row.path.read_bytes(), name=str(row.path)))
 
 
 def make_pictures(folder: Path, n: int, mode: str) -> None:
     """``n`` pictures of 500×500 px: a disc of rain in the feed's colours; ``mode`` P (indexed colours) or RGBA."""
     y, x = np.indices((500, 500))
     outside = (y - 249.5) ** 2 + (x - 249.5) ** 2 > 250**2
-    for k, rate in enumerate(synthetic.rain(synthetic.Storm(size=500), n)):
+    for k, rate in enumerate(storms.rain(storms.Storm(size=500), n)):
         rate[outside] = np.nan
         path = folder / f"{k:05d}.png"
-        path.write_bytes(pictures.draw(rate))
+        path.write_bytes(palettes.draw(rate))
         if mode != "P":
             Image.open(path).convert(mode).save(path)
 
@@ -61,7 +70,9 @@ def seed_store(paths: list[Path], out: Path) -> None:
     """One picture after the other: grey, crop, resize, one file a frame."""
     x, y, width, height = SQUARE
     for k, path in enumerate(paths):
-        picture = Image.open(path).convert("L").crop((x, y, x + width, y + height)).resize((SIZE, SIZE))
+        picture = (
+            Image.open(path).convert("L").crop((x, y, x + width, y + height)).resize((SIZE, SIZE))
+        )
         torch.save(torch.from_numpy(np.array(picture)).float() / 255, out / f"{k}.pt")
 
 
@@ -71,11 +82,13 @@ def our_store(feed: Folder, out: Path) -> None:
 
 def decode_only(paths: list[Path]) -> None:
     for path in paths:
-        pictures.decode(path.read_bytes())
+        palettes.decode(path.read_bytes())
 
 
 def seed_windows(rows: np.ndarray, out: Path) -> float:
-    return sum(float(torch.stack([torch.load(out / f"{k}.pt") for k in window]).sum()) for window in rows)
+    return sum(
+        float(torch.stack([torch.load(out / f"{k}.pt") for k in window]).sum()) for window in rows
+    )
 
 
 def our_windows(rows: np.ndarray, path: Path) -> float:
@@ -92,8 +105,17 @@ def seconds(work, *arguments) -> float:
 def peak_memory(folder: Path, repeats: int) -> float:
     """MB at most while ingesting the pictures ``repeats`` times, in a process of its own."""
     with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, __file__, "--ingest", str(folder), str(repeats), f"{out}/frames.zarr"]
-        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+        command = [
+            sys.executable,
+            __file__,
+            "--ingest",
+            str(folder),
+            str(repeats),
+            f"{out}/frames.zarr",
+        ]
+        return float(
+            subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]
+        )
 
 
 def catalogue_of_a_season(n: int = 23_000) -> None:
@@ -110,15 +132,21 @@ def catalogue_of_a_season(n: int = 23_000) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--frames", type=int, default=500)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--ingest", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.ingest:
         folder, repeats, out = options.ingest
-        store.ingest(Folder(Path(folder), int(repeats)), out, crop=SQUARE, regrid=SIZE, progress=False)
-        status = Path("/proc/self/status").read_text()  # ru_maxrss would count the parent's memory, too
+        store.ingest(
+            Folder(Path(folder), int(repeats)), out, crop=SQUARE, regrid=SIZE, progress=False
+        )
+        status = Path(
+            "/proc/self/status"
+        ).read_text()  # ru_maxrss would count the parent's memory, too
         print(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024)
         return
 
@@ -130,7 +158,9 @@ def main() -> None:
                 (root / name).mkdir()
             make_pictures(root / "pictures", options.frames, mode)
             feed = Folder(root / "pictures", repeats=4)
-            seed_store(feed.paths[:20], root / "warm")  # imports and first calls are not what is compared
+            seed_store(
+                feed.paths[:20], root / "warm"
+            )  # imports and first calls are not what is compared
             our_store(Folder(root / "pictures"), root / "warm.zarr")
             theirs = min(seconds(seed_store, feed.paths, root / "seed") for _ in range(2))
             ours = min(seconds(our_store, feed, root / f"{k}.zarr") for k in range(2))
@@ -155,7 +185,9 @@ def main() -> None:
                 print(f"peak memory: {few:.0f} MB for {options.frames} frames, {many:.0f} MB for ten times as many: "
                       f"{many / few:.2f} times")  # fmt: skip
     result["catalogue_seconds"] = round(seconds(catalogue_of_a_season), 2)
-    print(f"catalogue of 23,000 frames, with drop, split, windows and leakage check: {result['catalogue_seconds']} s")
+    print(
+        f"catalogue of 23,000 frames, with drop, split, windows and leakage check: {result['catalogue_seconds']} s"
+    )
     if options.json:
         print(json.dumps(result))
 

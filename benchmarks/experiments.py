@@ -29,14 +29,15 @@ import pandas as pd
 import torch
 from pysteps.utils.spectral import rapsd
 
-from nowcastlib import grid, store, training
-from nowcastlib.datasets import MovingMNIST, training_data
-from nowcastlib.film_scores import film_scores
-from nowcastlib.forecast import Network, forecast
-from nowcastlib.models import ModelConfig
-from nowcastlib.sources.demo import Demo
-from nowcastlib.training import TrainConfig
-from nowcastlib.verification import evaluate, issue_times, mean_csi, score
+from nowcastlib.data import grid, store
+from nowcastlib.data.feeds.demo import Demo
+from nowcastlib.data.windows import MovingMNIST, training_data
+from nowcastlib.forecasting.nowcast import Network, forecast
+from nowcastlib.networks.models import ModelConfig
+from nowcastlib.training import loop
+from nowcastlib.training.loop import TrainConfig
+from nowcastlib.verification.evaluation import evaluate, issue_times, mean_csi, score
+from nowcastlib.verification.film_scores import film_scores
 
 STACK = {"hidden": (48,), "kernel": (5,), "stride": 1, "patch": 4}
 PYRAMID = {"hidden": (24, 48, 48, 24), "kernel": (5, 5, 5, 5), "stride": 2, "patch": 2}
@@ -66,7 +67,10 @@ MODELS = {
         "LeakyReLU 0.2": PYRAMID | {"leaky_slope": 0.2},
     },
 }
-VARIANTS = {group: {n: {"model": ModelConfig(**STACK | m)} for n, m in ms.items()} for group, ms in MODELS.items()} | {
+VARIANTS = {
+    group: {n: {"model": ModelConfig(**STACK | m)} for n, m in ms.items()}
+    for group, ms in MODELS.items()
+} | {
     "sampling": {
         "off: its own frames": {},
         "teacher forcing": {"sampling": 1.0},
@@ -82,7 +86,7 @@ VARIANTS = {group: {n: {"model": ModelConfig(**STACK | m)} for n, m in ms.items(
     },
     "losses": {loss: {"loss": loss} for loss in ("kl", "mse", "mae", "ssim_mse", "balanced")},
 }
-BATCHES = training._batches
+BATCHES = loop._batches
 
 
 def forced(*args) -> Iterator:
@@ -96,14 +100,20 @@ def seeds_way(config, *args) -> Iterator:
     rng, mask = torch.Generator().manual_seed(config.seed), torch.tensor(True)
     for when, frames, coins in BATCHES(config, *args):
         size = [s // config.model.patch for s in frames.shape[3:]]
-        mask = mask & (torch.rand(*coins.shape, config.model.patch**2, *size, generator=rng) < config.truth(when))
+        mask = mask & (
+            torch.rand(*coins.shape, config.model.patch**2, *size, generator=rng)
+            < config.truth(when)
+        )
         yield when, frames, mask
 
 
 def on_digits(config: TrainConfig, out: Path) -> dict:
     """Train, and score on unseen digits."""
-    data = {split: MovingMNIST(split, n, 8) for split, n in {"train": 100_000, "validation": 64, "test": 256}.items()}
-    model, _ = training.fit(config, data["train"], data["validation"], out, progress=False)
+    data = {
+        split: MovingMNIST(split, n, 8)
+        for split, n in {"train": 100_000, "validation": 64, "test": 256}.items()
+    }
+    model, _ = loop.fit(config, data["train"], data["validation"], out, progress=False)
     films = torch.stack([data["test"][i] for i in range(256)])
     with torch.inference_mode():
         forecast = torch.cat([torch.sigmoid(model(part[:, :3], 5)) for part in films.split(32)])
@@ -116,10 +126,14 @@ def on_rain(config: TrainConfig, out: Path) -> dict:
     paths = [out.parent / f"{name}.zarr" for name in ("known", "unseen")]
     for path, feed in zip(paths, (Demo(6, size=64), Demo(4, size=64, seed=1)), strict=True):
         store.ingest(feed, path)
-    training.fit(config, *training_data(paths[:1], 10, config.crop)[:2], out, progress=False)
+    loop.fit(config, *training_data(paths[:1], 10, config.crop)[:2], out, progress=False)
     run, frames = Network(out), grid.centre(store.open_frames(paths[1]), 64)
-    counts = evaluate(frames, {"run": run}, 6, (0.5, 2.0, 5.0), size=0, margin=8, every=3, progress=False).sum("case")
-    found = {f"csi_{t:g}": csi for t, csi in mean_csi(counts).sel(forecaster="run").to_series().items()}
+    counts = evaluate(
+        frames, {"run": run}, 6, (0.5, 2.0, 5.0), size=0, margin=8, every=3, progress=False
+    ).sum("case")
+    found = {
+        f"csi_{t:g}": csi for t, csi in mean_csi(counts).sel(forecaster="run").to_series().items()
+    }
     bias = score(counts, "bias").sel(forecaster="run", lead_time=30).to_series()
     found |= {f"bias_{t:g}": value for t, value in bias.items()}
     power = np.zeros((2, 32))
@@ -136,15 +150,17 @@ def run(group: str, name: str, seed: int, steps: int) -> dict:
     base, job = (RAIN, on_rain) if group == "losses" else (DIGITS, on_digits)
     config = replace(base, **VARIANTS[group][name], steps=steps // 6, seed=seed)
     batches = {"teacher forcing": forced, "the seed's way": seeds_way}.get(name, BATCHES)
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(training, "_batches", batches):
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(loop, "_batches", batches):
         found = job(config, Path(folder) / "run")
-        weights = sum(p.numel() for p in training.load(Path(folder) / "run")[0].parameters())
+        weights = sum(p.numel() for p in loop.load(Path(folder) / "run")[0].parameters())
     about = {"variant": name, "seed": seed, "steps": steps, "weights": weights}
     return about | found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("group", choices=VARIANTS)
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=240)
@@ -153,7 +169,9 @@ def main() -> None:
     done = pd.read_csv(options.out).to_dict("records") if options.out.exists() else []
     for seed in range(options.seeds):
         for name in VARIANTS[options.group]:
-            if not any((d["variant"], d["seed"], d["steps"]) == (name, seed, options.steps) for d in done):
+            if not any(
+                (d["variant"], d["seed"], d["steps"]) == (name, seed, options.steps) for d in done
+            ):
                 done.append(run(options.group, name, seed, options.steps))
                 print(pd.Series(done[-1]).to_string(), flush=True)
                 pd.DataFrame(done).round(5).to_csv(options.out, index=False)

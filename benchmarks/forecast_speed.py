@@ -15,9 +15,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from nowcastlib import counting, synthetic
-from nowcastlib.forecast import forecaster
-from nowcastlib.verification import table
+from nowcastlib.data import storms
+from nowcastlib.forecasting.nowcast import forecaster
+from nowcastlib.verification.counts import count
+from nowcastlib.verification.evaluation import table
 
 LEADS, SIZE, CASES = 12, 256, 100
 
@@ -33,11 +34,13 @@ def best(work: Callable, rounds: int = 5) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--weights", default="radar")
     options = parser.parse_args()
-    rain = synthetic.rain(synthetic.Storm(size=SIZE, seed=1), 2 * LEADS).astype("f8")
+    rain = storms.rain(storms.Storm(size=SIZE, seed=1), 2 * LEADS).astype("f8")
     found = {}
     for name in (options.weights, "extrapolation", "sprog"):
         run = forecaster(name)
@@ -46,10 +49,16 @@ def main() -> None:
     # persistence, half an hour late: neither equal to the observation nor far from it
     pairs = ((np.repeat(rain[LEADS - 6 :][:1], LEADS, 0), rain[LEADS:]) for _ in range(CASES))
     began = time.perf_counter()
-    counts = counting.count(pairs, (0.5, 2.0, 5.0)).rename(lead="lead_time").expand_dims(forecaster=["persistence"])
+    counts = (
+        count(pairs, (0.5, 2.0, 5.0))
+        .rename(lead="lead_time")
+        .expand_dims(forecaster=["persistence"])
+    )
     table(counts.assign_coords(lead_time=np.arange(1.0, LEADS + 1)))
     seconds = time.perf_counter() - began
-    print(f"verification: {seconds:.1f} s for {CASES} cases of {LEADS} leads and 3 thresholds, {SIZE} × {SIZE} px")
+    print(
+        f"verification: {seconds:.1f} s for {CASES} cases of {LEADS} leads and 3 thresholds, {SIZE} × {SIZE} px"
+    )
     if options.json:
         print(
             json.dumps({

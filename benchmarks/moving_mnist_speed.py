@@ -12,7 +12,7 @@ import time
 import torch
 from torch.utils.data import DataLoader
 
-from nowcastlib.datasets import MovingMNIST
+from nowcastlib.data.windows import MovingMNIST
 
 
 def films_a_second(films, n: int) -> float:
@@ -28,7 +28,9 @@ def films_a_second(films, n: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--films", type=int, default=6000)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

@@ -17,9 +17,9 @@ from pathlib import Path
 import pandas as pd
 from playwright.sync_api import sync_playwright
 
-from nowcastlib import grid, store, synthetic
-from nowcastlib.forecast import forecast, forecaster
-from nowcastlib.player import VIEWS, ForecastPlayer
+from nowcastlib.data import grid, store, storms
+from nowcastlib.display.player import VIEWS, ForecastPlayer
+from nowcastlib.forecasting.nowcast import forecast, forecaster
 
 NAMES = "persistence", "extrapolation", "sprog"
 # sets the slider as a user would and waits until the picture is on the screen
@@ -40,7 +40,9 @@ CHANGE = """async (n) => {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--store")
     parser.add_argument("--at", type=pd.Timestamp)
     parser.add_argument("--json", action="store_true")
@@ -48,18 +50,28 @@ def main() -> None:
     if options.store:
         frames = grid.centre(store.open_frames(options.store), 256).load()
     else:
-        frames = store.as_frames(synthetic.rain(synthetic.Storm(size=256), 18))
+        frames = store.as_frames(storms.rain(storms.Storm(size=256), 18))
     at = options.at or frames.indexes["time"][5]
     made = {name: forecast(forecaster(name), frames, at, 12) for name in NAMES}
     result, chromium = {}, shutil.which("chromium") or shutil.which("google-chrome")
 
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page, path = browser.new_page(viewport={"width": 1100, "height": 900}), Path(folder) / "player.html"
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        page, path = (
+            browser.new_page(viewport={"width": 1100, "height": 900}),
+            Path(folder) / "player.html",
+        )
         page.goto("about:blank")
-        for name, shown in (("three_panels", dict(list(made.items())[:2])), ("three_forecasts", made)):
+        for name, shown in (
+            ("three_panels", dict(list(made.items())[:2])),
+            ("three_forecasts", made),
+        ):
             start = time.perf_counter()
-            path.write_text(f"<!doctype html><meta charset=utf-8>{ForecastPlayer(frames, shown).page()}")
+            path.write_text(
+                f"<!doctype html><meta charset=utf-8>{ForecastPlayer(frames, shown).page()}"
+            )
             built = time.perf_counter() - start
             page.goto(path.as_uri())
             page.wait_for_function("document.querySelector('.nowcast-label').textContent")

@@ -15,10 +15,10 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from nowcastlib import store
-from nowcastlib.forecast import MEMBERS, Network, forecaster
-from nowcastlib.models import build
-from nowcastlib.verification import evaluate, issue_times, score
+from nowcastlib.data import store
+from nowcastlib.forecasting.nowcast import MEMBERS, Network, forecaster
+from nowcastlib.networks.models import build
+from nowcastlib.verification.evaluation import evaluate, issue_times, score
 
 FOLDS = ("mch2015", "mch2017", "fmi", "knmi", "bom")
 VARIANTS = ("full", "no_pretraining", "no_motion", "no_balance")
@@ -42,7 +42,9 @@ def rows(pooled: xr.Dataset, fold: str) -> pd.DataFrame:
     found = xr.Dataset(scores).to_dataframe(dim_order=order)[list(scores)].reset_index()
     observed = (pooled.hits + pooled.misses).isel(forecaster=0).sum("lead_time").to_series()
     found.insert(0, "fold", fold)
-    return found.assign(cases=int(pooled.cases), observed_px=found.threshold.map(observed).astype(int)).round(4)
+    return found.assign(
+        cases=int(pooled.cases), observed_px=found.threshold.map(observed).astype(int)
+    ).round(4)
 
 
 def judge(data: Path, fold: str) -> pd.DataFrame:
@@ -59,7 +61,9 @@ def judge_ablation(data: Path) -> pd.DataFrame:
     runs["untrained"] = Network(RUNS / "ablation" / "full")
     runs["untrained"].model = build(runs["full"].config.model).eval()
     found = rows(judged(store.open_frames(data / "mch2015.zarr"), runs), "mch2015")
-    return of_leads(found, ["fold", "threshold", "forecaster"]).rename(columns={"forecaster": "variant"})
+    return of_leads(found, ["fold", "threshold", "forecaster"]).rename(
+        columns={"forecaster": "variant"}
+    )
 
 
 def of_leads(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -69,8 +73,12 @@ def of_leads(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("data/radar"), help="folder of the stores")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path("data/radar"), help="folder of the stores"
+    )
     data = parser.parse_args().data
     with ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,)) as pool:
         of_folds = [pool.submit(judge, data, fold) for fold in FOLDS]

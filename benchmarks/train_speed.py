@@ -32,12 +32,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nowcastlib.datasets import MovingMNIST
-from nowcastlib.models import ModelConfig, build
-from nowcastlib.training import TrainConfig, fastest_precision, fit, keep_memory
+from nowcastlib.data.windows import MovingMNIST
+from nowcastlib.networks.models import ModelConfig, build
+from nowcastlib.training.loop import TrainConfig, fastest_precision, fit, keep_memory
 
 HIDDEN, KERNEL, SIZE, BATCH, FRAMES = (64, 32, 32, 16), 5, 64, 16, 5
-MODEL = ModelConfig(HIDDEN, (KERNEL,) * 4, patch=1, stride=2, max_pool=True, norm="layer", skip=False)
+MODEL = ModelConfig(
+    HIDDEN, (KERNEL,) * 4, patch=1, stride=2, max_pool=True, norm="layer", skip=False
+)
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -51,11 +53,15 @@ class ReferenceCell(nn.Module):
             self.from_x = nn.Conv2d(channels, 4 * hidden, KERNEL, padding=KERNEL // 2)
             self.norm_x, self.pool = nn.LayerNorm([4 * hidden, size, size]), nn.MaxPool2d(2)
         else:
-            self.from_x = nn.ConvTranspose2d(channels, 4 * hidden, KERNEL, 2, KERNEL // 2, output_padding=1)
+            self.from_x = nn.ConvTranspose2d(
+                channels, 4 * hidden, KERNEL, 2, KERNEL // 2, output_padding=1
+            )
             self.norm_x, self.pool = nn.LayerNorm([4 * hidden, self.out, self.out]), nn.Identity()
         self.from_h = nn.Conv2d(hidden, 4 * hidden, KERNEL, padding=KERNEL // 2)
         self.norm_h = nn.LayerNorm([4 * hidden, self.out, self.out])
-        self.w_ci, self.w_cf, self.w_co = (nn.Parameter(torch.zeros(hidden, self.out, self.out)) for _ in range(3))
+        self.w_ci, self.w_cf, self.w_co = (
+            nn.Parameter(torch.zeros(hidden, self.out, self.out)) for _ in range(3)
+        )
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
         if state is None:
@@ -93,7 +99,9 @@ class Reference(nn.Module):
         return torch.stack(outputs[x.shape[1] - 1 : -1], 1)
 
 
-def trainer(config: ModelConfig | None, lr: float = 1e-3, seed: int = 0) -> Callable[[Tensor, int], Tensor]:
+def trainer(
+    config: ModelConfig | None, lr: float = 1e-3, seed: int = 0
+) -> Callable[[Tensor, int], Tensor]:
     """A function that takes a step on films (B, T, 1, H, W), of which n frames are seen, and returns the loss.
 
     It trains our network of that configuration, or the reference. Of one seed both start from the same convolutions:
@@ -169,7 +177,9 @@ def convolutions() -> Callable[[Tensor, int], None]:
 PARTS = {
     "reference": lambda: trainer(None),
     "ours": lambda: trainer(MODEL),
-    "ours with stride": lambda: trainer(replace(MODEL, max_pool=False)),  # not the same layers: half as many products
+    "ours with stride": lambda: trainer(
+        replace(MODEL, max_pool=False)
+    ),  # not the same layers: half as many products
     "convolutions": convolutions,
 }
 
@@ -187,18 +197,25 @@ def measure(part: str, frames: int, rounds: int) -> dict[str, float]:
         best = min(best, time.perf_counter() - began)
     if DEVICE.type == "cuda":
         return {"seconds": best, "memory": torch.cuda.max_memory_allocated() / 1e6}
-    return {"seconds": best, "memory": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3}
+    return {
+        "seconds": best,
+        "memory": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3,
+    }
 
 
 def apart(*options: str) -> dict[str, float]:
     """A measurement in a process of its own."""
     command = [sys.executable, __file__, "--part", *options]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    return json.loads(
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    )
 
 
 def start_up() -> dict[str, float]:
     """Seconds from calling ``fit`` until a network of no size has taken one step and is saved."""
-    config = TrainConfig(ModelConfig((1,), (1,), stride=1), n_in=1, n_out=1, epochs=1, steps=1, batch=1, crop=0)
+    config = TrainConfig(
+        ModelConfig((1,), (1,), stride=1), n_in=1, n_out=1, epochs=1, steps=1, batch=1, crop=0
+    )
     data = MovingMNIST(n_samples=1, n_frames=2)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -219,15 +236,32 @@ def losses(out: Path, steps: int, seeds: int, batch: int, lr: float) -> None:
                 [],
             )
             for k in range(steps):
-                films = torch.stack([data[(k * batch + b) % len(data)] for b in range(batch)]).to(DEVICE)
-                rows.append({"part": part, "seed": seed, "step": k, "batch": batch, "loss": float(step(films, FRAMES))})
+                films = torch.stack([data[(k * batch + b) % len(data)] for b in range(batch)]).to(
+                    DEVICE
+                )
+                rows.append(
+                    {
+                        "part": part,
+                        "seed": seed,
+                        "step": k,
+                        "batch": batch,
+                        "loss": float(step(films, FRAMES)),
+                    }
+                )
             done = pd.concat([done, pd.DataFrame(rows).round(5)])
             done.to_csv(out, index=False)
-            print(part, seed, f"mean of the last 50 losses {done.loss.tail(50).mean():.4f}", flush=True)
+            print(
+                part,
+                seed,
+                f"mean of the last 50 losses {done.loss.tail(50).mean():.4f}",
+                flush=True,
+            )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--part", nargs=2, metavar=("PART", "FRAMES"), help="one measurement only")
@@ -241,18 +275,28 @@ def main() -> None:
         return losses(options.losses, options.steps, options.seeds, options.loss_batch, options.lr)
     if options.part:
         part, frames = options.part
-        print(json.dumps(start_up() if part == "start_up" else measure(part, int(frames), options.rounds)))
+        print(
+            json.dumps(
+                start_up() if part == "start_up" else measure(part, int(frames), options.rounds)
+            )
+        )
         return None
     found = {part: apart(part, str(FRAMES)) for part in PARTS}
     for part, of_it in found.items():
         speed = BATCH * 2 * FRAMES / of_it["seconds"]
-        print(f"{part}: {of_it['seconds']:.3f} s a step, {speed:.0f} frames a second, peak {of_it['memory']:.0f} MB")
+        print(
+            f"{part}: {of_it['seconds']:.3f} s a step, {speed:.0f} frames a second, peak {of_it['memory']:.0f} MB"
+        )
     for frames in (5, 10, 20, 40):
         seconds = apart("ours", str(frames))["seconds"]
-        print(f"ours, {frames} frames in and out: {seconds:.3f} s a step, {1e3 * seconds / frames:.0f} ms a frame")
+        print(
+            f"ours, {frames} frames in and out: {seconds:.3f} s a step, {1e3 * seconds / frames:.0f} ms a frame"
+        )
     print(f"start-up of fit: {apart('start_up', '0')['seconds']:.2f} s")
     if options.json:
-        seconds, memory = ({part: of_it[key] for part, of_it in found.items()} for key in ("seconds", "memory"))
+        seconds, memory = (
+            {part: of_it[key] for part, of_it in found.items()} for key in ("seconds", "memory")
+        )
         print(json.dumps({
             "speedup": round(seconds["reference"] / seconds["ours"], 2),
             "conv_fraction": round(seconds["convolutions"] / seconds["ours"], 3),

@@ -62,7 +62,9 @@ class Chapter:
 
 def chapter(path: Path) -> Chapter:
     """What a notebook says of itself: its first heading, and the first of its goals, in plain words."""
-    text = "\n".join(cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown")
+    text = "\n".join(
+        cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"
+    )
     title = re.search(r"^# (.+)$", text, re.M)
     goal = re.search(r"^## Goals\s+[-*] (.+?)(?=^[-*#]|\Z)", text, re.M | re.S)
     words = re.sub(r"[`*]|\[([^]]*)\]\([^)]*\)", r"\1", " ".join(goal[1].split())) if goal else ""
@@ -74,7 +76,11 @@ def page(notebook, links: str = "") -> str:
     notebook.metadata.pop("widgets", None)
     widget = "application/vnd.jupyter.widget-view+json"
     for cell in notebook.cells:
-        outputs = [o for o in cell.get("outputs", []) if widget not in o.get("data", {}) or "text/html" in o.data]
+        outputs = [
+            o
+            for o in cell.get("outputs", [])
+            if widget not in o.get("data", {}) or "text/html" in o.data
+        ]
         for output in outputs:
             output.get("data", {}).pop(widget, None)
         if cell.cell_type == "code":
@@ -82,9 +88,16 @@ def page(notebook, links: str = "") -> str:
     offline = {"mathjax_url": "", "require_js_url": "", "jquery_url": ""}
     text = HTMLExporter(embed_images=True, **offline).from_notebook_node(notebook)[0]
     text = re.sub(r"(<body[^>]*>)", lambda m: m[1] + links, _described(text), count=1)
-    text = re.sub(r'href="(\d[^"/]*)\.ipynb', r'href="\1.html', text)  # notebooks lead to each other, and so do pages
+    text = re.sub(
+        r'href="(\d[^"/]*)\.ipynb', r'href="\1.html', text
+    )  # notebooks lead to each other, and so do pages
     # browsers draw MathML by themselves; MathJax would come from the network
-    return re.sub(r"\$\$\s*(\\begin.+?)\$\$", lambda m: mathml(unescape(m[1]), display="block"), text, flags=re.S)
+    return re.sub(
+        r"\$\$\s*(\\begin.+?)\$\$",
+        lambda m: mathml(unescape(m[1]), display="block"),
+        text,
+        flags=re.S,
+    )
 
 
 def _described(text: str) -> str:
@@ -96,7 +109,9 @@ def _described(text: str) -> str:
         section = re.sub("<.*?>|¶", "", match[1]).replace('"', "&quot;") if match[1] else section
         return match[0] if match[1] else f'alt="Picture of the section “{section}”"'
 
-    return re.sub(r'<h\d[^>]*>(.*?)</h\d>|alt="No description has been provided for this image"', say, text)
+    return re.sub(
+        r'<h\d[^>]*>(.*?)</h\d>|alt="No description has been provided for this image"', say, text
+    )
 
 
 def cover(notebook) -> str:
@@ -126,12 +141,18 @@ def _img(image: Image.Image, alt: str) -> str:
 def run(path: Path):
     """Execute one notebook: as far as it got, and what went wrong, naming the cell, or None."""
     notebook = nbformat.read(path, 4)
-    encrypted = Config({"KernelManager": {"transport_encryption": "auto"}})  # the kernel warns if others could listen
-    client = NotebookClient(notebook, timeout=1800, config=encrypted, resources={"metadata": {"path": str(HERE)}})
+    encrypted = Config(
+        {"KernelManager": {"transport_encryption": "auto"}}
+    )  # the kernel warns if others could listen
+    client = NotebookClient(
+        notebook, timeout=1800, config=encrypted, resources={"metadata": {"path": str(HERE)}}
+    )
     try:
         client.execute()
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        number = max(cell.get("execution_count") or 0 for cell in notebook.cells)  # the last that ran
+        number = max(
+            cell.get("execution_count") or 0 for cell in notebook.cells
+        )  # the last that ran
         what = [getattr(error, "ename", type(error).__name__), getattr(error, "evalue", error)]
         return notebook, f"{path.name}, cell [{number}]: {what[0]}: {what[1]}"
     return notebook, None
@@ -139,8 +160,16 @@ def run(path: Path):
 
 def links(before: Chapter | None, after: Chapter | None) -> str:
     """What leads from a page to the index and to its neighbours."""
-    back = f'<a rel="prev" href="{before.path.stem}.html">← {escape(before.title)}</a>' if before else "<span></span>"
-    on = f'<a rel="next" href="{after.path.stem}.html">{escape(after.title)} →</a>' if after else "<span></span>"
+    back = (
+        f'<a rel="prev" href="{before.path.stem}.html">← {escape(before.title)}</a>'
+        if before
+        else "<span></span>"
+    )
+    on = (
+        f'<a rel="next" href="{after.path.stem}.html">{escape(after.title)} →</a>'
+        if after
+        else "<span></span>"
+    )
     return f'{NAV}<nav class="course" aria-label="course">{back}<a href="index.html">index</a>{on}</nav>'
 
 
@@ -174,11 +203,19 @@ def main() -> int:
         seconds = monotonic() - began
         notebook.metadata["title"] = c.title
         c.cover, c.link, c.failed = cover(notebook), f"{c.path.stem}.html", bool(wrong)
-        c.state = f"failed after {seconds / 60:.1f} minutes: {wrong}" if wrong else f"ran in {seconds / 60:.1f} minutes"
-        (BUILD / c.link).write_text(page(notebook, links(around[k], None if wrong else around[k + 2])))
+        c.state = (
+            f"failed after {seconds / 60:.1f} minutes: {wrong}"
+            if wrong
+            else f"ran in {seconds / 60:.1f} minutes"
+        )
+        (BUILD / c.link).write_text(
+            page(notebook, links(around[k], None if wrong else around[k + 2]))
+        )
         if wrong:
             print("failed", flush=True)
-            print(f"{wrong}\nThe page as far as it got: {BUILD / c.path.stem}.html", file=sys.stderr)
+            print(
+                f"{wrong}\nThe page as far as it got: {BUILD / c.path.stem}.html", file=sys.stderr
+            )
             break
         print(f"{seconds:.0f} s → build/{c.link}", flush=True)
     (BUILD / "index.html").write_text(index(chapters))

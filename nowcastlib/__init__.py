@@ -1,9 +1,5 @@
-"""nowcastlib: from a weather radar's frames to a scored rain forecast, with ConvLSTM networks.
+"""nowcastlib: from a weather radar's frames to a scored rain forecast, with ConvLSTM networks."""
 
-Rain flows one way through the modules: ``sources`` → ``store`` → ``catalogue`` → ``datasets`` → ``models``
-(trained by ``training``) → ``forecast`` (beside ``baselines``) → ``verification`` → ``plots`` and ``player``.
-"""
+import lazy_loader
 
-
-class NowcastError(Exception):
-    """A mistake in the input that its user can mend: one sentence, naming the file and the remedy."""
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

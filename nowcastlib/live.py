@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from . import NowcastError, grid, store
-from .baselines import BASELINES, DRY
-from .forecast import Forecaster, forecast
-from .player import ForecastPlayer
-from .plots import credit
-from .sources import NoAnswer, Source
-from .sources.cloud import Cloud
-from .sources.fvg import Fvg
+from nowcastlib.data import NoAnswer, Source, grid, store
+from nowcastlib.data.feeds.cf_zarr import Cloud
+from nowcastlib.data.feeds.fvg import Fvg
+from nowcastlib.display import ForecastPlayer, credit
+from nowcastlib.errors import NowcastError
+from nowcastlib.files import write_atomically
+from nowcastlib.forecasting import BASELINES, Forecaster, forecast
+from nowcastlib.units import DRY
 
 log = logging.getLogger("nowcastlib")
 
@@ -90,7 +90,13 @@ def utcnow() -> pd.Timestamp:
 
 
 def newest(
-    feed: Source, out: Path, now: pd.Timestamp, minutes: float = 120, crop=None, regrid: int = 0, progress: bool = True
+    feed: Source,
+    out: Path,
+    now: pd.Timestamp,
+    minutes: float = 120,
+    crop=None,
+    regrid: int = 0,
+    progress: bool = True,
 ) -> tuple[xr.DataArray, pd.DatetimeIndex]:
     """The frames (time, y, x) in mm/h of the feed's newest ``minutes`` until ``now``, and the times that it lists.
 
@@ -98,10 +104,15 @@ def newest(
     older is forgotten. A frame that cannot be read is listed, but not there. Raises NowcastError if there is none.
     """
     feed = replace(feed) if isinstance(feed, Cloud) else feed  # opened anew: it may have grown
-    rows = feed.list(now - pd.Timedelta(minutes=minutes) if isinstance(feed, Fvg) else None, now + pd.Timedelta("1s"))
+    rows = feed.list(
+        now - pd.Timedelta(minutes=minutes) if isinstance(feed, Fvg) else None,
+        now + pd.Timedelta("1s"),
+    )
     rows = rows[rows.time > rows.time.max() - pd.Timedelta(minutes=minutes)].drop_duplicates("time")
     if rows.empty:
-        raise NowcastError(f"the feed has no frame until {now:%Y-%m-%d %H:%M} UTC: ask for another time")
+        raise NowcastError(
+            f"the feed has no frame until {now:%Y-%m-%d %H:%M} UTC: ask for another time"
+        )
     about = hashlib.blake2b(repr((feed, crop, regrid)).encode(), digest_size=4).hexdigest()
     path = out.with_name(f"{out.stem}-{about}.zarr")
     fresh, kept = path.with_name(path.name + ".new"), None
@@ -132,7 +143,9 @@ def whole(frames: xr.DataArray) -> np.ndarray:
     return (seen > 0) & (seen >= WHOLE * np.median(seen))
 
 
-def latest(frames: xr.DataArray, listed: pd.DatetimeIndex, n: int) -> tuple[pd.DatetimeIndex, list[pd.Timestamp]]:
+def latest(
+    frames: xr.DataArray, listed: pd.DatetimeIndex, n: int
+) -> tuple[pd.DatetimeIndex, list[pd.Timestamp]]:
     """Times of the last ``n`` frames (time, y, x) in a row, at the step of the listed times, and what kept them
     from being later: the times that are missing.
 
@@ -182,10 +195,15 @@ def live(
     frames, listed = newest(feed, out, moment, minutes, crop, regrid, progress)
     frames = grid.centre(frames, size) if size else frames
     frames = frames[whole(frames)]
-    used, lacking = latest(frames, listed, max(2, *(getattr(run, "n_in", 3) for run in forecasters.values())))
+    used, lacking = latest(
+        frames, listed, max(2, *(getattr(run, "n_in", 3) for run in forecasters.values()))
+    )
     past, issued = frames.sel(time=used), used[-1]
     step = store.time_step(past)
-    made = {name: forecast(run, past, leads=leads or max(1, round(60 / step))) for name, run in forecasters.items()}
+    made = {
+        name: forecast(run, past, leads=leads or max(1, round(60 / step)))
+        for name, run in forecasters.items()
+    }
     limit, age = max(30, 3 * step), int((moment - issued) / MINUTE)
     warnings = {
         "note": f"{_are_missing(lacking)}: forecast from {issued:%H:%M} UTC." if lacking else "",
@@ -194,11 +212,13 @@ def live(
     for words in filter(None, warnings.values()):
         log.warning(words)
     about = {
-        "place": f"radar {feed.radar}, {feed.product}" if isinstance(feed, Fvg) else type(feed).__name__.lower(),
+        "place": f"radar {feed.radar}, {feed.product}"
+        if isinstance(feed, Fvg)
+        else type(feed).__name__.lower(),
         "grid": f"{past.sizes['y']} × {past.sizes['x']} px of {grid.pixel_km(past):g} km, every {step:g} minutes",
         "written": f"{moment:%Y-%m-%d %H:%M} UTC",
     }
-    store.write(out, _page(frames, made, past, about, warnings, limit, reload).encode())
+    write_atomically(out, _page(frames, made, past, about, warnings, limit, reload).encode())
     return f"{out}: forecast from {issued:%Y-%m-%d %H:%M} UTC by {', '.join(made)}. {_outlook(past, made)}"
 
 
@@ -209,7 +229,9 @@ def _page(frames, made, past, about, warnings, limit, reload) -> str:
     again = f'<meta http-equiv="refresh" content="{reload * 60:.0f}">' if reload else ""
     note = f'<p class="note">{escape(warnings["note"])}</p>' if warnings["note"] else ""
     told = {n: BASELINES[n].__doc__.partition("\n")[0] if n in BASELINES else NETWORK for n in made}
-    who = "".join(f"<li><b>{escape(name)}</b>: {escape(words)}</li>" for name, words in told.items())
+    who = "".join(
+        f"<li><b>{escape(name)}</b>: {escape(words)}</li>" for name, words in told.items()
+    )
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">{again}
 <title>{escape(title)}</title><style>{STYLE}</style></head>
@@ -231,9 +253,14 @@ def _page(frames, made, past, about, warnings, limit, reload) -> str:
 def _outlook(past: xr.DataArray, made: Mapping[str, xr.DataArray]) -> str:
     """What is seen and what is coming, in a sentence or two."""
     share, most = _share_and_most(past.values[-1])
-    at, until = (pd.Timestamp(t) for t in (past.time.values[-1], next(iter(made.values())).valid_time.values[-1]))
+    at, until = (
+        pd.Timestamp(t)
+        for t in (past.time.values[-1], next(iter(made.values())).valid_time.values[-1])
+    )
     if all(np.nanmax(field, initial=0) < DRY for field in (past.values[-1], *made.values())):
-        return f"No rain in sight: none observed at {at:%H:%M}, none forecast until {until:%H:%M} UTC."
+        return (
+            f"No rain in sight: none observed at {at:%H:%M}, none forecast until {until:%H:%M} UTC."
+        )
     return f"Observed at {at:%H:%M} UTC: rain above {WET:g} mm/h on {share} of what is seen, at most {most} mm/h."
 
 
@@ -243,10 +270,14 @@ def _table(made: Mapping[str, xr.DataArray]) -> str:
     names = "".join(f'<th colspan="2" scope="colgroup">{escape(name)}</th>' for name in made)
     what = '<th scope="col">share</th><th scope="col">mm/h</th>' * len(made)
     rows = []
-    for k, (lead, valid) in enumerate(zip(first.lead_time.values, first.valid_time.values, strict=True)):
+    for k, (lead, valid) in enumerate(
+        zip(first.lead_time.values, first.valid_time.values, strict=True)
+    ):
         fields = [field.isel(lead_time=k).values for field in made.values()]
         cells = "".join(f"<td>{value}</td>" for field in fields for value in _share_and_most(field))
-        rows.append(f'<tr><th scope="row">+{lead:g}</th><td>{pd.Timestamp(valid):%H:%M}</td>{cells}</tr>')
+        rows.append(
+            f'<tr><th scope="row">+{lead:g}</th><td>{pd.Timestamp(valid):%H:%M}</td>{cells}</tr>'
+        )
     return (
         f"<p>By minutes ahead: share of the known part with rain above {WET:g} mm/h, and the largest rate.</p>"
         '<div class="wide"><table><thead><tr><th rowspan="2" scope="col">min</th><th rowspan="2" scope="col">UTC</th>'
@@ -268,7 +299,13 @@ def _are_missing(times) -> str:
 
 def _ago(age: int) -> str:
     """Minutes in words, as the page's script has them."""
-    return f"{age} min" if age < 120 else f"{age // 60} h {age % 60} min" if age < 2880 else f"{age // 1440} days"
+    return (
+        f"{age} min"
+        if age < 120
+        else f"{age // 60} h {age % 60} min"
+        if age < 2880
+        else f"{age // 1440} days"
+    )
 
 
 def show(page: str | Path) -> None:

@@ -1,12 +1,21 @@
 """Rain in its three units: rain rate (mm/h), reflectivity (dBZ) and the network's own scale."""
 
 import re
+import sys
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-RATES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # mm/h; a guided network answers the probability of more than each
+DRY = 0.1  # mm/h; a radar cannot tell less from no rain
+RATES = (
+    0.1,
+    0.5,
+    1.0,
+    2.0,
+    5.0,
+    10.0,
+    20.0,
+)  # mm/h; a guided network answers the probability of more than each
 
 
 def amount_of_water(units: str) -> tuple[str, float]:
@@ -16,13 +25,17 @@ def amount_of_water(units: str) -> tuple[str, float]:
     """
     text = re.sub(r"\*\*|\^", "", str(units).strip().lower()).replace(" per ", "/")
     text = re.sub(r"[ .]\(?(\d*) ?([a-z]+)\)? ?-1$", r"/\1\2", text)  # h-1 is /h
-    water = re.fullmatch(r"(mm|cm|m|kg[ .]?(?:/ ?m|m-)2)(?: ?/ ?\(?(\d*) ?(s|min|h|d)[a-z]*\)?)?", text)
+    water = re.fullmatch(
+        r"(mm|cm|m|kg[ .]?(?:/ ?m|m-)2)(?: ?/ ?\(?(\d*) ?(s|min|h|d)[a-z]*\)?)?", text
+    )
     if not water:
         return "", 1.0
     depth = {"cm": 10.0, "m": 1000.0}.get(water[1], 1.0)  # a kg of water on a m2 is a mm
     if not water[3]:
         return "amount", depth
-    return "rate", depth / float(water[2] or 1) * {"s": 3600, "min": 60, "h": 1, "d": 1 / 24}[water[3]]
+    return "rate", depth / float(water[2] or 1) * {"s": 3600, "min": 60, "h": 1, "d": 1 / 24}[
+        water[3]
+    ]
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,9 @@ class RainScale:
 
     def from_model(self, value):
         """Model units → rain rate (mm/h)."""
-        return _module(value).expm1(value * float(np.log1p(self.rate_max / self.rate0))) * self.rate0
+        return (
+            _module(value).expm1(value * float(np.log1p(self.rate_max / self.rate0))) * self.rate0
+        )
 
     def to_dbz(self, rate):
         """Rain rate (mm/h) → reflectivity (dBZ); no rain, and all that is weaker, becomes ``no_echo``."""
@@ -63,4 +78,7 @@ class RainScale:
 
 
 def _module(array):
-    return torch if isinstance(array, torch.Tensor) else np
+    torch = sys.modules.get(
+        "torch"
+    )  # whoever has a tensor has imported torch; others need not wait for it
+    return torch if torch and isinstance(array, torch.Tensor) else np

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# How nowcastlib/borders.xz was made: the coastlines and borders of Natural Earth (1:10m, public domain), thinned.
+# How nowcastlib/display/borders.xz was made: the coastlines and borders of Natural Earth (1:10m, public domain), thinned.
 #   bash recipes/borders.sh      (needs npm; run from the repository's root)
 set -euo pipefail
 folder=$(mktemp -d)
 (cd "$folder" && npm pack world-atlas@2.0.2 && tar xzf world-atlas-2.0.2.tgz)
 
-.venv/bin/python - "$folder/package/countries-10m.json" nowcastlib/borders.xz <<'PYTHON'
+.venv/bin/python - "$folder/package/countries-10m.json" nowcastlib/display/borders.xz <<'PYTHON'
 import json
 import lzma
 import sys

@@ -21,11 +21,11 @@ import sys
 
 import torch
 
-from nowcastlib import plots
-from nowcastlib.datasets import MovingMNIST
-from nowcastlib.film_scores import film_scores
-from nowcastlib.forecast import WEIGHTS
-from nowcastlib.training import load
+from nowcastlib.display import plots
+from nowcastlib.data.windows import MovingMNIST
+from nowcastlib.verification.film_scores import film_scores
+from nowcastlib.forecasting.nowcast import WEIGHTS
+from nowcastlib.training.loop import load
 
 model, config = load(WEIGHTS / "mnist")
 found = {"films": 1000, "data": "MovingMNIST('test', 1000, seed=0): digits that were never seen, free rollout"}

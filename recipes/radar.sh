@@ -68,8 +68,10 @@ for variant in full no_pretraining no_motion no_balance; do keep $variant recipe
 .venv/bin/python - $data/mch2015.zarr docs/forecast.gif <<'PYTHON'
 import sys
 
-from nowcastlib import grid, plots, store
-from nowcastlib.forecast import forecast, forecaster
+from nowcastlib.data import grid
+from nowcastlib.display import plots
+from nowcastlib.data import store
+from nowcastlib.forecasting.nowcast import forecast, forecaster
 
 frames = grid.centre(store.open_frames(sys.argv[1]), 256)
 shown = {"radar": "recipes/radar/folds/mch2015", "S-PROG": "sprog"}  # a network that has not seen this day

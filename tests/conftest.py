@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fvg_server import server  # noqa: F401 (a fixture)
 from matplotlib import pyplot as plt
 
-from nowcastlib import store
-from nowcastlib.baselines import persistence
-from nowcastlib.forecast import forecast
+from nowcastlib.data import store
+from nowcastlib.forecasting.baselines import persistence
+from nowcastlib.forecasting.nowcast import forecast
 
 ARCHIVE = os.environ.get("NOWCAST_ARCHIVE")
 

@@ -11,7 +11,14 @@ import pyproj
 import rasterio
 from PIL import Image
 
-PIXEL = {"mch": 1000.0, "fmi": 1000.0, "fmi-geotiff": 250.0, "knmi": 1000.0, "bom": 500.0, "odim": 2000.0}  # metres
+PIXEL = {
+    "mch": 1000.0,
+    "fmi": 1000.0,
+    "fmi-geotiff": 250.0,
+    "knmi": 1000.0,
+    "bom": 500.0,
+    "odim": 2000.0,
+}  # metres
 STEP = {"mch": 5, "fmi": 5, "fmi-geotiff": 5, "knmi": 5, "bom": 6, "odim": 15}  # minutes
 FMI_CRS = "+proj=stere +lon_0=25 +lat_0=90 +lat_ts=60 +a=6371288 +x_0=380886.310 +y_0=3395677.920"
 KNMI_CRS = "+proj=stere +lat_0=90 +lon_0=0.0 +lat_ts=60.0 +a=6378.137 +b=6356.752 +x_0=0 +y_0=0"
@@ -68,7 +75,9 @@ def _fmi_levels(rate):
 
 def _write_fmi(folder, time, rate):
     rows, columns = rate.shape
-    corners = pyproj.Proj(FMI_CRS)([0, columns * PIXEL["fmi"]], [0, rows * PIXEL["fmi"]], inverse=True)
+    corners = pyproj.Proj(FMI_CRS)(
+        [0, columns * PIXEL["fmi"]], [0, rows * PIXEL["fmi"]], inverse=True
+    )
     (west, south), (east, north) = zip(*corners, strict=True)
     head = f"""P5
 # obstime {time:%Y%m%d%H%M}
@@ -95,7 +104,9 @@ def _write_fmi_geotiff(folder, time, rate):
     path = folder / f"{time:%Y%m%d%H%M}_FINUTM.tif"
     corner = rasterio.Affine(PIXEL["fmi-geotiff"], 0, -196_000, 0, -PIXEL["fmi-geotiff"], 8_084_000)
     shape = {"height": rate.shape[0], "width": rate.shape[1], "count": 1, "dtype": "uint8"}
-    with rasterio.open(path, "w", driver="GTiff", crs="EPSG:3067", transform=corner, **shape) as file:
+    with rasterio.open(
+        path, "w", driver="GTiff", crs="EPSG:3067", transform=corner, **shape
+    ) as file:
         file.write(_fmi_levels(rate), 1)
     return path
 
@@ -103,7 +114,9 @@ def _write_fmi_geotiff(folder, time, rate):
 def _write_knmi(folder, time, rate):
     path = folder / f"RAD_NL25_RAP_5min_{time:%Y%m%d%H%M}.h5"
     with h5py.File(path, "w") as file:
-        file["image1/image_data"] = _levels(rate, rate / 12 * 100, 65535, "u2")  # 0.01 mm in 5 minutes
+        file["image1/image_data"] = _levels(
+            rate, rate / 12 * 100, 65535, "u2"
+        )  # 0.01 mm in 5 minutes
         geographic = file.create_group("geographic")
         geographic.attrs["geo_dim_pixel"] = np.bytes_("KM,KM")
         numbers = {"column_offset": 0, "row_offset": 3650, "pixel_size_x": 1, "pixel_size_y": -1}
@@ -111,7 +124,9 @@ def _write_knmi(folder, time, rate):
             geographic.attrs[f"geo_{name}"] = np.array([value], "f4")
         for name, value in zip(("rows", "columns"), rate.shape, strict=True):
             geographic.attrs[f"geo_number_{name}"] = np.array([value], "i4")
-        geographic.create_group("map_projection").attrs["projection_proj4_params"] = np.bytes_(KNMI_CRS)
+        geographic.create_group("map_projection").attrs["projection_proj4_params"] = np.bytes_(
+            KNMI_CRS
+        )
     return path
 
 
@@ -127,7 +142,10 @@ def _write_bom(folder, time, rate):
         projection = file.createVariable("proj", "i1")
         projection.grid_mapping_name = "albers_conical_equal_area"
         projection.standard_parallel = [-18.0, -36.0]
-        projection.longitude_of_central_meridian, projection.latitude_of_projection_origin = 144.752, -37.852
+        projection.longitude_of_central_meridian, projection.latitude_of_projection_origin = (
+            144.752,
+            -37.852,
+        )
         for name, before in (("valid_time", 0), ("start_time", 6)):
             seconds = file.createVariable(name, "i8")
             seconds.units = "seconds since 1970-01-01 00:00:00 UTC"
@@ -141,7 +159,9 @@ def _write_bom(folder, time, rate):
 def _write_odim(folder, time, rate):
     path = folder / f"T_PAAH21_C_EUOC_{time:%Y%m%d%H%M%S}.hdf"
     rows, columns = rate.shape
-    corners = pyproj.Proj(ODIM_CRS)([0, columns * PIXEL["odim"]], [0, rows * PIXEL["odim"]], inverse=True)
+    corners = pyproj.Proj(ODIM_CRS)(
+        [0, columns * PIXEL["odim"]], [0, rows * PIXEL["odim"]], inverse=True
+    )
     with h5py.File(path, "w") as file:
         file["dataset1/data1/data"] = _levels(rate, rate * 100, 65535, "u2")
         what = file.create_group("dataset1/data1/what")

@@ -4,16 +4,16 @@ import numpy as np
 import torch
 import xarray as xr
 
-from nowcastlib import store, synthetic
-from nowcastlib.baselines import BASELINES
-from nowcastlib.forecast import Network
-from nowcastlib.models import ConvEDLSTM, ModelConfig
-from nowcastlib.training import TrainConfig
+from nowcastlib.data import store, storms
+from nowcastlib.forecasting.baselines import BASELINES
+from nowcastlib.forecasting.nowcast import Network
+from nowcastlib.networks.models import ConvEDLSTM, ModelConfig
+from nowcastlib.training.loop import TrainConfig
 
 
 def moving_rain() -> xr.DataArray:
     """12 frames of synthetic rain, of 64 px, that moves 2 px east and 1 px south a step."""
-    rain = synthetic.rain(synthetic.Storm(seed=3, size=64, wet_fraction=0.5, lifetime=600), 12)
+    rain = storms.rain(storms.Storm(seed=3, size=64, wet_fraction=0.5, lifetime=600), 12)
     return store.as_frames(rain)
 
 

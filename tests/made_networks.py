@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.utils.data import ConcatDataset, Dataset
 
-from nowcastlib import store, synthetic
-from nowcastlib.datasets import RadarWindows
-from nowcastlib.models import ModelConfig
-from nowcastlib.training import TrainConfig, fit
+from nowcastlib.data import store, storms
+from nowcastlib.data.windows import RadarWindows
+from nowcastlib.networks.models import ModelConfig
+from nowcastlib.training.loop import TrainConfig, fit
 
 CONFIG = TrainConfig(
     ModelConfig(hidden=(4, 4), kernel=(3, 3)), n_in=2, n_out=3, curriculum=(1, 3), crop=16, epochs=4, steps=2, batch=2,
@@ -30,7 +30,7 @@ def seeded(build, peepholes=True, dtype=torch.float64):
 
 
 def windows(random=True, crop=16, seed=5) -> RadarWindows:
-    frames = store.as_frames(synthetic.rain(synthetic.Storm(seed=seed, size=24, wet_fraction=0.5), 9))
+    frames = store.as_frames(storms.rain(storms.Storm(seed=seed, size=24, wet_fraction=0.5), 9))
     rows = np.arange(5)[:, None] + np.arange(5)
     return RadarWindows(frames, rows, crop, random)
 

@@ -11,24 +11,33 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from browser_tools import FLAGS, chromium
+from fvg_server import TIMES, Answer, feed, row
 from playwright.sync_api import sync_playwright
-from test_browser import FLAGS, chromium
-from test_fvg import TIMES, Answer, feed, row, server  # noqa: F401 (server: a fixture)
 
-from nowcastlib import NowcastError, live, store
-from nowcastlib.__main__ import main
-from nowcastlib.baselines import BASELINES
-from nowcastlib.forecast import forecast, forecaster
-from nowcastlib.sources import demo
-from nowcastlib.sources.demo import Demo
-from nowcastlib.sources.fvg import Fvg
+from nowcastlib import live
+from nowcastlib.cli import main
+from nowcastlib.data import store
+from nowcastlib.data.feeds import demo
+from nowcastlib.data.feeds.demo import Demo
+from nowcastlib.data.feeds.fvg import Fvg
+from nowcastlib.errors import NowcastError
+from nowcastlib.forecasting.baselines import BASELINES
+from nowcastlib.forecasting.nowcast import forecast, forecaster
 
 STAYS = {"persistence": BASELINES["persistence"]}  # needs three frames
 NOW = TIMES[3] + pd.Timedelta(minutes=1)
 
 
 def page_of(radar, tmp_path, runs=STAYS, now=NOW, **options) -> str:
-    live.live(radar, runs, tmp_path / "live.html", now=lambda: pd.Timestamp(now), progress=False, **options)
+    live.live(
+        radar,
+        runs,
+        tmp_path / "live.html",
+        now=lambda: pd.Timestamp(now),
+        progress=False,
+        **options,
+    )
     return (tmp_path / "live.html").read_text()
 
 
@@ -41,8 +50,10 @@ def table(page: str) -> list[list[str]]:
     return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line) for line in body.split("</tr>")[:-1]]
 
 
-def fetched(server) -> list[int]:  # noqa: F811
-    numbers = sorted(int(path.rsplit("/")[-1]) for path in server.asked if path.startswith("/products/"))
+def fetched(server) -> list[int]:
+    numbers = sorted(
+        int(path.rsplit("/")[-1]) for path in server.asked if path.startswith("/products/")
+    )
     server.asked.clear()
     return numbers
 
@@ -55,11 +66,21 @@ def test_page_holds_what_forecast_makes_of_the_frames_that_the_radar_offers(tmp_
     player = live.ForecastPlayer
     monkeypatch.setattr(live, "ForecastPlayer", lambda *args: played.extend(args) or player(*args))
     with demo.serve(Demo(events=1, frames=14, size=48)) as url:
-        page = page_of(Fvg(base=url), tmp_path, {n: forecaster(n) for n in names}, "2024-06-01T12:51", minutes=40)
-        path = store.ingest(Fvg(base=url), tmp_path / "frames.zarr", "2024-06-01", "2024-06-02", progress=False)
+        page = page_of(
+            Fvg(base=url),
+            tmp_path,
+            {n: forecaster(n) for n in names},
+            "2024-06-01T12:51",
+            minutes=40,
+        )
+        path = store.ingest(
+            Fvg(base=url), tmp_path / "frames.zarr", "2024-06-01", "2024-06-02", progress=False
+        )
     frames, (observed, made, past) = store.open_frames(path), played
     assert list(made) == list(names) and past == 6  # the network's
-    assert observed.indexes["time"].equals(pd.date_range("2024-06-01T12:15", periods=8, freq="5min", name="time"))
+    assert observed.indexes["time"].equals(
+        pd.date_range("2024-06-01T12:15", periods=8, freq="5min", name="time")
+    )
     for name, field in made.items():
         expected = forecast(forecaster(name), frames, "2024-06-01T12:50", 12)
         xr.testing.assert_equal(field, expected)
@@ -70,11 +91,19 @@ def test_page_holds_what_forecast_makes_of_the_frames_that_the_radar_offers(tmp_
         known = made["extrapolation"].values[k][np.isfinite(made["extrapolation"].values[k])]
         told = (f"{(known > 0.5).mean():.1%}", f"{known.max():.1f}") if known.size else ("–", "–")
         assert (share, most) == told and (k or known.size)
-    assert 'datetime="2024-06-01T12:50:00Z">2024-06-01 12:50 UTC<' in page and "48 × 48 px of 1 km, every 5 min" in page
-    assert "S-PROG (Seed 2003" in page and live.NETWORK in page and "no warning service" in page and url in page
+    assert (
+        'datetime="2024-06-01T12:50:00Z">2024-06-01 12:50 UTC<' in page
+        and "48 × 48 px of 1 km, every 5 min" in page
+    )
+    assert (
+        "S-PROG (Seed 2003" in page
+        and live.NETWORK in page
+        and "no warning service" in page
+        and url in page
+    )
 
 
-def test_nothing_is_fetched_twice_and_what_is_old_is_forgotten(server, tmp_path):  # noqa: F811
+def test_nothing_is_fetched_twice_and_what_is_old_is_forgotten(server, tmp_path):
     radar = partial(page_of, feed(server), tmp_path, minutes=16)
     assert "12:10 UTC</time>" in radar(now=TIMES[2]) and fetched(server) == [100, 101, 102]
     server.rows += [row(104, TIMES[3] + pd.Timedelta(minutes=5))]
@@ -85,19 +114,25 @@ def test_nothing_is_fetched_twice_and_what_is_old_is_forgotten(server, tmp_path)
     assert "12:20 UTC</time>" in radar(now="2024-06-01T12:21") and fetched(server) == []
 
 
-def test_an_interrupted_run_carries_on(server, tmp_path, monkeypatch):  # noqa: F811
+def test_an_interrupted_run_carries_on(server, tmp_path, monkeypatch):
     read = Fvg.read
-    monkeypatch.setattr(Fvg, "read", lambda self, row: read(self, row) if row.id < 102 else _interrupt())
+    monkeypatch.setattr(
+        Fvg, "read", lambda self, row: read(self, row) if row.id < 102 else _interrupt()
+    )
     with pytest.raises(KeyboardInterrupt):
         page_of(feed(server, concurrency=1), tmp_path)
     assert not (tmp_path / "live.html").exists() and fetched(server) == [100, 101]
     monkeypatch.undo()
-    assert "12:15 UTC</time>" in page_of(feed(server, concurrency=1), tmp_path) and fetched(server) == [102, 103]
+    assert "12:15 UTC</time>" in page_of(feed(server, concurrency=1), tmp_path) and fetched(
+        server
+    ) == [102, 103]
 
 
-def test_what_an_interrupted_run_left_on_another_grid_does_no_harm(server, tmp_path, monkeypatch):  # noqa: F811
+def test_what_an_interrupted_run_left_on_another_grid_does_no_harm(server, tmp_path, monkeypatch):
     read = Fvg.read
-    monkeypatch.setattr(Fvg, "read", lambda self, row: read(self, row) if row.id < 102 else _interrupt())
+    monkeypatch.setattr(
+        Fvg, "read", lambda self, row: read(self, row) if row.id < 102 else _interrupt()
+    )
     with pytest.raises(KeyboardInterrupt):
         page_of(feed(server, concurrency=1), tmp_path)
     monkeypatch.undo()
@@ -121,10 +156,16 @@ def test_only_a_network_is_worth_a_memory(tmp_path):
     assert [p.suffix for p in sorted(tmp_path.iterdir())] == [".zarr", ".html"]
 
 
-def test_size_cuts_the_centre_and_leads_are_as_asked(server, tmp_path):  # noqa: F811
+def test_size_cuts_the_centre_and_leads_are_as_asked(server, tmp_path):
     page = page_of(feed(server), tmp_path, size=8, leads=2)
-    assert "8 × 8 px" in page and [r[:2] for r in table(page)] == [["+5", "12:20"], ["+10", "12:25"]]
-    assert "12 × 16 px" in page_of(feed(server), tmp_path) and len(table(page_of(feed(server), tmp_path))) == 12
+    assert "8 × 8 px" in page and [r[:2] for r in table(page)] == [
+        ["+5", "12:20"],
+        ["+10", "12:25"],
+    ]
+    assert (
+        "12 × 16 px" in page_of(feed(server), tmp_path)
+        and len(table(page_of(feed(server), tmp_path))) == 12
+    )
 
 
 # ---- half, old or no frames
@@ -135,14 +176,22 @@ HALF = np.where(np.arange(16) < 8, made_archive.field(), np.nan)
 
 @pytest.mark.parametrize("what", ["cut", "half observed", "gone"])
 @pytest.mark.parametrize(("number", "issued"), [(104, 3), (103, 2)])
-def test_one_goes_back_to_the_last_time_with_all_frames(server, tmp_path, caplog, what, number, issued):  # noqa: F811
+def test_one_goes_back_to_the_last_time_with_all_frames(
+    server, tmp_path, caplog, what, number, issued
+):
     times = [*TIMES, TIMES[3] + pd.Timedelta(minutes=5)]
     server.rows += [row(104, times[4])]
     server.answers["104"] = server.answers["103"]
     whole = server.answers[str(number)]
-    bad = {"cut": [Answer(whole[0].body[: len(whole[0].body) // 2])], "half observed": odim(tmp_path / "half", HALF)}
+    bad = {
+        "cut": [Answer(whole[0].body[: len(whole[0].body) // 2])],
+        "half observed": odim(tmp_path / "half", HALF),
+    }
     server.answers[str(number)] = bad.get(what, [Answer(status=404)])
-    page, words = page_of(feed(server), tmp_path, now=times[4]), f"{times[number - 100]:%H:%M} is missing or not whole"
+    page, words = (
+        page_of(feed(server), tmp_path, now=times[4]),
+        f"{times[number - 100]:%H:%M} is missing or not whole",
+    )
     assert f"{times[issued]:%H:%M} UTC</time>" in page
     assert f'<p class="note">{words}: forecast from {times[issued]:%H:%M} UTC.</p>' in page
     assert words in caplog.text
@@ -152,25 +201,30 @@ def test_one_goes_back_to_the_last_time_with_all_frames(server, tmp_path, caplog
     assert "12:20 UTC</time>" in page and 'class="note"' not in page and fetched(server) == [number]
 
 
-def test_the_step_is_that_of_the_list_not_of_what_could_be_read(server, tmp_path):  # noqa: F811
+def test_the_step_is_that_of_the_list_not_of_what_could_be_read(server, tmp_path):
     """Frames ten minutes apart, for every other is lost, are not taken for those of a radar that turns slowly."""
     server.rows = [row(100 + k, TIMES[0] + pd.Timedelta(minutes=5 * k)) for k in range(8)]
-    server.answers |= {f"{100 + k}": server.answers["103"] if k % 2 else [Answer(status=404)] for k in range(8)}
+    server.answers |= {
+        f"{100 + k}": server.answers["103"] if k % 2 else [Answer(status=404)] for k in range(8)
+    }
     with pytest.raises(
-        NowcastError, match=r"5 minutes apart, and of those until 2024-06-01 12:35 UTC 12:30 is missing"
+        NowcastError,
+        match=r"5 minutes apart, and of those until 2024-06-01 12:35 UTC 12:30 is missing",
     ):
         page_of(feed(server), tmp_path, now="2024-06-01T12:36")
 
 
-def test_page_and_log_say_that_frames_are_old(server, tmp_path, caplog):  # noqa: F811
-    assert '<p id="stale" role="alert" hidden></p>' in page_of(feed(server), tmp_path, now="2024-06-01T12:45")
+def test_page_and_log_say_that_frames_are_old(server, tmp_path, caplog):
+    assert '<p id="stale" role="alert" hidden></p>' in page_of(
+        feed(server), tmp_path, now="2024-06-01T12:45"
+    )
     assert not caplog.records
     page = page_of(feed(server), tmp_path, now="2024-06-01T12:46")
     assert '<p id="stale" role="alert">Issued 31 min ago: do not use.</p>' in page
     assert "Issued 31 min ago" in caplog.text
 
 
-def test_an_old_page_says_so_by_itself(server, tmp_path):  # noqa: F811
+def test_an_old_page_says_so_by_itself(server, tmp_path):
     page_of(feed(server), tmp_path)
     asked, said, shown = [], [], []
     with sync_playwright() as playwright:
@@ -180,11 +234,18 @@ def test_an_old_page_says_so_by_itself(server, tmp_path):  # noqa: F811
             page.on("request", lambda request: asked.append(request.url))
             page.on("console", lambda message: said.append(message.text))
             page.on("pageerror", lambda error: said.append(str(error)))
-            page.clock.set_fixed_time((TIMES[3] + pd.Timedelta(minutes=minutes)).tz_localize("UTC").to_pydatetime())
+            page.clock.set_fixed_time(
+                (TIMES[3] + pd.Timedelta(minutes=minutes)).tz_localize("UTC").to_pydatetime()
+            )
             page.goto((tmp_path / "live.html").as_uri())
             page.wait_for_selector(".nowcast-player canvas")
             stale = page.locator("#stale")
-            shown.append((page.locator("#age").inner_text(), stale.inner_text() if stale.is_visible() else ""))
+            shown.append(
+                (
+                    page.locator("#age").inner_text(),
+                    stale.inner_text() if stale.is_visible() else "",
+                )
+            )
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             page.close()
         browser.close()
@@ -200,7 +261,7 @@ def test_an_old_page_says_so_by_itself(server, tmp_path):  # noqa: F811
     assert set(asked) == {(tmp_path / "live.html").as_uri()} and not said
 
 
-def test_dry_is_told_and_plays(server, tmp_path):  # noqa: F811
+def test_dry_is_told_and_plays(server, tmp_path):
     server.rows = [row(100, TIMES[0] + pd.Timedelta(minutes=5 * k)) for k in range(6)]
     server.answers["100"] = odim(tmp_path / "dry", np.zeros((32, 32)))
     runs = {n: forecaster(n) for n in ("convedlstm", "extrapolation", "sprog")}
@@ -210,13 +271,15 @@ def test_dry_is_told_and_plays(server, tmp_path):  # noqa: F811
 
 
 def test_what_is_not_known_is_no_dry(tmp_path):
-    rates = store.as_frames(np.full((3, 8, 8), np.nan)).assign_coords(lead_time=("time", [5.0, 10.0, 15.0]))
+    rates = store.as_frames(np.full((3, 8, 8), np.nan)).assign_coords(
+        lead_time=("time", [5.0, 10.0, 15.0])
+    )
     field = rates.swap_dims(time="lead_time").rename(time="valid_time")
     assert [r[2:] for r in table(live._table({"x": field}))] == [["–", "–"]] * 3
 
 
 @pytest.mark.parametrize("where", ["product", "attribution"])
-def test_what_a_feed_says_is_text(server, tmp_path, where):  # noqa: F811
+def test_what_a_feed_says_is_text(server, tmp_path, where):
     evil = "<script>alert(1)</script>"
     if where == "product":
         server.rows = [r | {"name": evil} for r in server.rows]
@@ -230,17 +293,22 @@ def test_what_a_feed_says_is_text(server, tmp_path, where):  # noqa: F811
 # ---- the command
 
 
-def nowcast(server, tmp_path, more: str = "--at 2024-06-01T12:16") -> int:  # noqa: F811
+def nowcast(server, tmp_path, more: str = "--at 2024-06-01T12:16") -> int:
     base = f"http://127.0.0.1:{server.server_port}"
-    line = f"live --base {base} --forecasters persistence --no-open --out {tmp_path}/live.html {more}"
+    line = (
+        f"live --base {base} --forecasters persistence --no-open --out {tmp_path}/live.html {more}"
+    )
     return main(line.split())
 
 
-def test_command_makes_the_page_and_opens_it(server, tmp_path, capsys, monkeypatch):  # noqa: F811
+def test_command_makes_the_page_and_opens_it(server, tmp_path, capsys, monkeypatch):
     opened = []
     monkeypatch.setattr(webbrowser, "open", opened.append)
     assert nowcast(server, tmp_path) == 0 and not opened
-    assert "live.html: forecast from 2024-06-01 12:15 UTC by persistence. Observed at 12:15" in capsys.readouterr().out
+    assert (
+        "live.html: forecast from 2024-06-01 12:15 UTC by persistence. Observed at 12:15"
+        in capsys.readouterr().out
+    )
     assert nowcast(server, tmp_path, "--at 2024-06-01T12:16 --open") == 0
     assert opened == [(tmp_path / "live.html").as_uri()]
 
@@ -258,16 +326,30 @@ def test_command_takes_the_newest_frames_of_any_feed(tmp_path, capsys, caplog):
     assert "20 × 20 px of 2 km" in (tmp_path / "live.html").read_text()
     assert main(f"{line} demo --events 1 --pixels 40 --crop 4 4 20 20".split()) == 0
     said = capsys.readouterr()
-    assert "forecast from 2024-06-01 12:55" in said.out and "forecast from 2024-06-01 14:55" in said.out
+    assert (
+        "forecast from 2024-06-01 12:55" in said.out
+        and "forecast from 2024-06-01 14:55" in said.out
+    )
     assert len(re.findall(r"Issued \d+ days ago: do not use", caplog.text)) == 2
     assert "20 × 20 px of 1 km" in (tmp_path / "live.html").read_text()
-    assert {store.open_frames(p).sizes["time"] for p in tmp_path.glob("live-*.zarr")} == {12, 24}  # of 12 and of 36
+    assert {store.open_frames(p).sizes["time"] for p in tmp_path.glob("live-*.zarr")} == {
+        12,
+        24,
+    }  # of 12 and of 36
 
 
 FAILURES = {
     "nothing": (dict(rows=[]), "", r"has no SRI from .* \(it has: nothing at all\)"),
-    "too few": (dict(rows=[row(100, TIMES[0]), row(101, TIMES[1])]), "", "3 whole frames .* 11:55 is missing"),
-    "not one": (dict(files=Answer(b"<html>")), "", r"not one of 4 frames could be read; the first: .*text/html|html"),
+    "too few": (
+        dict(rows=[row(100, TIMES[0]), row(101, TIMES[1])]),
+        "",
+        "3 whole frames .* 11:55 is missing",
+    ),
+    "not one": (
+        dict(files=Answer(b"<html>")),
+        "",
+        r"not one of 4 frames could be read; the first: .*text/html|html",
+    ),
     "busy": (dict(list=Answer(status=429)), "", "too many 429"),
     "broken": (dict(list=Answer(status=500)), "", "too many 500"),
     "down": (dict(), "--base http://127.0.0.1:9", r"127\.0\.0\.1:9/radars/1/products: no answer"),
@@ -280,7 +362,9 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_failure_is_one_line_exit_2_and_the_old_page_stays(server, tmp_path, capsys, monkeypatch, name):  # noqa: F811
+def test_failure_is_one_line_exit_2_and_the_old_page_stays(
+    server, tmp_path, capsys, monkeypatch, name
+):
     monkeypatch.setattr(time, "sleep", lambda _: None)
     changes, more, words = FAILURES[name]
     (tmp_path / "live.html").write_text("old")
@@ -296,7 +380,7 @@ def test_failure_is_one_line_exit_2_and_the_old_page_stays(server, tmp_path, cap
     assert not list(tmp_path.glob("*.partial")) and not list(tmp_path.glob("*.html.*"))
 
 
-def test_again_and_again_until_ctrl_c(server, tmp_path, monkeypatch, capsys, caplog):  # noqa: F811
+def test_again_and_again_until_ctrl_c(server, tmp_path, monkeypatch, capsys, caplog):
     """By the real clock: two pages, between them a server that has nothing; then Ctrl-C."""
     now = live.utcnow().floor("min")
     server.rows = [row(100 + k, now - pd.Timedelta(minutes=5 * (4 - k))) for k in range(4)]
@@ -312,7 +396,11 @@ def test_again_and_again_until_ctrl_c(server, tmp_path, monkeypatch, capsys, cap
 
     monkeypatch.setattr(live.time, "sleep", sleep)
     assert nowcast(server, tmp_path, "--every 5") == 130
-    assert waits == [300, 300, 300] and "nothing at all" in caplog.text and "interrupted" in capsys.readouterr().err
+    assert (
+        waits == [300, 300, 300]
+        and "nothing at all" in caplog.text
+        and "interrupted" in capsys.readouterr().err
+    )
     assert pages[0] == pages[1] != pages[2] and f"{now:%H:%M} UTC</time>" in pages[2]
     assert '<meta http-equiv="refresh" content="300">' in pages[0]
     assert fetched(server) == [100, 101, 102, 103, 104] and len(list(tmp_path.glob("live*"))) == 2

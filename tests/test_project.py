@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from nowcastlib import store
-from nowcastlib.sources.demo import Demo
+from nowcastlib.data import store
+from nowcastlib.data.feeds.demo import Demo
 
 try:
     import tomllib
@@ -26,7 +26,11 @@ CONDA_NAMES = {"torch": "pytorch", "opencv-python-headless": "py-opencv"}
 
 
 def cells(path: Path, kind: str) -> list[str]:
-    return ["".join(c["source"]) for c in json.loads(path.read_text())["cells"] if c["cell_type"] == kind]
+    return [
+        "".join(c["source"])
+        for c in json.loads(path.read_text())["cells"]
+        if c["cell_type"] == kind
+    ]
 
 
 def code_lines(source: str) -> int:
@@ -55,7 +59,9 @@ def test_notebook_is_stripped_short_and_explained(path):
     assert max(sizes) <= 30 and statistics.median(sizes) <= 8
     kinds = "".join(c["cell_type"][0] for c in notebook["cells"])
     assert "ccc" not in kinds, "three code cells in a row without prose"
-    assert any("assert" in source for source in cells(path, "code")), "a notebook that checks nothing"
+    assert any("assert" in source for source in cells(path, "code")), (
+        "a notebook that checks nothing"
+    )
 
 
 def test_links_between_notebooks_lead_somewhere():
@@ -78,7 +84,10 @@ def test_conda_environment_names_the_same_packages_as_pyproject():
         name, version = re.fullmatch(r"([\w.-]+)(?:\[\w+\])?(.*)", requirement).groups()
         ours.add(CONDA_NAMES.get(name, name).lower() + version)
     listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-    conda = {d for d in listed if isinstance(d, str)} - {"pip", "python" + project["requires-python"]}
+    conda = {d for d in listed if isinstance(d, str)} - {
+        "pip",
+        "python" + project["requires-python"],
+    }
     assert conda == ours and {"pip": ["--editable ."]} in listed
 
 
@@ -93,10 +102,16 @@ def test_readme_lists_every_notebook_and_its_commands_exist():
 
 
 def test_weights_are_safetensors_and_the_repository_is_small():
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     files = [ROOT / name for name in tracked.split("\0") if name]
     assert sum(f.stat().st_size for f in files if f.exists()) < 60e6
-    assert {f.suffix for f in files if f.parts[-3:-2] == ("weights",)} <= {".safetensors", ".json", ".csv"}
+    assert {f.suffix for f in files if f.parts[-3:-2] == ("weights",)} <= {
+        ".safetensors",
+        ".json",
+        ".csv",
+    }
 
 
 def test_readme_python_runs_as_printed(tmp_path, monkeypatch):
@@ -110,13 +125,20 @@ def test_readme_python_runs_as_printed(tmp_path, monkeypatch):
 
 def test_readme_scores_are_those_of_the_results():
     readme = (ROOT / "README.md").read_text()
-    reports = [json.loads((ROOT / f"docs/results/mch-20150515{part}.json").read_text()) for part in ("", "-inner")]
+    reports = [
+        json.loads((ROOT / f"docs/results/mch-20150515{part}.json").read_text())
+        for part in ("", "-inner")
+    ]
     assert [r["protocol"]["margin"] for r in reports] == [
         0,
         64,
     ] and f"{reports[0]['protocol']['cases']} forecasts" in readme
     for name in reports[0]["mean_csi"]:
-        scores = [f"{report['mean_csi'][name][t]:.3f}" for report in reports for t in ("0.5", "2.0", "5.0")]
+        scores = [
+            f"{report['mean_csi'][name][t]:.3f}"
+            for report in reports
+            for t in ("0.5", "2.0", "5.0")
+        ]
         assert f"| {name} | {' | '.join(scores)} |" in readme
 
 
@@ -125,9 +147,16 @@ def test_readme_folds_are_those_of_the_results():
     table = pd.read_csv(ROOT / "docs/results/radar.csv").query("lead_time > 0")
     mean = table.groupby(["fold", "threshold", "forecaster"]).csi.mean().round(3)
     for fold, threshold in mean.index.droplevel("forecaster").unique():
-        shown = [mean[fold, threshold, name] for name in ("radar", "sprog", "extrapolation", "persistence", "anvil")]
+        shown = [
+            mean[fold, threshold, name]
+            for name in ("radar", "sprog", "extrapolation", "persistence", "anvil")
+        ]
         scores = " | ".join(f"{csi:.3f}" for csi in shown)
-        assert re.search(rf"^\| `{fold}`.*\| {threshold:g} \| {re.escape(scores)} \|", readme, re.M), (fold, threshold)
-    parts = pd.read_csv(ROOT / "docs/results/radar_ablation.csv").pivot_table("csi", "variant", "threshold")
+        assert re.search(
+            rf"^\| `{fold}`.*\| {threshold:g} \| {re.escape(scores)} \|", readme, re.M
+        ), (fold, threshold)
+    parts = pd.read_csv(ROOT / "docs/results/radar_ablation.csv").pivot_table(
+        "csi", "variant", "threshold"
+    )
     for variant, row in parts.round(3).iterrows():
         assert f"| {variant} | {' | '.join(f'{csi:.3f}' for csi in row)} |" in readme

@@ -4,20 +4,60 @@ import numpy as np
 import pyproj
 import pytest
 
-from nowcastlib import grid, store
-from nowcastlib.baselines import BASELINES
-from nowcastlib.forecast import forecast, forecaster
-from nowcastlib.sources.archive import Archive
-from nowcastlib.sources.cloud import open_frames
-from nowcastlib.verification import effective_resolution, evaluate, mean_csi, score
+from nowcastlib.data import grid, store
+from nowcastlib.data.feeds.archive import Archive
+from nowcastlib.data.feeds.cf_zarr import open_frames
+from nowcastlib.forecasting.baselines import BASELINES
+from nowcastlib.forecasting.nowcast import forecast, forecaster
+from nowcastlib.verification.evaluation import effective_resolution, evaluate, mean_csi, score
 
 # product, first day, frames, rows, columns, share > 0.1 mm/h, share > 5 mm/h, decimals that are published, a city
 EVENTS = {
-    "mch 2015": ("mch", "2015-05-15", 40, (640, 710), (0.118, 0.009), (3, 3), (8.54, 47.38)),  # Zurich
-    "mch 2017": ("mch", "2017-01-31", 40, (640, 710), (0.148, 0.004), (3, 3), (7.45, 46.95)),  # Bern
-    "fmi": ("fmi", "2017-05-09", 40, (1226, 760), (0.072, 0.0003), (3, 4), (24.94, 60.17)),  # Helsinki
-    "knmi": ("knmi", "2010-08-26", 92, (765, 700), (0.135, 0.0009), (3, 4), (5.12, 52.09)),  # Utrecht
-    "bom": ("bom", "2018-06-16", 61, (512, 512), (0.311, 0.035), (3, 3), (144.96, -37.81)),  # Melbourne
+    "mch 2015": (
+        "mch",
+        "2015-05-15",
+        40,
+        (640, 710),
+        (0.118, 0.009),
+        (3, 3),
+        (8.54, 47.38),
+    ),  # Zurich
+    "mch 2017": (
+        "mch",
+        "2017-01-31",
+        40,
+        (640, 710),
+        (0.148, 0.004),
+        (3, 3),
+        (7.45, 46.95),
+    ),  # Bern
+    "fmi": (
+        "fmi",
+        "2017-05-09",
+        40,
+        (1226, 760),
+        (0.072, 0.0003),
+        (3, 4),
+        (24.94, 60.17),
+    ),  # Helsinki
+    "knmi": (
+        "knmi",
+        "2010-08-26",
+        92,
+        (765, 700),
+        (0.135, 0.0009),
+        (3, 4),
+        (5.12, 52.09),
+    ),  # Utrecht
+    "bom": (
+        "bom",
+        "2018-06-16",
+        61,
+        (512, 512),
+        (0.311, 0.035),
+        (3, 3),
+        (144.96, -37.81),
+    ),  # Melbourne
 }
 
 
@@ -25,7 +65,9 @@ EVENTS = {
 def summers_day(archive, tmp_path_factory):
     """The store of 2015-05-15 in Switzerland."""
     out = tmp_path_factory.mktemp("real") / "frames.zarr"
-    return open_frames(store.ingest(Archive("mch", str(archive)), out, "2015-05-15", "2015-05-16", progress=False))
+    return open_frames(
+        store.ingest(Archive("mch", str(archive)), out, "2015-05-15", "2015-05-16", progress=False)
+    )
 
 
 @pytest.mark.parametrize("event", EVENTS)
@@ -40,7 +82,9 @@ def test_event_has_its_frames_shares_and_place(archive, event):
         assert round(float(np.mean([(f > threshold).mean() for f in frames])), digits) == share
     first = frames[0]
     assert (np.diff(first.x) > 0).all() and (np.diff(first.y) < 0).all()
-    x, y = pyproj.Transformer.from_crs("EPSG:4326", first.attrs["crs"], always_xy=True).transform(*city)
+    x, y = pyproj.Transformer.from_crs("EPSG:4326", first.attrs["crs"], always_xy=True).transform(
+        *city
+    )
     at = first.sel(x=x, y=y, method="nearest")
     assert abs(float(at.x) - x) < 1000 and abs(float(at.y) - y) < 1000 and np.isfinite(at)
 
@@ -52,13 +96,22 @@ def test_store_of_the_summers_day_is_as_published(summers_day):
 
 
 def test_baselines_are_scored_on_real_rain(summers_day):
-    options = {"leads": 6, "size": 128, "every": 12, "common": True, "scales": (2, 16), "progress": False}
+    options = {
+        "leads": 6,
+        "size": 128,
+        "every": 12,
+        "common": True,
+        "scales": (2, 16),
+        "progress": False,
+    }
     counts = evaluate(summers_day, BASELINES, **options)
     pooled = counts.sum("case")
     assert counts.sizes["case"] == 3 and (score(pooled.sel(lead_time=0), "csi") == 1).all()
     csi = mean_csi(pooled).sel(threshold=0.5).to_series()
     assert csi["sprog"] > csi["extrapolation"] > csi["persistence"] > 0.4
-    assert abs(csi["proesmans"] - csi["extrapolation"]) < 0.05 and csi["anvil"] > csi["extrapolation"]
+    assert (
+        abs(csi["proesmans"] - csi["extrapolation"]) < 0.05 and csi["anvil"] > csi["extrapolation"]
+    )
     soon = score(pooled.sel(lead_time=5, threshold=0.5), "csi").to_series()
     assert soon.drop("persistence").min() > soon["persistence"] > 0.5
     crps = score(pooled.sel(lead_time=30), "crps").to_series()
@@ -93,7 +146,9 @@ def test_the_shipped_network_forecasts_every_product(archive, tmp_path, event):
     first, seen = rain[0].values, np.isfinite(grid.centre(frames, 201).values[-1])
     assert (np.isfinite(first) == seen).all()
     now = grid.centre(frames, 201).values[-1] > 0.5
-    assert (now & (first > 0.5)).sum() > 0.4 * (now | (first > 0.5))[seen].sum(), "much of it is there a step later"
+    assert (now & (first > 0.5)).sum() > 0.4 * (now | (first > 0.5))[seen].sum(), (
+        "much of it is there a step later"
+    )
 
 
 def _six(source, day):

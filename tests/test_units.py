@@ -33,14 +33,20 @@ def test_model_units_run_from_0_to_1(kind):
 @kinds
 def test_reflectivity_is_marshall_and_palmers(kind):
     # Z = 200 R^1.6: 1 mm/h is 23.0 dBZ, 10 mm/h 39.0 dBZ, 100 mm/h 55.0 dBZ
-    np.testing.assert_allclose(SCALE.to_dbz(kind([1.0, 10.0, 100.0])), [23.01, 39.01, 55.01], atol=0.005)
-    np.testing.assert_allclose(RainScale(zr_a=316, zr_b=1.5).to_dbz(kind([1.0])), [25.0], atol=0.005)
+    np.testing.assert_allclose(
+        SCALE.to_dbz(kind([1.0, 10.0, 100.0])), [23.01, 39.01, 55.01], atol=0.005
+    )
+    np.testing.assert_allclose(
+        RainScale(zr_a=316, zr_b=1.5).to_dbz(kind([1.0])), [25.0], atol=0.005
+    )
     assert SCALE.to_dbz(kind([0.0]))[0] == SCALE.no_echo and SCALE.from_dbz(kind([-40.0]))[0] == 0
 
 
 def test_torch_and_numpy_agree():
     for there, _ in WAYS:
-        np.testing.assert_allclose(there(torch.tensor(RATES)), there(np.array(RATES, "f4")), rtol=1e-5)
+        np.testing.assert_allclose(
+            there(torch.tensor(RATES)), there(np.array(RATES, "f4")), rtol=1e-5
+        )
 
 
 @pytest.mark.parametrize(

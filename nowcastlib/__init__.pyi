@@ -1,0 +1,9 @@
+from .data import ingest as ingest
+from .data import open_frames as open_frames
+from .display import ForecastPlayer as ForecastPlayer
+from .errors import NowcastError as NowcastError
+from .forecasting import forecast as forecast
+from .forecasting import forecaster as forecaster
+from .training import fit as fit
+from .training import load as load
+from .verification import evaluate as evaluate

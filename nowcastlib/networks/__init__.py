@@ -1,0 +1,8 @@
+"""Cells, networks, their configurations, losses, and motion and scales on tensors.
+
+Imports only the ground floor (``units``, ``errors``, ``files``).
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,8 @@
+"""How good forecasts were: count first, divide later.
+
+Imports ``forecasting`` and the rooms below it.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,13 @@
+from .counts import COUNTS as COUNTS
+from .counts import SCALES as SCALES
+from .counts import count as count
+from .evaluation import SCORES as SCORES
+from .evaluation import effective_resolution as effective_resolution
+from .evaluation import evaluate as evaluate
+from .evaluation import interval as interval
+from .evaluation import issue_times as issue_times
+from .evaluation import mean_csi as mean_csi
+from .evaluation import roc as roc
+from .evaluation import score as score
+from .evaluation import table as table
+from .film_scores import film_scores as film_scores

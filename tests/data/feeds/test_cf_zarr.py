@@ -1,0 +1,563 @@
+"""CF-Zarr stores of others, on disk and on S3: whatever they call, order and measure their rain in, mm/h come out."""
+
+import warnings
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pandas as pd
+import pyproj
+import pytest
+import xarray as xr
+from moto.server import ThreadedMotoServer
+
+from nowcastlib.data import feeds
+from nowcastlib.data.feeds.cf_zarr import ARCHIVES, Cloud, open_frames
+from nowcastlib.errors import NowcastError
+
+TIMES = pd.date_range("2024-01-01", periods=3, freq="10min")
+
+
+def foreign(
+    rates=("rain",),
+    units="kg m-2 s-1",
+    times=("2024-01-01T00:10", "2024-01-01T00:00", "2024-01-01T00:00"),
+):
+    """A store as others write it: south up, degrees, mm per second, times in disorder and twice."""
+    data = np.arange(3 * 2 * 4, dtype="f4").reshape(3, 2, 4) / 3600
+    axes = {
+        "t": ("t", np.array(times, "datetime64[ns]"), {"standard_name": "time"}),
+        "latitude": ("latitude", [50.0, 51.0], {"units": "degrees_north"}),
+        "longitude": ("longitude", [5.0, 6, 7, 8], {"units": "degrees_east"}),
+    }
+    return xr.Dataset({name: (tuple(axes), data, {"units": units}) for name in rates}, axes)
+
+
+def tidy(
+    units="mm h-1", name="rain", times=TIMES, axis=("y", "x"), dims=("time", "y", "x"), **attrs
+):
+    """A store that needs no putting in order: the rain of each frame is 1, 2, 3 in its unit, not observed at one px."""
+    data = np.arange(1, 1 + len(times), dtype="f4")[:, None, None] * np.ones((1, 2, 2), "f4")
+    data[:, 0, 1] = np.nan
+    data = data.reshape([{"time": len(times), "y": 2, "x": 2}.get(d, 1) for d in dims])
+    coords = {
+        "time": times,
+        "y": ("y", [1000.0, 0.0], {"units": "m"}),
+        "x": ("x", [0.0, 1000.0], {"units": "m"}),
+    }
+    return xr.Dataset({name: (dims, data, {"units": units} | attrs)}, coords)
+
+
+def written(dataset, folder, **options) -> str:
+    path = folder / "theirs.zarr"
+    dataset.to_zarr(path, **({"zarr_format": 2} | options))
+    return str(path)
+
+
+def rates(path, **options) -> list:
+    """The rain of each frame at the first pixel, if nothing is observed at the second."""
+    frames = open_frames(path, **options)
+    assert np.isnan(frames[:, 0, 1]).all() and frames.attrs["units"] == "mm h-1"
+    return frames[:, 0, 0].values.tolist()
+
+
+@pytest.mark.parametrize(
+    "names", [{}, {"latitude": "row", "longitude": "column"}], ids=["named", "known by degrees"]
+)
+def test_store_of_others_becomes_north_up_mm_per_hour(tmp_path, names):
+    source = Cloud(written(foreign().rename(names), tmp_path))
+    table = source.list()
+    assert table.time.astype(str).tolist() == ["2024-01-01 00:00:00", "2024-01-01 00:10:00"]
+    last = source.read(next(table.iloc[[-1]].itertuples()))
+    np.testing.assert_allclose(last, [[4, 5, 6, 7], [0, 1, 2, 3]], rtol=1e-5)
+    assert (
+        last.dims == ("y", "x")
+        and last.y.values.tolist() == [51, 50]
+        and last.attrs["units"] == "mm h-1"
+    )
+    assert source.list(start="2024-01-01T00:05").number.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "why"),
+    [
+        (foreign(("rain", "snow")), r"should hold one rain rate .* rain \[kg m-2 s-1\], snow"),
+        (foreign(units="K"), r"should hold one rain rate .* rain \[K\]"),
+        (
+            tidy("dBZ", standard_name="equivalent_reflectivity_factor"),
+            r"should hold one .* rain \[dBZ\]",
+        ),
+        (tidy("m s-1", standard_name="wind_speed"), r"should hold one .* rain \[m s-1\]"),
+        (
+            tidy("kg m-2", name="tqv", long_name="water vapour"),
+            r"should hold one .* tqv \[kg m-2\]",
+        ),
+        (foreign(()), "it has: nothing"),
+        (foreign().isel(t=slice(0)), "holds no frames"),
+        (tidy().rename(y="row"), "has the axes"),
+        (tidy().drop_vars("time"), "has the axes"),
+        (tidy().assign_coords(x=("x", [0, 1], {"standard_name": "latitude"})), "has the axes"),
+        (tidy(times=[1, 2, 3]), "has no dates, but times such as 1"),
+        (tidy().expand_dims(number=2), "has the axes"),
+        (tidy().expand_dims(lat=2), "has the axes"),
+    ],
+)
+def test_store_without_one_rain_rate_on_a_grid_is_refused(tmp_path, dataset, why):
+    path = written(dataset, tmp_path)
+    with pytest.raises(NowcastError, match=f"theirs.zarr .*{why}"):
+        open_frames(path)
+
+
+@pytest.mark.parametrize(
+    ("units", "first"),
+    [
+        *(
+            (u, 1)
+            for u in ("mm h-1", "mm/h", "mm/hr", "mm h**-1", "mm h^-1", "kg m-2 h-1", "mm per hour")
+        ),
+        *((u, 3600) for u in ("kg m-2 s-1", "kg m**-2 s**-1", "kg/m2/s", "kg.m-2.s-1", "mm/s")),
+        *((u, 12) for u in ("mm/5min", "mm (5 min)-1", "mm / 5 minutes")),
+        ("m s-1", 3.6e6),
+        ("mm day-1", 1 / 24),
+    ],
+)
+def test_rate_is_known_by_its_unit_however_it_is_spelt(tmp_path, units, first):
+    assert rates(written(tidy(units), tmp_path)) == pytest.approx([first, 2 * first, 3 * first])
+
+
+def bounds(minutes):
+    """Time bounds of frames that each hold the rain of so many minutes."""
+    return np.stack([TIMES - pd.to_timedelta(minutes, unit="min"), TIMES], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("units", "mm"), [("mm", 1), ("kg m-2", 1), ("kg m**-2", 1), ("cm", 10), ("m", 1000)]
+)
+@pytest.mark.parametrize(
+    ("said", "minutes"),
+    [
+        (("cell_methods", "bounds", "period"), 5),
+        (("bounds", "period"), 15),
+        (("period",), 60),
+        ((), 10),  # the step of its times
+    ],
+)
+def test_amount_is_divided_by_the_time_in_which_it_fell(tmp_path, units, mm, said, minutes):
+    dataset = tidy(units, standard_name="precipitation_amount")
+    if "cell_methods" in said:
+        dataset.rain.attrs["cell_methods"] = "time: sum (interval: 5 minutes)"
+    if "bounds" in said:
+        dataset = dataset.assign(time_bnds=(("time", "nv"), bounds(15)))
+        dataset.time.attrs["bounds"] = "time_bnds"
+    if "period" in said:
+        dataset.rain.attrs["accumulation_period"] = "PT1H"
+    rate = 60 / minutes * mm
+    assert rates(written(dataset, tmp_path)) == pytest.approx([rate, 2 * rate, 3 * rate])
+
+
+def test_packed_amount_is_unpacked(tmp_path):
+    packing = {"rain": {"dtype": "i2", "scale_factor": 0.5, "add_offset": 1.0, "_FillValue": -1}}
+    assert rates(written(tidy("mm"), tmp_path, encoding=packing)) == [6, 12, 18]
+
+
+def test_step_of_the_times_is_found_beside_gaps(tmp_path):
+    times = pd.to_datetime(
+        ["2024-01-01T00:00", "2024-01-01T00:05", "2024-01-01T00:10", "2024-01-01T02:00"]
+    )
+    dataset = tidy("mm", times=times, standard_name="rainfall_amount")
+    assert rates(written(dataset, tmp_path)) == pytest.approx([12, 24, 36, 48])
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        tidy("mm", times=TIMES[:1]),
+        tidy("mm", times=TIMES + pd.to_timedelta([0, 0, 7], unit="min")),
+        tidy(
+            "mm",
+            times=TIMES[:1],
+            cell_methods="time: sum (interval: 1 fortnight)",
+            accumulation_period="5",
+        ),
+        tidy("mm")
+        .assign(time_bnds=(("time", "nv"), bounds([5, 10, 10])))
+        .assign_coords(time=("time", TIMES, {"bounds": "time_bnds"})),
+    ],
+    ids=["one frame", "no regular step", "no words for a time", "bounds of two lengths"],
+)
+def test_amount_of_an_unknown_time_is_refused(tmp_path, dataset):
+    path = written(dataset, tmp_path)
+    with pytest.raises(
+        NowcastError, match=r"does not say in which time .* \(interval: 5 minutes\)"
+    ):
+        open_frames(path)
+
+
+def test_variable_is_chosen_by_the_name_of_a_rain_rate_or_by_hand(tmp_path):
+    both = tidy("mm", name="acrr", long_name="precipitation").merge(
+        tidy("mm/h", name="RATE") * 0 + 7
+    )
+    both.RATE.attrs = {"units": "mm/h", "standard_name": "rainfall_rate"}
+    both["rain_mask"], both["rain_of_a_gauge"] = ((), 0), ("time", [0.0, 1, 2], both.RATE.attrs)
+    path = written(
+        both.assign(wind=both.RATE.assign_attrs(units="m s-1", standard_name="wind_speed")),
+        tmp_path,
+    )
+    assert rates(path) == [7, 7, 7] and rates(path, variable="acrr") == [6, 12, 18]
+    source = Cloud(path, variable="acrr")
+    assert source.read(next(source.list().itertuples())).values[0, 0] == 6
+    for name in ("snow", "rain_mask"):
+        with pytest.raises(
+            NowcastError, match=rf"rain called {name} (?=.*acrr \[mm\])(?=.*RATE \[mm/h\])"
+        ):
+            open_frames(path, variable=name)
+
+
+def test_axes_of_any_name_and_order_become_time_y_x_in_metres(tmp_path):
+    dataset = tidy(dims=("number", "time", "x", "height", "y")).isel(time=slice(None, None, -1))
+    dataset = dataset.rename(time="valid", y="nj", x="ni").assign_coords(
+        nj=("nj", [0.0, 1.0], {"standard_name": "projection_y_coordinate", "units": "km"}),
+        ni=("ni", [3.0, 2.0], {"axis": "X", "units": "km"}),
+        lat=(
+            ("nj", "ni"),
+            np.ones((2, 2)),
+            {"standard_name": "latitude", "units": "degrees_north"},
+        ),
+        number=[0],
+    )
+    dataset.valid.attrs["axis"] = "T"
+    frames = open_frames(written(dataset, tmp_path))
+    assert frames.dims == ("time", "y", "x") and set(frames.coords) == {"time", "y", "x"}
+    assert frames.y.values.tolist() == [1000, 0] and frames.x.values.tolist() == [2000, 3000]
+    assert frames.y.attrs["units"] == frames.x.attrs["units"] == "m"
+    assert frames[:, 0, 0].values.tolist() == [1, 2, 3] and frames.indexes["time"].equals(
+        TIMES.rename("time")
+    )
+    assert np.isnan(frames[0].values).tolist() == [
+        [False, True],
+        [False, False],
+    ]  # the first x, the last y
+
+
+def test_dates_of_another_calendar_are_read_unless_there_is_no_such_day(tmp_path):
+    for days, calendar in ((59, "noleap"), (59, "360_day")):
+        dataset = tidy(times=[days, days + 1, days + 2])
+        dataset.time.attrs = {"units": "days since 2023-01-01", "calendar": calendar}
+        path = written(dataset, tmp_path, mode="w")
+        if calendar == "noleap":
+            assert open_frames(path).indexes["time"][0] == pd.Timestamp("2023-03-01")
+        else:
+            with pytest.raises(NowcastError, match="times such as 2023-02-30"):
+                open_frames(path)
+
+
+CF_STEREO = {
+    "grid_mapping_name": "polar_stereographic",
+    "latitude_of_projection_origin": 90.0,
+    "straight_vertical_longitude_from_pole": 10.0,
+    "standard_parallel": 60.0,
+    "false_easting": 0.0,
+    "false_northing": 0.0,
+    "earth_radius": 6370040.0,
+}
+
+
+def place(frames, lon=10.0, lat=51.0):
+    crs = pyproj.CRS(frames.attrs["crs"])
+    return pyproj.Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True).transform(lon, lat)
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        CF_STEREO,
+        CF_STEREO | {"crs_wkt": "a projection"},
+        {"crs_wkt": pyproj.CRS.from_cf(CF_STEREO).to_wkt()},
+        {"spatial_ref": pyproj.CRS.from_cf(CF_STEREO).to_wkt("WKT1_GDAL")},
+        {
+            "crs_wkt": pyproj.CRS(
+                "+proj=stere +lat_0=90 +lat_ts=60 +lon_0=10 +R=6370040 +units=km"
+            ).to_wkt()
+        },
+    ],
+    ids=["CF", "CF beside a broken WKT", "WKT", "WKT 1", "WKT in km"],
+)
+def test_projection_is_known_in_metres(tmp_path, mapping):
+    dataset = tidy(grid_mapping="crs: x y").assign(crs=((), 0, mapping))
+    assert place(open_frames(written(dataset, tmp_path))) == pytest.approx((0, -4_209_286), abs=1)
+
+
+def test_projection_that_is_not_understood_is_not_named(tmp_path):
+    for mapping in ({}, {"grid_mapping_name": "flat_earth"}):
+        dataset = tidy(grid_mapping="crs").assign(crs=((), 0, mapping))
+        assert "crs" not in open_frames(written(dataset, tmp_path, mode="w")).attrs
+
+
+@pytest.mark.parametrize(
+    ("attrs", "source", "licence"),
+    [
+        (
+            {"source": "KNMI, precipitation", "license": ""},
+            "KNMI, precipitation",
+            "",
+        ),  # as our own stores say it
+        ({"Copyright": "DPC", "title": "rain", "license": "CC-BY-SA-4.0"}, "DPC", "CC-BY-SA-4.0"),
+        ({"institution": "DWD", "source": "radar", "licence": "CC BY 4.0"}, "DWD", "CC BY 4.0"),
+        ({"title": "rain", "institution": ""}, "rain", ""),
+        ({}, "theirs.zarr", ""),
+    ],
+)
+def test_maker_and_licence_are_those_that_the_store_names(tmp_path, attrs, source, licence):
+    ours = Cloud(written(tidy().assign_attrs(attrs), tmp_path))
+    assert ours.attribution.endswith(source) and ours.licence == licence
+    assert ours.frames.attrs == feeds.RAIN_RATE | {"source": ours.attribution, "license": licence}
+
+
+@pytest.mark.parametrize("units", ["mm h-1", "kg m-2"])
+def test_nothing_is_read_before_it_is_asked_for(tmp_path, units):
+    dataset = tidy(units, standard_name="rainfall_amount").isel(
+        time=[2, 0, 1], y=slice(None, None, -1)
+    )
+    path = written(dataset, tmp_path, encoding={"rain": {"chunks": (1, 2, 2)}})
+    chunks = sorted(p for p in (Path(path) / "rain").iterdir() if not p.name.startswith("."))
+    for chunk in chunks[:2]:  # of the last frame and of the first
+        chunk.write_bytes(b"broken")
+    source = Cloud(path)
+    first, second, _ = source.list().itertuples()
+    assert source.read(second).values[0, 0] == {"mm h-1": 2, "kg m-2": 12}[units]
+    with pytest.raises(
+        NowcastError, match=r"theirs\.zarr: its frame of 2024-01-01 00:00:00 cannot be read"
+    ):
+        source.read(first)
+
+
+@pytest.mark.parametrize("consolidated", [True, False])
+@pytest.mark.parametrize("zarr_format", [2, None], ids=["format 2", "the format of the day"])
+def test_store_opens_without_a_warning_from_its_metadata_where_they_are(
+    tmp_path, zarr_format, consolidated
+):
+    path = written(tidy(), tmp_path, zarr_format=zarr_format, consolidated=consolidated)
+    if consolidated:  # then those of the arrays are not looked at
+        for name in ("zarr.json", ".zarray", ".zattrs"):
+            for file in Path(path).glob(f"*/{name}"):
+                file.unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert rates(path) == [1, 2, 3]
+
+
+@pytest.fixture(scope="module")
+def server():
+    moto = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    yield f"http://{host}:{port}"
+    moto.stop()
+
+
+@pytest.fixture
+def nobody(monkeypatch):
+    """No credentials, as a reader of public data has none."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def upload(folder, url: str, endpoint: str, acl: str = "public-read") -> None:
+    """Put a store where ``url`` says, on the server at ``endpoint``."""
+    bucket, prefix = url.removeprefix("s3://").split("/", 1)
+    client = boto3.client(
+        "s3",
+        "us-east-1",
+        endpoint_url=endpoint,
+        aws_access_key_id="me",
+        aws_secret_access_key="secret",
+    )
+    client.create_bucket(Bucket=bucket)
+    for file in (p for p in Path(folder).rglob("*") if p.is_file()):
+        client.put_object(
+            Bucket=bucket,
+            Key=f"{prefix}/{file.relative_to(folder)}",
+            Body=file.read_bytes(),
+            ACL=acl,
+        )
+
+
+@pytest.mark.parametrize("zarr_format", [2, None], ids=["format 2", "the format of the day"])
+def test_bucket_is_read_without_credentials(tmp_path, server, nobody, zarr_format):
+    url = f"s3://rain-{zarr_format or 'today'}/deep/theirs.zarr"
+    upload(written(tidy("mm/5min"), tmp_path, zarr_format=zarr_format), url, server)
+    assert rates(f"{url}/", endpoint=server) == pytest.approx([12, 24, 36])
+    source = Cloud(url, server)
+    assert source.read(next(source.list().itertuples())).values[0, 0] == 12
+
+
+def test_what_fails_on_the_way_to_a_bucket_is_told(tmp_path, server, nobody):
+    upload(written(tidy(), tmp_path), "s3://private/x.zarr", server, "private")
+    for bucket, endpoint, why in (
+        ("no", server, "NotFound"),
+        ("private", server, "Forbidden"),
+        ("private", "http://127.0.0.1:9", "Could not connect"),
+    ):
+        with pytest.raises(
+            NowcastError,
+            match=f"s3://{bucket}/x.zarr at {endpoint} .*{why}.*: check the address and",
+        ):
+            open_frames(f"s3://{bucket}/x.zarr", endpoint)
+
+
+def test_server_that_goes_away_ends_the_reading(tmp_path, nobody):
+    moto = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    moto.start()
+    endpoint = "http://{}:{}".format(*moto.get_host_and_port())
+    upload(written(tidy(), tmp_path), "s3://gone/theirs.zarr", endpoint)
+    source = Cloud("s3://gone/theirs.zarr", endpoint)
+    row = next(source.list().itertuples())
+    moto.stop()
+    with pytest.raises(
+        feeds.NoAnswer, match=r"s3://gone/theirs\.zarr: its frame of 2024-01-01 .* cannot be read"
+    ):
+        source.read(row)
+
+
+DWD = (
+    'PROJCRS["Stereographic_North_Pole",BASEGEOGCRS["GCS_unnamed ellipse",DATUM["D_unknown",'
+    'ELLIPSOID["Unknown",6370040,0,LENGTHUNIT["metre",1]]],PRIMEM["Greenwich",0,ANGLEUNIT["Degree",0.0174532925199433]]'
+    '],CONVERSION["unnamed",METHOD["Polar Stereographic (variant B)"],PARAMETER["Latitude of standard parallel",60,'
+    'ANGLEUNIT["Degree",0.0174532925199433]],PARAMETER["Longitude of origin",10,ANGLEUNIT["Degree",0.0174532925199433]]'
+    ',PARAMETER["False easting",0,LENGTHUNIT["metre",1000]],PARAMETER["False northing",0,LENGTHUNIT["metre",1000]]],'
+    'CS[Cartesian,2],AXIS["x",south,MERIDIAN[90,ANGLEUNIT["degree",0.0174532925199433]],ORDER[1],'
+    'LENGTHUNIT["metre",1000]],AXIS["y",south,MERIDIAN[180,ANGLEUNIT["degree",0.0174532925199433]],ORDER[2],'
+    'LENGTHUNIT["metre",1000]], BBOX[46.18, 3.09, 55.77, 17.10]]'
+)
+FRANCE = """
+PROJCS["unknown", GEOGCS["unknown", DATUM["unknown", SPHEROID["unknown",6378137,298.252840776245]],
+    PRIMEM["Greenwich",0], UNIT["degree",0.0174532925199433,AUTHORITY["EPSG","9122"]]],
+    PROJECTION["Polar_Stereographic"], PARAMETER["latitude_of_origin",45], PARAMETER["central_meridian",0],
+    PARAMETER["false_easting",0], PARAMETER["false_northing",0], UNIT["metre",1],
+    AXIS["Easting",SOUTH], AXIS["Northing",SOUTH],
+    USAGE[SCOPE["Engineering survey, topographic mapping."], AREA["Europe"], BBOX[39.47, -9.96, 54.18, 14.54]]]
+"""
+FLUX = {"standard_name": "rainfall_flux", "units": "kg m-2 h-1"}
+AMOUNT = {"standard_name": "rainfall_amount", "units": "kg m-2", "long_name": "5 minute rainfall "}
+NAMED = {
+    axis: {"standard_name": f"projection_{axis}_coordinate", "axis": axis.upper()} for axis in "yx"
+}
+KM, M = ({axis: {"units": unit} for axis in "yx"} for unit in ("km", "m"))
+ITALY = pyproj.CRS("+proj=tmerc +lat_0=42 +lon_0=12.5 +ellps=WGS84").to_wkt()
+# as the archives describe themselves: the rain and its attributes, those of the axes, the projection, the first y and x
+# and their steps; and a city's longitude and latitude, row and column
+THEIRS = {
+    "be-rmi": (
+        "rain_rate",
+        FLUX,
+        NAMED,
+        "EPSG:3812",
+        (999_500, -1000),
+        (300_500, 1000),
+        (4.35, 50.85),
+        (328, 348),
+    ),
+    "de-dwd": (
+        "rainfall_amount",
+        AMOUNT,
+        KM,
+        DWD,
+        (-4758.144724, 1),
+        (-442.962167, 1),
+        (13.4, 52.52),
+        (733, 682),
+    ),
+    "fr-mf": (
+        "prate",
+        FLUX,
+        NAMED,
+        FRANCE,
+        (-3_526_818, -1000),
+        (-619_652, 1000),
+        (2.35, 48.86),
+        (564, 788),
+    ),
+    "it-dpc-sri": (
+        "RR",
+        FLUX,
+        M,
+        ITALY,
+        (649_500, -1000),
+        (-599_500, 1000),
+        (14.25, 40.85),
+        (776, 747),
+    ),
+    "uk-metoffice": (
+        "RR",
+        FLUX,
+        M,
+        "EPSG:27700",
+        (1_549_500, -1000),
+        (-404_500, 1000),
+        (-0.1, 51.5),
+        (1370, 936),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", THEIRS)
+def test_national_archive_opens_by_its_name_with_the_rain_in_its_place(
+    tmp_path, server, nobody, monkeypatch, name
+):
+    variable, attrs, axes, crs, *starts, city, at = THEIRS[name]
+    y, x = (
+        first + step * (n + np.arange(-2, 4)) for (first, step), n in zip(starts, at, strict=True)
+    )
+    rain = np.zeros((3, 6, 6), "f4")
+    rain[:, 2, 2], rain[:, :, 5] = (
+        0.5 if attrs is AMOUNT else 6,
+        np.nan,
+    )  # on the city; not observed at an edge
+    dataset = xr.Dataset(
+        {
+            variable: (("time", "y", "x"), rain, attrs | {"grid_mapping": "crs"}),
+            "crs": (
+                (),
+                0,
+                {"crs_wkt": pyproj.CRS(crs).to_wkt() if crs.startswith("EPSG") else crs},
+            ),
+        },
+        {
+            "time": pd.date_range("2020-01-01", periods=3, freq="5min"),
+            "y": ("y", y, axes["y"]),
+            "x": ("x", x, axes["x"]),
+            "lat": (
+                ("y", "x"),
+                np.zeros((6, 6)),
+                {"standard_name": "latitude", "units": "degrees_north"},
+            ),
+            "lon": (
+                ("y", "x"),
+                np.zeros((6, 6)),
+                {"standard_name": "longitude", "units": "degrees_east"},
+            ),
+            "missing_times": TIMES,
+        },
+    )
+    path, _, maker, licence = ARCHIVES[name]
+    upload(written(dataset, tmp_path), path, server)
+    monkeypatch.setitem(ARCHIVES, name, (path, server, maker, licence))
+    source = feeds.feed("cloud", path=name)
+    first = source.read(next(source.list().itertuples()))
+    there_x, there_y = place(first, *city)
+    assert first.sel(x=there_x, y=there_y, method="nearest") == pytest.approx(
+        6
+    ) and first.sum() == pytest.approx(6)
+    assert (
+        abs(first.y - there_y).min() <= 500
+        and abs(first.x - there_x).min() <= 500
+        and first.y[0] > first.y[-1]
+    )
+    assert first.y.attrs["units"] == first.x.attrs["units"] == "m"
+    assert np.isnan(first).sum() == 6 and np.isnan(first[:, -1]).all()
+    assert (source.attribution, source.licence) == (maker, licence) and licence.startswith(
+        ("CC-BY-", "OGL-")
+    )

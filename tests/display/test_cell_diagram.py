@@ -1,0 +1,83 @@
+"""The picture of a cell: every box shows the tensor that its title names."""
+
+import zlib
+
+import numpy as np
+import pytest
+import torch
+
+from nowcastlib.display import cell_diagram
+from nowcastlib.display.player import CellPlayer
+from nowcastlib.networks.cells import ConvGRUCell, ConvLSTMCell
+
+
+@pytest.fixture
+def run():
+    """A cell, its input and the trace of a run."""
+    torch.manual_seed(0)
+    cell, x = ConvLSTMCell(1, 3, 5), torch.rand(1, 4, 1, 8, 8)
+    torch.nn.init.normal_(cell.peephole)
+    with torch.no_grad():
+        return cell, x[0, :, 0].numpy(), cell.trace(x)
+
+
+def test_each_box_shows_what_its_title_says(run):
+    cell, x, trace = run
+    figure = cell_diagram.draw_cell(cell, x, trace, step=2, channel=1)
+    shown = {ax.get_title(): np.asarray(ax.images[0].get_array()) for ax in figure.axes}
+    expected = {
+        "input X$_t$": x[2],
+        "memory C$_{t-1}$": trace["C"][0, 1, 1],
+        "hidden state H$_t$": trace["H"][0, 2, 1],
+    }
+    expected |= {title: trace[gate][0, 2, 1] for gate, title in cell_diagram.GATES.items()}
+    expected |= {"W$_{xf}$": cell.from_x.weight[3 + 1, 0], "W$_{hc}$": cell.from_h.weight[6 + 1, 1]}
+    expected |= {"W$_{xi}$": cell.from_x.weight[1, 0], "W$_{ho}$": cell.from_h.weight[9 + 1, 1]}
+    for title, tensor in expected.items():
+        np.testing.assert_allclose(shown[title], torch.as_tensor(tensor).detach(), err_msg=title)
+    assert len(shown) == 5 + 8 + 4
+
+
+def test_peepholes_are_drawn_only_where_there_are_some(run):
+    cell, x, trace = run
+    dashed = lambda figure: sum(
+        a.get_linestyle() in ("--", "dashed") for a in figure.artists + figure.patches
+    )
+    with_them = dashed(cell_diagram.draw_cell(cell, x, trace, 2, 1))
+    cell.peephole = None
+    assert with_them == 3 and dashed(cell_diagram.draw_cell(cell, x, trace, 2, 1)) == 0
+
+
+@pytest.mark.parametrize(("step", "channel"), [(0, 0), (4, 0), (2, 3), (2, -1)])
+def test_a_step_or_channel_that_is_not_there_is_told(run, step, channel):
+    with pytest.raises(IndexError, match="there are steps 1 to 3 and 3 channels"):
+        cell_diagram.draw_cell(*run, step, channel)
+
+
+def test_cell_player_has_a_panel_a_tensor_and_a_choice_a_channel(run):
+    _, x, trace = run
+    canvas = (player := CellPlayer(x, trace)).canvas
+    assert [title for title, _ in canvas.panels] == ["X", "i", "f", "g", "o", "C", "H"]
+    assert (
+        canvas.names == ["channel 0", "channel 1", "channel 2"]
+        and len(canvas.sequences) == 1 + 6 * 3
+    )
+    assert [sprites for _, sprites in canvas.panels][:3] == [[0], [1, 2, 3], [4, 5, 6]]
+    assert player.labels[-1] == "after frame 4 of 4" and "not known" not in str(canvas.legend)
+
+
+def test_cell_player_shows_gates_from_0_to_1_and_states_from_minus_1_to_1(run):
+    _, x, trace = run
+    canvas = CellPlayer(x, {"i": trace["i"], "C": trace["C"]}).canvas
+    shades = [np.frombuffer(zlib.decompress(s), "u1").reshape(4, 8, 8) for s in canvas.sequences]
+    np.testing.assert_allclose(shades[0], 255 * x, atol=0.51)
+    np.testing.assert_allclose(shades[1 + 2], 255 * trace["i"][0, :, 2].numpy(), atol=0.51)
+    states = 255 * (trace["C"][0, :, 1].numpy().clip(-1, 1) / 2 + 0.5)
+    np.testing.assert_allclose(shades[4 + 1], states, atol=0.51)
+
+
+def test_a_gru_is_played_too():
+    cell, x = ConvGRUCell(1, 2), torch.rand(1, 3, 1, 6, 6)
+    with torch.no_grad():
+        canvas = CellPlayer(x[0, :, 0].numpy(), cell.trace(x)).canvas
+    assert [title for title, _ in canvas.panels] == ["X", "z", "r", "g", "H"]

@@ -1,0 +1,129 @@
+"""From probabilities to one forecast and to many."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import logit
+
+from nowcastlib.forecasting import probabilities
+from nowcastlib.networks.losses import LOSSES
+from nowcastlib.units import RATES, RainScale
+
+SCALE = RainScale()
+LEVELS = torch.tensor(SCALE.to_model(np.array(RATES)))
+
+
+def about(middle, spread=0.05):
+    """Logits (rate, H, W) of logistic distributions about ``middle`` (H, W), in model units."""
+    return (middle - LEVELS.view(-1, 1, 1)) / spread
+
+
+@pytest.fixture(scope="module")
+def middle():
+    return torch.rand(48, 48, generator=torch.Generator().manual_seed(0), dtype=torch.double) * 0.75
+
+
+def test_the_median_is_the_middle_and_a_likelier_rain_is_less(middle):
+    logits = about(middle)
+    inside = (middle > LEVELS[0]) & (middle < LEVELS[-1])
+    median = probabilities.quantile(logits, torch.zeros(1, 1, 1), SCALE)
+    torch.testing.assert_close(SCALE.to_model(median[inside]), middle[inside])
+    sure = probabilities.quantile(logits, torch.full((1, 1, 1), float(logit(0.8))), SCALE)
+    wet = inside & (sure > 0)
+    torch.testing.assert_close(SCALE.to_model(sure[wet]), middle[wet] - 0.05 * logit(0.8))
+    assert (median[middle < LEVELS[0]] == 0).all()
+
+
+def test_each_rate_is_exceeded_where_its_probability_is_above_its_cut(middle):
+    logits, cut = about(middle), torch.linspace(-1, 1, len(RATES)).view(-1, 1, 1)
+    rate = probabilities.quantile(logits, cut.double(), SCALE)
+    for k, threshold in enumerate(RATES):
+        assert (
+            (rate > threshold) == (logits[: k + 1] > cut[: k + 1]).all(0)
+        ).float().mean() > 0.999
+
+
+def test_heavy_rain_is_bounded():
+    high = probabilities.quantile(torch.full((len(RATES), 1, 1), 30.0), torch.zeros(1, 1, 1), SCALE)
+    assert 60 < high < 120
+
+
+def test_a_probability_that_rises_with_the_rate_is_lowered():
+    logits = torch.tensor([2.0, -1.0, 3.0, 3.0, 3.0, 3.0, 3.0]).view(-1, 1, 1)
+    assert RATES[0] < probabilities.quantile(logits, torch.zeros(1, 1, 1), SCALE) < RATES[1]
+
+
+def test_the_area_is_between_what_falls_and_what_is_expected(middle):
+    logits = about(middle, 0.2)
+    for share in (0.25, 1.0):
+        now = SCALE.from_model(middle) * (torch.arange(48) < 48 * share)
+        cut = probabilities.matched(logits, now)
+        for k in range(5):
+            area = ((now > RATES[k]).sum() * logits[k].sigmoid().sum()) ** 0.5
+            assert (logits[k] > cut[k]).sum() == pytest.approx(float(area), abs=1)
+    assert (
+        probabilities.quantile(
+            logits, probabilities.matched(logits, now * 0), SCALE
+        ).count_nonzero()
+        == 0
+    )
+
+
+def test_what_is_improbable_is_not_forecast():
+    logits = torch.full((len(RATES), 20, 20), float(logit(0.05)))
+    logits[:, 3, 3] += 0.1
+    assert (
+        probabilities.quantile(
+            logits, probabilities.matched(logits, torch.ones(20, 20) * 30), SCALE
+        ).max()
+        == 0
+    )
+
+
+def test_all_members_together_have_the_probabilities(middle):
+    logits = about(middle, 0.2)[None].repeat(2, 1, 1, 1)
+    noise = probabilities.noise(middle, torch.zeros(2, 2, 48, 48).double(), 400)
+    members = probabilities.ensemble(logits, noise, SCALE)
+    assert members.shape == (400, 2, 48, 48)
+    for k in (1, 3, 4):
+        happened = (members > RATES[k]).double().mean(0)
+        assert (happened - logits[:, k].sigmoid()).abs().mean() < 0.03
+
+
+def test_noise_looks_like_the_rain_moves_with_it_and_remembers():
+    y, x = np.indices((64, 64))
+    like = torch.from_numpy(np.exp(-((x - 32.0) ** 2 + (y - 32.0) ** 2) / 12))
+    path = torch.zeros(3, 2, 64, 64).double()
+    path[:, 0] = -4.0 * torch.arange(1, 4).view(-1, 1, 1)  # comes from the left
+    found = probabilities.noise(like, path, 8)
+    assert found.shape == (8, 3, 64, 64)
+    np.testing.assert_allclose(found.std((-2, -1)), 1, atol=1e-6)
+
+    def alike(a, b):
+        return float((a * b).mean())
+
+    assert alike(found[:, 0], found[:, 0].roll(1, -1)) > 0.9, "neighbours are alike, as in the rain"
+    assert alike(found[:, 0].roll(4, -1), found[:, 1]) == pytest.approx(
+        probabilities.MEMORY, abs=0.05
+    )
+    assert alike(found[:, 0], found[:, 1]) < 0.7
+    assert abs(alike(found[0, 0], found[1, 0])) < 0.5
+
+
+def test_the_loss_is_smallest_for_honest_probabilities():
+    rng = torch.Generator().manual_seed(1)
+    rate = torch.where(torch.rand(1, 1, 1, 40, 40, generator=rng) < 0.3, 3.0, 0.0)
+    target, honest = SCALE.to_model(rate), float((rate > 0).float().mean())
+    target[..., 0, 0] = float("nan")
+    shape = (1, 1, len(RATES), 40, 40)
+
+    def cost(p, name="exceedance"):
+        logits = torch.full(shape, -8.0)
+        logits[:, :, :4] = float(logit(p))
+        return float(LOSSES[name](logits, target, SCALE))
+
+    for name in ("exceedance", "exceedance_alike"):
+        assert cost(honest, name) < min(cost(honest - 0.1, name), cost(honest + 0.1, name))
+    entropy = -honest * np.log(honest) - (1 - honest) * np.log(1 - honest)
+    assert cost(honest) == pytest.approx(entropy / (entropy + 0.03) * 4 / len(RATES), rel=0.02)
+    assert cost(honest, "exceedance_alike") == pytest.approx(entropy * 4 / len(RATES), rel=0.02)

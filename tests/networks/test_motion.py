@@ -1,0 +1,204 @@
+"""Motion on tensors: found as it is, followed as it goes; and the network that is given it."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+
+from nowcastlib.data import storms
+from nowcastlib.forecasting.nowcast import Network
+from nowcastlib.forecasting.probabilities import quantile
+from nowcastlib.networks import motion
+from nowcastlib.networks.models import ModelConfig, build
+from nowcastlib.training.config import TrainConfig
+from nowcastlib.units import RainScale
+
+CONFIG = ModelConfig((6, 4), (3, 3), stride=1, patch=4, kind="guided", norm="layer")
+
+
+@pytest.fixture(scope="module")
+def rain():
+    """Six frames of 96 px, (1, 6, 1, 96, 96) in model units, that move 3 px to the right and 2 px up a step."""
+    storm = storms.Storm(seed=5, size=160, wet_fraction=0.5, lifetime=1e9)
+    still = RainScale().to_model(torch.from_numpy(storms.rain(storm, 1)[0]))
+    moved = [still.roll((-2 * t, 3 * t), (0, 1))[32:128, 32:128] for t in range(6)]
+    return torch.stack(moved)[None, :, None]
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return build(CONFIG)
+
+
+def guided(network, members=0):
+    """A network as a forecaster."""
+    run = Network.__new__(Network)
+    run.config, run.n_in, run.members = TrainConfig(CONFIG, n_in=4, loss="exceedance"), 4, members
+    run.model = network.eval()
+    return run
+
+
+def test_motion_is_found_where_there_is_rain(rain):
+    found = motion.flow(rain[:, :, 0])
+    assert found.shape == (1, 2, 96, 96)
+    inner = found[0, :, 16:-16, 16:-16]
+    np.testing.assert_allclose(inner.mean((1, 2)), [3, -2], atol=0.25)
+    assert inner.std((1, 2)).max() < 0.5
+
+
+@pytest.mark.parametrize("right", [-21, 0.0, 14])
+def test_fast_rain_is_found_too(right):
+    y, x = torch.meshgrid(torch.arange(160.0), torch.arange(160.0), indexing="ij")
+    frames = [torch.exp(-((x - 80 - right * t) ** 2 + (y - 80) ** 2) / 200) for t in (-1, 0)]
+    found = motion.flow(torch.stack(frames)[None])
+    np.testing.assert_allclose(found[0, :, 80, 80], [right, 0], atol=0.5)
+
+
+def test_what_is_dry_stands_still():
+    assert motion.flow(torch.zeros(2, 3, 40, 30)).abs().max() == 0
+
+
+def test_a_rotation_is_followed_along_its_circle():
+    y, x = torch.meshgrid(torch.arange(81.0) - 40, torch.arange(81.0) - 40, indexing="ij")
+    angle = 0.1  # radians a step
+    path = motion.follow(torch.stack([-y, x])[None] * angle, 5)[0, 4]
+    back = np.cos(5 * angle), np.sin(5 * angle)
+    expected = torch.stack([x * back[0] + y * back[1] - x, y * back[0] - x * back[1] - y])
+    near = x**2 + y**2 < 25**2
+    assert (path - expected).abs()[:, near].max() < 0.05
+
+
+def test_sampling_moves_a_pixel_and_asks_the_border_beyond_it():
+    field = torch.zeros(1, 1, 9, 9)
+    field[0, 0, 4, 6], field[0, 0, 0] = 1.0, 0.5
+    to_the_right = torch.tensor([2.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 9, 9)
+    assert motion.sample(field, to_the_right)[0, 0, 4].argmax() == 4
+    up = torch.tensor([0.0, -3.0]).view(1, 2, 1, 1).expand(1, 2, 9, 9)
+    assert (motion.sample(field, up)[0, 0, :4] == 0.5).all()
+    assert (motion.sample(field, up, "zeros")[0, 0, :3] == 0).all()
+
+
+def test_blurring_keeps_what_there_is():
+    field = torch.zeros(1, 2, 61, 61)
+    field[0, 1, 30, 30] = 1.0
+    soft = motion.blur(field, 4.0)
+    x = np.indices((61, 61))[1] - 30
+    assert soft[0, 0].max() == 0 and float(soft[0, 1].sum()) == pytest.approx(1, abs=1e-5)
+    assert float((soft[0, 1] * torch.from_numpy(x**2)).sum()) == pytest.approx(16, rel=0.05)
+
+
+def test_untrained_its_median_is_the_rain_moved(rain, network):
+    with torch.no_grad():
+        median = quantile(network(rain[:, :4], 2)[0], torch.zeros(1, 1, 1), RainScale())
+    median = RainScale().to_model(median)[..., 16:-16, 16:-16]
+    for lead in (1, 2):
+        truth, now = (rain[0, 3 + k, 0, 16:-16, 16:-16] for k in (lead, 0))
+        assert (median[lead - 1] - truth).abs().mean() < 0.35 * (now - truth).abs().mean()
+
+
+def test_what_does_not_last_fades_and_is_doubted(rain, network):
+    torch.manual_seed(0)
+    restless = rain + 0.2 * torch.randn_like(rain) * (rain > 0)
+    with torch.no_grad():
+        (_, sure, logits), (_, faded, doubted) = (
+            network.parcels(x[:, :4], 6) for x in (rain, restless)
+        )
+    wet = rain[:, 3] > 0.3
+    fine = [
+        (field - motion.blur(field, 1.5))[wet].std()
+        for field in (restless[:, 3], faded[:, 0], faded[:, 5])
+    ]
+    assert fine[2] < fine[1] < 0.3 * fine[0]
+    fine = [(field - motion.blur(field, 1.5))[wet].std() for field in (rain[:, 3], sure[:, 0])]
+    assert fine[1] > 0.7 * fine[0]
+    assert (doubted[:, 5, 1][wet[:, 0]]).mean() < 0.7 * (logits[:, 5, 1][wet[:, 0]]).mean()
+
+
+def test_without_motion_nothing_moves(rain, network):
+    still = build(replace(CONFIG, motion=False))
+    with torch.no_grad():
+        paths = [net.parcels(rain[:, :4], 2)[0].abs().mean() for net in (still, network)]
+    assert paths[0] == 0 and paths[1] > 1
+
+
+def test_a_cluster_moves_and_the_dry_stays_dry(network):
+    run = guided(network)
+    observed = np.zeros((4, 50, 70))
+    for t in range(4):
+        observed[t, 20:24, 10 + 4 * t : 14 + 4 * t] = 8.0
+    for lead, field in enumerate(run(observed, 3), 1):
+        middle = np.average(np.indices(field.shape)[1], weights=field)
+        assert middle == pytest.approx(23.5 + 4 * lead, abs=1) and 4 < field.max() < 14
+    assert (run(np.zeros((4, 37, 50)), 3) == 0).all()
+    network.head.bias.data += 1.0  # whatever it has learned
+    assert (run(observed, 1) > 0).sum() > 100 and (run(np.zeros((4, 37, 50)), 3) == 0).all()
+
+
+def test_its_members_are_many_and_carry_the_rain_with_them(network, rain):
+    rate = RainScale().from_model(rain[0, :4, 0].double()).numpy()
+    members = guided(network, 6)(rate, 2)
+    assert members.shape == (6, 2, 96, 96) and (members == guided(network, 6)(rate, 2)).all()
+    assert all((a != b).mean() > 0.2 for a, b in combinations(members, 2))
+    moved = guided(network, 6)(rate.astype("f4"), 2)
+    assert (
+        guided(network, 6)(np.zeros((4, 37, 50)), 3) == 0
+    ).all() and moved.shape == members.shape
+
+
+def test_every_parameter_learns_and_the_dry_can_become_wet(rain, network):
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    network(rain[:, :4], 2).sigmoid().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+    network.zero_grad()
+    torch.sigmoid(network(torch.zeros(1, 3, 1, 16, 16), 1)).sum().backward()
+    assert network.head.bias.grad.abs().max() > 0.1
+
+
+def test_beyond_the_edge_it_knows_less_the_farther_away(network):
+    x = torch.zeros(1, 3, 1, 32, 64)
+    for t in range(3):
+        x[0, t, 0, :, : 8 * t + 20] = 0.6  # a front from the left, whose end is not seen
+    with torch.no_grad():
+        chance = network(x, 6).sigmoid()[0, 5, 1, 16]
+        network.beyond[0] = -9.0
+        sure = network(x, 6).sigmoid()[0, 5, 1, 16]
+    assert (
+        (chance[:40].diff() > 0).all()
+        and chance[0] < 0.97 * sure[0]
+        and chance[55] == pytest.approx(float(sure[55]))
+    )
+
+
+def test_how_far_is_outside():
+    field = torch.zeros(1, 2, 5, 9)
+    field[:, 0], field[:, 1] = 3.0, -4.0
+    found = motion.outside(field)
+    assert found.shape == (1, 1, 5, 9)
+    np.testing.assert_allclose(found[0, 0, 0], np.hypot(np.maximum(np.arange(9) + 3 - 8, 0), 4))
+    assert found[0, 0, 4, :6].max() == 0 and found[0, 0, 4, 8] == 3
+
+
+def test_what_wraps_comes_back_on_the_other_side():
+    field = torch.arange(12.0).view(1, 1, 3, 4)
+    by = torch.tensor([5.0, -1.0]).view(1, 2, 1, 1).expand(1, 2, 3, 4)
+    torch.testing.assert_close(motion.sample(field, by, "wrap"), field.roll((1, -5), (2, 3)))
+    half = torch.tensor([0.5, 0.0]).view(1, 2, 1, 1).expand(1, 2, 3, 4)
+    assert motion.sample(field, half, "wrap")[0, 0, 0, 3] == 1.5
+
+
+def test_what_it_cannot_do_is_told(network):
+    with pytest.raises(ValueError, match="one frame has no motion"):
+        network(torch.zeros(1, 1, 1, 16, 16), 2)
+    with pytest.raises(ValueError, match="nothing to sample"):
+        network(
+            torch.zeros(1, 2, 1, 16, 16),
+            2,
+            torch.zeros(1, 2, 1, 16, 16),
+            torch.zeros(1, 1, dtype=torch.bool),
+        )
+    with pytest.raises(ValueError, match="one channel, not 3"):
+        build(CONFIG, 3)

@@ -1,0 +1,322 @@
+"""Networks: each option by hand, gradients everywhere, nothing from the future, what cannot be meant is refused."""
+
+import json
+from functools import reduce
+from itertools import product
+from operator import or_
+from pathlib import Path
+
+import pytest
+import torch
+from made_networks import seeded
+
+import nowcastlib
+from nowcastlib.data import storms
+from nowcastlib.networks.cells import ConvGRUCell, ConvLSTMCell, LSTMCell
+from nowcastlib.networks.models import ConvEDLSTM, ModelConfig, build
+from nowcastlib.training.loop import load
+
+TINY = ModelConfig(hidden=(3, 4, 4, 3), kernel=(3, 3, 3, 3))
+KINDS = {
+    "convedlstm": TINY,
+    "convedlstm of GRUs": ModelConfig((3, 4, 4, 3), (3, 3, 3, 3), cell="convgru"),
+    "forecaster": ModelConfig((3, 4), (3, 5), kind="forecaster", state_kernel=3, patch=4),
+    "forecaster of GRUs": ModelConfig((3, 4), (3, 5), kind="forecaster", cell="convgru"),
+    "fclstm": ModelConfig((6, 5), kind="fclstm", size=32),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_weight_of_every_network_gets_a_gradient_is_saved_and_moves(name):
+    model = seeded(lambda: build(KINDS[name]))
+    x = torch.rand(2, 3, 1, 32, 32, dtype=torch.float64)
+    assert model(x, 4).shape == (2, 4, 1, 32, 32)
+    model(x, 4).square().sum().backward()
+    unused = {n: p.grad is None or int((p.grad == 0).sum()) for n, p in model.named_parameters()}
+    assert not any(unused.values()), unused
+    held = {
+        id(t)
+        for module in model.modules()
+        for t in vars(module).values()
+        if isinstance(t, torch.Tensor)
+    }
+    assert not held, "a tensor that is no parameter would stay behind on the CPU"
+    assert set(model.state_dict()) == set(unused)
+    assert all(t.dtype == torch.float32 for t in model.to(torch.float32).state_dict().values())
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"), [(n, ConvGRUCell if "GRU" in n else ConvLSTMCell) for n in KINDS]
+)
+def test_the_cell_that_was_asked_for_is_the_one_that_is_built(name, cell):
+    cells = [
+        m
+        for m in build(KINDS[name]).modules()
+        if isinstance(m, ConvLSTMCell | ConvGRUCell | LSTMCell)
+    ]
+    assert cells and {type(m) for m in cells} == {LSTMCell if name == "fclstm" else cell}
+
+
+@pytest.mark.parametrize("name", ["forecaster", "forecaster of GRUs"])
+def test_forecaster_equals_the_papers_network_step_by_step(name):
+    model, x = seeded(lambda: build(KINDS[name])), torch.rand(2, 3, 1, 16, 16, dtype=torch.float64)
+    patch, states, expected = KINDS[name].patch, [None] * 2, []
+    for t in range(3):
+        up = torch.nn.functional.pixel_unshuffle(x[:, t], patch)
+        for k, cell in enumerate(model.encoder):
+            up, states[k] = cell(up, states[k])
+    for _ in range(4):
+        up, seen = None, []
+        for k, cell in enumerate(model.forecaster):
+            up, states[k] = cell(up, states[k])
+            seen.append(up)
+        expected.append(torch.nn.functional.pixel_shuffle(model.head(torch.cat(seen, 1)), patch))
+    torch.testing.assert_close(model(x, 4), torch.stack(expected, 1))
+
+
+def test_fully_connected_network_works_at_its_size_only():
+    with pytest.raises(ValueError, match=r"for frames of \(1, 32, 32\), not \(1, 16, 16\)"):
+        build(KINDS["fclstm"])(torch.rand(2, 3, 1, 16, 16), 4)
+
+
+@pytest.mark.parametrize("name", ["forecaster", "fclstm"])
+def test_a_network_that_feeds_nothing_back_refuses_coins(name):
+    with pytest.raises(ValueError, match="nothing to sample"):
+        build(KINDS[name])(torch.rand(2, 3, 1, 32, 32), 4, coins=torch.ones(2, 3, dtype=torch.bool))
+
+
+OPTIONS = {  # each together with each
+    "stride": [
+        {},
+        {"stride": 1},
+        {"max_pool": True},
+        {"transpose": False},
+        {"max_pool": True, "transpose": False},
+    ],
+    "norm": [{}, {"norm": "layer", "leaky_slope": 0.2}, {"norm": "group"}],
+    "bias": [{}, {"bias": False}],
+    "output": [{}, {"use_lstm_output": True}, {"cell": "convgru"}],
+    "peephole": [{}, {"size": 32}, {"peephole": False}],
+    "skip": [{}, {"skip": False, "patch": 1, "state_kernel": 1}],
+}
+COMBINATIONS = [reduce(or_, parts) for parts in product(*OPTIONS.values())]
+
+
+def tiny(**changes):
+    return ModelConfig(**{"hidden": TINY.hidden, "kernel": TINY.kernel} | changes)
+
+
+def unused_weights(model, x, n_out=3):
+    model(x, n_out).square().sum().backward()
+    return {n: count for n, p in model.named_parameters() if (count := int((p.grad == 0).sum()))}
+
+
+@pytest.mark.parametrize(
+    "changes", OPTIONS["norm"] + OPTIONS["stride"] + OPTIONS["output"] + OPTIONS["peephole"][1:]
+)
+def test_every_weight_gets_a_gradient(changes):
+    model = seeded(lambda: ConvEDLSTM(tiny(**changes)))
+    assert unused_weights(model, torch.rand(2, 3, 1, 32, 32, dtype=torch.float64)) == {}
+    assert any("peephole" in n for n, _ in model.named_parameters()) == (
+        changes.get("peephole", True) and changes.get("cell") != "convgru"
+    )
+
+
+def test_all_options_work_together_and_every_weight_gets_a_gradient():
+    x, tried = torch.rand(1, 2, 1, 32, 32, dtype=torch.float64), 0
+    for changes in COMBINATIONS:
+        if changes.get("cell") == "convgru" and changes.get("size"):
+            continue  # a GRU has no peepholes
+        model = seeded(
+            lambda changes=changes: ConvEDLSTM(tiny(hidden=(2, 2), kernel=(3, 3), **changes))
+        )
+        unused = unused_weights(model, x, 2)
+        assert unused == {}, (changes, unused)
+        tried += 1
+    assert tried == 5 * 3 * 2 * 8 * 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stride": 1}, {"patch": 1}, {"peephole": False}, {"skip": False}, {"cell": "convgru"}, {"state_kernel": 1},
+        {"norm": "layer"}, {"norm": "group"}, {"leaky_slope": 0.2}, {"bias": False}, {"max_pool": True},
+        {"transpose": False}, {"use_lstm_output": True}, {"size": 16},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_option_makes_another_network(changes):
+    x = torch.rand(1, 3, 1, 16, 16, dtype=torch.float64)
+    plain, other = (seeded(lambda c=c: ConvEDLSTM(tiny(**c))) for c in ({}, changes))
+    assert (plain(x, 2) - other(x, 2)).abs().max() > 1e-5
+
+
+def test_transposing_is_what_a_network_does_unless_told_otherwise():
+    x = torch.rand(1, 3, 1, 16, 16, dtype=torch.float64)
+    unsaid, said = (seeded(lambda c=c: ConvEDLSTM(tiny(transpose=c))) for c in (None, True))
+    torch.testing.assert_close(unsaid(x, 2), said(x, 2), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("max_pool", [False, True])
+@pytest.mark.parametrize("transpose", [True, False])
+def test_halves_and_doubles_as_said(max_pool, transpose):
+    cells = ConvEDLSTM(tiny(max_pool=max_pool, transpose=transpose)).cells
+    kinds = [type(cell.from_x) for cell in cells]
+    assert (
+        kinds
+        == [torch.nn.Conv2d] * 2 + [torch.nn.ConvTranspose2d if transpose else torch.nn.Conv2d] * 2
+    )
+    assert [cell.from_x.stride[0] for cell in cells] == [1 if max_pool else 2] * 2 + [
+        2 if transpose else 1
+    ] * 2
+    up, sizes = torch.zeros(1, 2, 4, 24, 40), []
+    for cell in cells:
+        up, _ = cell.sequence(up)
+        sizes.append(tuple(up.shape[-2:]))
+    assert sizes == [(12, 20), (6, 10), (12, 20), (24, 40)]
+
+
+@pytest.mark.parametrize("gate", [False, True])
+def test_next_cell_and_head_see_the_output_gate_if_asked_for(gate):
+    model = seeded(lambda: ConvEDLSTM(tiny(use_lstm_output=gate, skip=False)))
+    x = torch.rand(2, 3, 1, 16, 16, dtype=torch.float64)
+    up = torch.nn.functional.pixel_unshuffle(x, 2)
+    for cell in model.cells:
+        traced = cell.trace(up)
+        assert (traced["o"] - traced["H"]).abs().max() > 0.1
+        up = traced["o" if gate else "H"]
+    torch.testing.assert_close(
+        model(x, 1)[:, 0], torch.nn.functional.pixel_shuffle(model.head(up[:, -1]), 2)
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"max_pool": True}, {"transpose": False}, {"stride": 1}])
+def test_size_gives_each_pixel_of_each_level_its_peepholes(options):
+    model = ConvEDLSTM(tiny(size=32, **options))
+    sides = [16] * 4 if options == {"stride": 1} else [8, 4, 8, 16]
+    assert [cell.peephole.shape for cell in model.cells] == [
+        (3, hidden, side, side) for hidden, side in zip(TINY.hidden, sides, strict=True)
+    ]
+    assert model(torch.rand(1, 2, 1, 32, 32), 2).shape == (1, 2, 1, 32, 32)
+    for shape in ((40, 40), (32, 40), (16, 16)):
+        with pytest.raises(ValueError, match=r"peepholes are for maps of \(\d+, \d+\) px, not"):
+            model(torch.rand(1, 2, 1, *shape), 2)
+
+
+def test_peepholes_of_each_pixel_act_where_they_are():
+    model = seeded(
+        lambda: ConvEDLSTM(
+            tiny(hidden=(2,), kernel=(1,), stride=1, size=16, patch=1, state_kernel=1)
+        )
+    )
+    x = torch.rand(1, 3, 1, 16, 16, dtype=torch.float64)
+    before = model(x, 2)
+    with torch.no_grad():
+        model.cells[0].peephole[..., 5, 9] += 1
+    changed = (
+        (model(x, 2) - before).abs().sum((0, 1, 2)).nonzero().tolist()
+    )  # with kernels of 1 px nothing spreads
+    assert changed == [[5, 9]]
+
+
+def test_the_configuration_that_was_shipped_first_still_loads_and_forecasts():
+    folder = Path(nowcastlib.__file__).parent / "weights" / "convedlstm"
+    written = json.loads((folder / "config.json").read_text())["config"]["model"]
+    assert not {"norm", "transpose", "size"} & set(written)  # from before there were these
+    model, config = load(folder)
+    assert config.model == ModelConfig() and config.n_in == 6
+    assert [type(cell.from_x) for cell in model.cells] == [torch.nn.Conv2d] * 2 + [
+        torch.nn.ConvTranspose2d
+    ] * 2
+    rain = storms.rain(storms.Storm(seed=5, size=96, wet_fraction=0.5), 9)
+    frames = config.scale.to_model(torch.from_numpy(rain))[None, :, None]
+    with torch.no_grad():
+        forecast = torch.sigmoid(model(frames[:, :6], 3))
+    of_forecast, of_persistence = (
+        (guess - frames[:, 6:]).square().mean() for guess in (forecast, frames[:, 5:6])
+    )
+    assert of_forecast < 0.9 * of_persistence  # where an untrained one starts
+
+
+def test_convedlstm_is_made_of_convlstm_cells():
+    assert [type(cell) for cell in ConvEDLSTM(TINY).cells] == [ConvLSTMCell] * 4
+    assert [cell.hidden for cell in ConvEDLSTM(TINY).cells] == [3, 4, 4, 3]
+
+
+@pytest.mark.parametrize("size", [(37, 50), (64, 64), (1, 9)])
+@pytest.mark.parametrize(
+    "config",
+    [
+        TINY,
+        ModelConfig((3,), (3,), stride=1, patch=4),
+        ModelConfig((3, 3), (3, 3), max_pool=True, transpose=False),
+    ],
+    ids=["halving", "flat", "pooled"],
+)
+def test_any_size_comes_out_as_it_went_in(config, size):
+    assert ConvEDLSTM(config)(torch.rand(2, 3, 1, *size), 4).shape == (2, 4, 1, *size)
+
+
+@pytest.fixture(scope="module")
+def rollout():
+    """A model, three frames, the truth of the next five, and coins that all say truth."""
+    model = seeded(lambda: ConvEDLSTM(TINY)).eval()
+    x, truth = (
+        torch.rand(2, 3, 1, 16, 16, dtype=torch.float64),
+        torch.rand(2, 5, 1, 16, 16, dtype=torch.float64),
+    )
+    return model, x, truth, torch.ones(2, 4, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("t", [0, 2, 3, 4])
+def test_no_frame_reaches_an_output_before_or_at_its_time(rollout, t):
+    model, x, truth, coins = rollout
+    changed = truth.clone()
+    changed[:, t] = 1 - changed[:, t]
+    difference = (
+        (model(x, 5, truth, coins) - model(x, 5, changed, coins)).abs().amax(dim=(0, 2, 3, 4))
+    )
+    assert (difference[: t + 1] == 0).all() and (difference[t + 1 :] > 0).all()
+
+
+def test_coins_choose_truth_frame_by_frame_and_sample_by_sample(rollout):
+    model, x, truth, coins = rollout
+    free, fed = model(x, 5), model(x, 5, truth, coins)
+    assert torch.equal(model(x, 5, truth, ~coins), free)
+    mixed = model(x, 5, truth, torch.tensor([[False] * 4, [True] * 4]))
+    assert torch.equal(mixed[0], free[0]) and torch.equal(mixed[1], fed[1])
+    first = model(x, 5, truth, torch.tensor([[True, False, False, False]] * 2))
+    assert torch.equal(first[:, :2], fed[:, :2]) and (first[:, 2:] != fed[:, 2:]).any()
+    assert torch.equal(model(x, 2), free[:, :2])
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"hidden": (3, 3), "kernel": (3,)}, "2 cells but 1 kernels: give one kernel for each cell"),
+        ({"hidden": (3,), "kernel": (3,)}, "1 cells cannot halve as often as they double: give an even number"),
+        ({"hidden": (), "kernel": (), "stride": 1}, "there must be a cell"),
+        ({"hidden": (3, 0), "kernel": (3, 3)}, "must be 1 or more"),
+        ({"patch": 0}, "must be 1 or more"),
+        ({"stride": 3}, "stride 3 is neither 1 nor 2"),
+        ({"kind": "zzz"}, "unknown kind of network 'zzz': choose one of convedlstm, forecaster, fclstm"),
+        ({"cell": "zzz"}, "unknown cell 'zzz': choose one of convlstm, convgru"),
+        ({"stride": 1, "max_pool": True}, "stride 1 keeps the size"),
+        ({"stride": 1, "transpose": True}, "stride 1 keeps the size"),
+        ({"size": 20}, "frames of 20 px do not divide by 8"),
+        ({"size": 32, "cell": "convgru"}, "only a convlstm has peepholes: leave size at 0"),
+        ({"size": 32, "peephole": False}, "size gives each pixel its peepholes: leave it at 0 without them"),
+        ({"use_lstm_output": True, "cell": "convgru"}, "a convgru has no output gate"),
+        *(({"kind": kind, "size": 32, **option}, f"belong to convedlstm, not to a {kind}")
+          for kind in ("forecaster", "fclstm")
+          for option in ({"max_pool": True}, {"transpose": True}, {"use_lstm_output": True})),
+        *(({"kind": "fclstm", "size": 32, **option}, "belong to convolutions: an fclstm has none")
+          for option in ({"norm": "layer"}, {"leaky_slope": 0.2}, {"bias": False})),
+        ({"kind": "forecaster", "size": 32}, "a forecaster network works at any size: leave size at 0"),
+        ({"kind": "fclstm"}, "works at one size only: give its size in px"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_impossible_networks_are_refused(options, why):
+    with pytest.raises(ValueError, match=why):
+        ModelConfig(**options)

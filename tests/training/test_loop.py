@@ -1,0 +1,435 @@
+"""The training loop learns, follows its schedules, stops when told, and refuses what it cannot honestly do."""
+
+import json
+import sys
+from dataclasses import asdict, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from made_networks import CONFIG, Clock, one_thread, same, train, weights, windows  # noqa: F401
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.data import Dataset, Subset
+
+from nowcastlib.data.windows import RadarWindows
+from nowcastlib.errors import NowcastError
+from nowcastlib.forecasting.nowcast import Network
+from nowcastlib.networks.losses import LOSSES
+from nowcastlib.networks.models import ConvEDLSTM, ModelConfig
+from nowcastlib.training import loop
+from nowcastlib.training.loop import HISTORY, fastest_precision, fit, load, load_config
+
+CLOCK = replace(
+    CONFIG, model=ModelConfig((2,), (1,), stride=1, patch=1), n_in=3, curriculum=(1, 2, 3), epochs=3
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run: its folder, model and history."""
+    out = tmp_path_factory.mktemp("run") / "run"
+    return out, *train(out, data="rain that was made up")
+
+
+@pytest.fixture
+def fed(monkeypatch):
+    """What the network is given while it is trained: x, n_out, truth and coins of each batch."""
+    forward, calls = ConvEDLSTM.forward, []
+
+    def spy(model, x, n_out, truth=None, coins=None):
+        if model.training:
+            calls.append((x, n_out, truth, coins))
+        return forward(model, x, n_out, truth, coins)
+
+    monkeypatch.setattr(ConvEDLSTM, "forward", spy)
+    return calls
+
+
+def states(out, name="optimiser"):
+    """A list, and the function that adds to it after each epoch a part of the state that was saved."""
+    found = []
+    return found, lambda _: found.append(torch.load(out / "last.pt", weights_only=True)[name])
+
+
+def test_history_has_a_row_an_epoch_with_its_curriculum(run):
+    out, _, history = run
+    assert history.columns.tolist() == HISTORY and history.epoch.tolist() == [0, 1, 2, 3]
+    assert history.length.tolist() == [1, 1, 3, 3] and history.truth.tolist() == [
+        1,
+        0.75,
+        0.5,
+        0.25,
+    ]
+    assert history.lr.tolist() == pytest.approx(
+        [1e-3 * (1 + np.cos(np.pi * e / 4)) / 2 for e in range(4)]
+    )
+    assert (
+        np.isfinite(history[["train", "validation"]]).all(axis=None) and (history.seconds > 0).all()
+    )
+    assert history.test.isna().all()
+    pd.testing.assert_frame_equal(pd.read_csv(out / "history.csv"), history)
+    assert json.loads((out / "config.json").read_text())["data"] == "rain that was made up"
+
+
+def test_run_holds_the_best_weights(run):
+    out, model, history = run
+    loaded, config = load(out)
+    assert config == CONFIG and same(weights(loaded), weights(model)) and not loaded.training
+    assert loop.validate(loaded, CONFIG, windows(random=False)) == pytest.approx(
+        history.validation.min()
+    )
+
+
+def test_best_weights_are_kept_when_later_ones_are_worse(tmp_path, monkeypatch):
+    scores = iter([3.0, 1.0, 2.0, 4.0])
+    monkeypatch.setattr(loop, "validate", lambda *_: next(scores))
+    models, keep = states(tmp_path, "model")
+    model, _ = train(tmp_path, on_epoch=keep)
+    assert same(weights(model), models[1]) and not same(models[1], models[3])
+
+
+def test_the_last_weights_are_kept_if_they_are_asked_for(tmp_path, monkeypatch):
+    scores = iter([3.0, 1.0, 2.0, 4.0])
+    monkeypatch.setattr(loop, "validate", lambda *_: next(scores))
+    models, keep = states(tmp_path, "model")
+    config, data = replace(CONFIG, keep="last"), windows()
+    model, _ = fit(config, data, data, tmp_path, progress=False, on_epoch=keep)
+    assert same(weights(model), models[3]) and not same(models[1], models[3])
+
+
+def test_training_starts_from_the_weights_of_another_run(run, tmp_path):
+    config, data = (
+        replace(CONFIG, epochs=1, curriculum=(), steps=1, lr=1e-12, keep="last", n_out=3),
+        windows(),
+    )
+    begun, _ = fit(config, data, data, tmp_path / "a", progress=False, start=run[0])
+    torch.testing.assert_close(weights(begun), weights(run[1]), atol=1e-9, rtol=0)
+    anew, _ = fit(config, data, data, tmp_path / "b", progress=False)
+    assert not same(weights(anew), weights(begun))
+    other = replace(config, model=replace(CONFIG.model, peephole=False))
+    with pytest.raises(NowcastError, match="holds another network, or another scale"):
+        fit(other, data, data, tmp_path / "c", progress=False, start=run[0])
+
+
+def test_the_test_set_is_scored_and_decides_nothing(run, tmp_path):
+    model, history = train(tmp_path, test=windows(random=False, seed=7))
+    assert same(weights(model), weights(run[1]))
+    pd.testing.assert_frame_equal(
+        history.drop(columns=["test", "seconds"]), run[2].drop(columns=["test", "seconds"])
+    )
+    best = history.validation.argmin()
+    of_best = loop.validate(model, CONFIG, windows(random=False, seed=7))
+    assert history.test[best] == pytest.approx(of_best) != pytest.approx(history.validation[best])
+
+
+def test_each_epoch_draws_other_samples(tmp_path):
+    class Spy(RadarWindows):
+        def __getitem__(self, i):
+            drawn.append((self.epoch, i))
+            return super().__getitem__(i)
+
+    drawn, data = [], windows()
+    fit(CONFIG, Spy(data.frames, data.windows, 16, True), data, tmp_path, progress=False)
+    assert drawn.pop(0) == (0, 0)  # one look at what the data is
+    of_epoch = [[i for epoch, i in drawn if epoch == e] for e in range(4)]
+    assert [len(rows) for rows in of_epoch] == [4] * 4 and len(set(map(tuple, of_epoch))) > 1
+
+
+def test_true_frames_are_fed_as_scheduled(tmp_path, fed):
+    train(tmp_path, replace(CONFIG, sampling=0.5, steps=1, batch=40))
+    assert [(n_out, truth.shape[1]) for _, n_out, truth, _ in fed] == [
+        (1, 1),
+        (1, 1),
+        (3, 3),
+        (3, 3),
+    ]
+    shares = [0.0 if coins is None else coins.double().mean().item() for *_, coins in fed]
+    assert shares == pytest.approx([1, 0.5, 0, 0], abs=0.15)
+
+
+def test_coins_are_thrown_anew_for_each_batch_and_sample_and_fall_within_an_epoch(tmp_path, fed):
+    config = replace(CLOCK, n_out=41, curriculum=(), epochs=1, steps=4, batch=100)
+    fit(config, Clock(44), Clock(44), tmp_path, progress=False)
+    coins = torch.stack([coins for *_, coins in fed])
+    assert coins.shape == (4, 100, 40)
+    assert coins.double().mean((1, 2)).tolist() == pytest.approx([1, 0.75, 0.5, 0.25], abs=0.05)
+    assert len(torch.unique(coins[2], dim=0)) == 100
+    assert (coins[2] & ~coins[1]).any()  # although the truth has become rarer
+    assert coins[2].double().mean(0).sub(0.5).abs().max() < 0.2  # no lead time is preferred
+
+
+@pytest.mark.parametrize("grow", [False, True])
+def test_with_few_frames_to_forecast_the_last_few_are_seen(tmp_path, fed, grow):
+    fit(replace(CLOCK, curriculum_in=grow, steps=1), Clock(6), Clock(6), tmp_path, progress=False)
+    clocks = [
+        [x[0, :, 0, 0, 0].mul(10).round().int().tolist() for x in (x, truth)]
+        for x, _, truth, _ in fed
+    ]
+    seen = [[2], [1, 2], [0, 1, 2]] if grow else [[0, 1, 2]] * 3
+    assert clocks == [[x, y] for x, y in zip(seen, ([3], [3, 4], [3, 4, 5]), strict=True)]
+
+
+def test_unobserved_pixels_enter_as_0(tmp_path, fed):
+    data = windows(random=False)
+    data.known = np.where(np.arange(24) < 12, data.known, np.nan)
+    fit(replace(CONFIG, steps=1), data, data, tmp_path, progress=False)
+    x, _, truth, _ = fed[-1]
+    assert (x[..., 8:] == 0).all() and (truth[..., 8:] == 0).all() and (x[..., :8] > 0).any()
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_restart_clears_the_optimiser_at_each_new_length_and_only_then(tmp_path, restart):
+    found, keep = states(tmp_path)
+    train(tmp_path, replace(CONFIG, curriculum=(1, 2, 3), epochs=6, restart=restart), on_epoch=keep)
+    steps = [{int(of["step"]) for of in state["state"].values()} for state in found]
+    assert steps == [{n} for n in ([2, 4] * 3 if restart else [2, 4, 6, 8, 10, 12])]
+
+
+@pytest.mark.parametrize("options", [{}, {"schedule": "step", "warmup": 0.3, "restart": True}])
+def test_the_optimiser_runs_at_the_rate_of_the_schedule(tmp_path, options):
+    config, (found, keep) = replace(CONFIG, **options), states(tmp_path)
+    _, history = train(tmp_path, config, on_epoch=keep)
+    assert [state["param_groups"][0]["lr"] for state in found] == [
+        config.rate(e + 0.5) for e in range(4)
+    ]
+    assert history.lr.tolist() == [config.rate(e) for e in range(4)]
+
+
+def test_weight_decay_shrinks_the_weights(tmp_path):
+    sizes = []
+    for decay in (0.0, 30.0):
+        out = tmp_path / str(decay)
+        train(out, replace(CONFIG, optimiser="adamw", weight_decay=decay))
+        last = torch.load(out / "last.pt", weights_only=True)["model"]
+        sizes.append(torch.cat([w.flatten() for w in last.values()]).norm())
+    assert 0.8 * sizes[0] < sizes[1] < 0.97 * sizes[0]  # 8 steps, each by 3 % of a falling rate
+
+
+def test_gradients_are_clipped(tmp_path):
+    found, keep = states(tmp_path)
+    train(tmp_path, replace(CONFIG, curriculum=(), epochs=1, steps=1, clip=1e-4), on_epoch=keep)
+    first = torch.cat(
+        [of["exp_avg"].flatten() for of in found[0]["state"].values()]
+    )  # a tenth of the gradient
+    assert first.norm().item() == pytest.approx(1e-5, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("curriculum", "patience", "scores", "epochs"),
+    [
+        ((), 2, [3, 1, 2, 2, 0, 0, 0, 0], 4),
+        ((), 2, [1, 1, 1, 0, 0, 0, 0, 0], 3),  # as good is not better
+        ((), 0, [1, 2, 2, 2, 2, 2, 2, 2], 8),
+        ((1, 3), 2, [1, 2, 2, 2, 2, 2, 0, 0], 6),  # the last length begins with epoch 4
+        ((1, 3), 1, [1, 2, 2, 2, 2, 0, 0, 0], 5),
+        ((1, 3), 2, [5, 5, 5, 5, 5, 4, 6, 3], 8),
+        ((1, 3), 2, [5, 5, 5, 5, 4, 6, 6, 0], 7),
+    ],
+)
+def test_stops_when_patience_is_at_its_end(
+    tmp_path, monkeypatch, curriculum, patience, scores, epochs
+):
+    left = iter(map(float, scores))
+    monkeypatch.setattr(loop, "validate", lambda *_: next(left))
+    config = replace(CONFIG, curriculum=curriculum, patience=patience, epochs=8, steps=1)
+    _, history = train(tmp_path, config)
+    assert history.validation.tolist() == scores[:epochs]
+    before = (tmp_path / "last.pt").read_bytes()
+    assert len(train(tmp_path, config, resume=True)[1]) == epochs
+    assert (tmp_path / "last.pt").read_bytes() == before
+
+
+def test_same_seed_trains_to_the_same_weights_and_another_does_not(run, tmp_path):
+    again, _ = train(tmp_path / "again")
+    other, _ = train(tmp_path / "other", replace(CONFIG, seed=1))
+    assert same(weights(again), weights(run[1])) and not same(weights(other), weights(run[1]))
+
+
+def test_processes_that_load_the_batches_change_nothing(run, tmp_path):
+    model, history = train(tmp_path, workers=1)
+    assert same(weights(model), weights(run[1]))
+    pd.testing.assert_frame_equal(
+        history.drop(columns="seconds"), run[2].drop(columns="seconds"), check_exact=True
+    )
+
+
+@pytest.mark.parametrize(
+    "loss", sorted(name for name in LOSSES if not name.startswith("exceedance"))
+)
+def test_loss_falls(tmp_path, loss):
+    config = replace(CONFIG, loss=loss, curriculum=(), sampling=0.0, epochs=2, steps=60, lr=1e-2)
+    data = windows(random=False)
+    _, history = fit(config, data, data, tmp_path, progress=False)
+    untrained = loop.validate(loop.build(config.model), config, data)
+    p = torch.stack([data[i][2:] for i in range(5)]).double()
+    least = -(torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p)).mean().item() if loss == "bce" else 0.0
+    assert history.train[1] - least < 0.9 * (history.train[0] - least)
+    assert least < history.validation[1] < least + 0.65 * (untrained - least)
+
+
+def test_tiny_model_overfits_one_batch(tmp_path):
+    data = windows(random=False, crop=8)
+    data.windows = data.windows[[0, 4]]
+    model = ModelConfig((16, 16), (3, 3))
+    config = replace(CONFIG, model=model, curriculum=(), sampling=0.0, epochs=1, steps=300, lr=1e-2)
+    _, history = fit(config, data, data, tmp_path, progress=False)
+    assert (
+        history.validation[0]
+        < 0.05 * torch.stack([sample[2:] for sample in (data[0], data[1])]).var()
+    )
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ModelConfig((3,), (3,), stride=1, patch=4, cell="convgru"),
+        ModelConfig((3, 4), (3, 3), kind="forecaster", patch=4, state_kernel=1, norm="group"),
+        ModelConfig((5,), kind="fclstm", size=16),
+        ModelConfig((3, 4), (3, 3), size=16, norm="layer", leaky_slope=0.2, bias=False, max_pool=True, transpose=False,
+                    use_lstm_output=True),
+        ModelConfig((3, 4), (3, 3), stride=1, kind="guided", norm="layer"),
+    ],
+    ids=["convgru", "forecaster", "fclstm", "all options", "guided"],
+)  # fmt: skip
+def test_other_networks_are_trained_saved_and_loaded_alike(tmp_path, model):
+    loss = "exceedance" if model.kind == "guided" else CONFIG.loss
+    config = replace(CONFIG, model=model, sampling=0.0, loss=loss)
+    data = windows()
+    trained, history = fit(config, data, data, tmp_path, progress=False)
+    loaded, again = load(tmp_path)
+    assert again == config and len(history) == config.epochs
+    x = torch.rand(1, config.n_in, 1, 16, 16)
+    torch.testing.assert_close(loaded(x, 4), trained(x, 4))
+    assert Network(tmp_path)(np.ones((config.n_in, 16, 16)), 4).shape == (4, 16, 16)
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_precision_auto_is_settled_once(tmp_path, monkeypatch, precision):
+    monkeypatch.setattr(loop, "fastest_precision", lambda _: precision)
+    auto = replace(CONFIG, precision="auto")
+    _, history = train(tmp_path / "auto", auto)
+    _, said = train(tmp_path / "said", replace(CONFIG, precision=precision))
+    assert (
+        load_config(tmp_path / "auto")
+        == load_config(tmp_path / "said")
+        == replace(CONFIG, precision=precision)
+    )
+    pd.testing.assert_frame_equal(
+        history.drop(columns="seconds"), said.drop(columns="seconds"), check_exact=True
+    )
+    monkeypatch.delattr(loop, "fastest_precision")  # not to be asked again
+    assert len(train(tmp_path / "auto", auto, resume=True)[1]) == 4
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_trains_nearly_alike_but_in_fewer_digits(run, tmp_path, precision):
+    _, history = train(tmp_path, replace(CONFIG, precision=precision))
+    ours, full = (table[["train", "validation"]].to_numpy() for table in (history, run[2]))
+    np.testing.assert_allclose(ours, full, rtol=0.02)
+    assert (ours != full).all()
+    assert all(w.dtype == torch.float32 for w in load(tmp_path)[0].state_dict().values())
+
+
+def test_the_faster_precision_is_one_of_two():
+    assert fastest_precision() in ("no", "bf16")
+
+
+def test_tensorboard_shows_the_losses_of_the_history(tmp_path):
+    _, history = train(tmp_path, test=windows(random=False, seed=7), tensorboard=True)
+    for name in ("train", "validation", "test"):
+        events = (
+            EventAccumulator(str(tmp_path / "tensorboard" / f"loss_{name}"))
+            .Reload()
+            .Scalars("loss")
+        )
+        assert [e.step for e in events] == [0, 1, 2, 3]
+        assert [e.value for e in events] == pytest.approx(history[name].tolist())
+    assert (
+        len(train(tmp_path, test=windows(random=False, seed=7), tensorboard=True, resume=True)[1])
+        == 4
+    )
+
+
+def test_without_tensorboard_its_installation_is_advised(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(NowcastError, match="TensorBoard is not installed: pip install tensorboard"):
+        train(tmp_path, tensorboard=True)
+    assert len(train(tmp_path)[1]) == 4
+
+
+@pytest.mark.parametrize("empty", ["train", "validation", "test"])
+def test_empty_or_short_data_is_named(tmp_path, empty):
+    sets = {"train": windows(), "validation": windows(), "test": windows()}
+    for bad, why in (
+        (Subset(windows(), []), f"the {empty} set is empty: give it data"),
+        (Clock(4), f"the {empty} set has samples of 4 frames, but n_in \\+ n_out = 5: lower them"),
+    ):
+        with pytest.raises(NowcastError, match=why):
+            fit(CONFIG, **sets | {empty: bad}, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+class Huge(Dataset):
+    """Samples that are views of one number, and have no place in memory as a batch."""
+
+    def __len__(self) -> int:
+        return 10**6
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        return torch.zeros(1).expand(
+            5, 1, *((2**24, 2**24) if i else (8, 8))
+        )  # petabytes, but for the first
+
+
+@pytest.mark.parametrize(
+    ("data", "batch"), [(Huge(), 2), (Clock(), 10**14)], ids=["samples", "batch"]
+)
+def test_too_large_a_batch_is_explained(tmp_path, data, batch):
+    remedy = rf"does not fit into memory: lower batch \({batch}\), crop \(16\), n_out \(3\) or config.model.hidden = \(4, 4"
+    with pytest.raises(NowcastError, match=remedy):
+        fit(replace(CONFIG, batch=batch), data, Clock(), tmp_path, progress=False)
+
+
+def test_other_errors_of_torch_are_not_taken_for_a_lack_of_memory(tmp_path):
+    class Broken(Clock):
+        def __getitem__(self, i):
+            return super().__getitem__(i).add_(1)  # a view of which pixels share their place
+
+    with pytest.raises(RuntimeError, match="refers to a single memory location") as error:
+        fit(CONFIG, Broken(), Clock(), tmp_path, progress=False)
+    assert not isinstance(error.value, NowcastError)
+
+
+def test_weights_that_cannot_be_loaded_are_named(run, tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(NowcastError, match=r"run holds no readable config\.json"):
+        load(out)
+    out.mkdir()
+    for content in ("{", "[]", '{"config": {"zzz": 1}}', '{"config": {"loss": "zzz"}}'):
+        (out / "config.json").write_text(content)
+        with pytest.raises(NowcastError, match=r"run holds no readable config\.json"):
+            load(out)
+    (out / "config.json").write_bytes((run[0] / "config.json").read_bytes())
+    with pytest.raises(NowcastError, match=r"model\.safetensors cannot be loaded"):
+        load(out)
+    (out / "model.safetensors").write_bytes((run[0] / "model.safetensors").read_bytes()[:-100])
+    with pytest.raises(NowcastError, match=r"model\.safetensors cannot be loaded"):
+        load(out)
+    (out / "model.safetensors").write_bytes((run[0] / "model.safetensors").read_bytes())
+    other = {"config": asdict(replace(CONFIG, model=ModelConfig((5, 5), (3, 3))))}
+    (out / "config.json").write_text(json.dumps(other))
+    with pytest.raises(NowcastError, match=r"model\.safetensors cannot be loaded"):
+        load(out)
+
+
+def test_compiled_cells_train_to_the_same_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        torch, "compile", partial(torch.compile, backend="eager")
+    )  # traced, but no C++ is built
+    torch._dynamo.reset()
+    models = [train(tmp_path / str(way), replace(CONFIG, compile=way))[0] for way in (False, True)]
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+    for plain, compiled in zip(*(model.parameters() for model in models), strict=True):
+        torch.testing.assert_close(plain, compiled)

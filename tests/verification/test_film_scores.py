@@ -1,0 +1,108 @@
+"""Scores as the papers on Moving MNIST report them, against numbers worked out by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from nowcastlib.errors import NowcastError
+from nowcastlib.verification.film_scores import film_scores
+
+LN2 = np.log(2)
+
+
+@pytest.fixture
+def films():
+    """Two pairs of films, 3 frames of 2 × 12 × 10 px."""
+    rng = np.random.default_rng(0)
+    return rng.uniform(0.01, 0.99, (2, 2, 3, 2, 12, 10)).astype("f4")
+
+
+def test_a_forecast_that_is_nowhere_sure_costs_ln_2_a_pixel():
+    truth = (np.random.default_rng(0).random((2, 10, 1, 64, 64)) > 0.9).astype("f4")
+    scores = film_scores(np.full_like(truth, 0.5), truth)
+    np.testing.assert_allclose(scores.bce, LN2, rtol=1e-12)
+    np.testing.assert_allclose(scores.cross_entropy, 64 * 64 * LN2, rtol=1e-12)
+    assert scores.cross_entropy.sum() == pytest.approx(
+        28391.31, abs=0.01
+    )  # a sequence of ten frames
+    np.testing.assert_allclose(
+        scores[["mse", "mae"]], [[64 * 64 / 4, 64 * 64 / 2]] * 10, rtol=1e-12
+    )
+    np.testing.assert_allclose(scores.psnr, 20 * np.log10(2), rtol=1e-12)  # mean squared error 1/4
+    assert list(scores) == ["bce", "cross_entropy", "mse", "mae", "ssim", "psnr"]
+    assert scores.index.name == "lead" and list(scores.index) == list(range(1, 11))
+
+
+def test_cross_entropy_of_a_soft_truth_is_that_of_its_definition(films):
+    q, p = films.astype("f8")
+    entropy = -(p * np.log(q) + (1 - p) * np.log(1 - q))
+    scores = film_scores(*films)
+    np.testing.assert_allclose(scores.bce, entropy.mean(axis=(0, 2, 3, 4)), rtol=1e-10)
+    assert scores.bce.mean() == pytest.approx(entropy.mean(), rel=1e-10)
+    assert scores.cross_entropy.sum() == pytest.approx(
+        entropy.sum(axis=(1, 2, 3, 4)).mean(), rel=1e-10
+    )
+
+
+def test_a_pixel_that_is_one_to_the_right_costs_two():
+    truth = np.zeros((2, 3, 1, 16, 16))
+    truth[:, :, 0, 5, 5] = 1
+    forecast = truth.copy()
+    forecast[1, 2] = np.roll(truth[1, 2], 1, axis=-1)  # in the last frame of one of two films
+    scores = film_scores(forecast, truth)
+    assert scores.mse.tolist() == scores.mae.tolist() == [0, 0, (0 + 2) / 2]
+    assert scores.bce.tolist() == [0, 0, 100 * 2 / 2 / 256]  # two logarithms of 0, held at -100
+    assert scores.ssim[1] == scores.ssim[2] == 1 and 0.5 < scores.ssim[3] < 1
+    assert scores.psnr.tolist() == [np.inf] * 3  # one of the two films has no error
+
+
+def test_psnr_is_a_mean_of_decibels_over_the_frames():
+    truth = np.zeros((2, 1, 1, 8, 8))
+    forecast = truth + np.array([0.1, 0.01]).reshape(2, 1, 1, 1, 1)  # 20 and 40 dB
+    assert film_scores(forecast, truth).psnr[1] == pytest.approx(30)
+    assert film_scores(forecast, truth).mse[1] == pytest.approx(64 * (0.1**2 + 0.01**2) / 2)
+
+
+def test_ssim_is_that_of_flat_windows_of_7_px_and_a_data_range_of_2(films):
+    def ssim(x, y):
+        c1, c2, found = (0.01 * 2) ** 2, (0.03 * 2) ** 2, []
+        for i, j in np.ndindex(x.shape[0] - 6, x.shape[1] - 6):
+            a, b = x[i : i + 7, j : j + 7].ravel(), y[i : i + 7, j : j + 7].ravel()
+            (va, cov), (_, vb) = np.cov(a, b)
+            means = (2 * a.mean() * b.mean() + c1) / (a.mean() ** 2 + b.mean() ** 2 + c1)
+            found.append(means * (2 * cov + c2) / (va + vb + c2))
+        return np.mean(found)
+
+    scores = film_scores(*films)
+    for t in range(3):
+        direct = [ssim(*films[:, b, t, c].astype("f8")) for b, c in np.ndindex(2, 2)]
+        assert scores.ssim[t + 1] == pytest.approx(np.mean(direct), rel=1e-9)
+
+
+def test_scores_of_tensors_are_those_of_arrays(films):
+    forecast = torch.tensor(films[0], requires_grad=True)  # as it comes from a network
+    of_tensors, of_arrays = film_scores(forecast, torch.tensor(films[1])), film_scores(*films)
+    assert of_tensors.equals(of_arrays) and of_arrays.notna().all(axis=None)
+
+
+def test_scores_of_a_whole_are_the_mean_of_its_parts(films):
+    parts = [film_scores(films[0, b : b + 1], films[1, b : b + 1]) for b in range(2)]
+    np.testing.assert_allclose(sum(parts) / 2, film_scores(*films), rtol=1e-12)
+
+
+def test_what_are_no_such_films_is_refused(films):
+    forecast, truth = films
+    with pytest.raises(
+        NowcastError, match=r"\(2, 2, 2, 12, 10\) and truth \(2, 3, 2, 12, 10\) differ in shape"
+    ):
+        film_scores(forecast[:, :2], truth)
+    for wrong in (truth[0], truth[:0], truth[..., :6]):
+        with pytest.raises(NowcastError, match=r"is no \(B, T, C, H, W\)"):
+            film_scores(wrong, wrong)
+    for value in (-0.01, 1.01, np.nan):
+        broken = truth.copy()
+        broken[1, 2, 1, 3, 4] = value
+        with pytest.raises(NowcastError, match=r"the forecast ranges over \S+…\S+, not within 0…1"):
+            film_scores(broken, truth)
+        with pytest.raises(NowcastError, match="the truth ranges over"):
+            film_scores(forecast, broken)
