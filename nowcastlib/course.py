@@ -1,11 +1,18 @@
-"""The course's knobs, from the environment: how large (NOWCAST_PRESET), which feed (NOWCAST_SOURCE), and where.
+"""The settings of the course, read from environment variables: size, feed and folders.
 
-NOWCAST_PRESET: ``tiny`` (tests: seconds), ``laptop`` (minutes on two cores), ``gpu``, or ``seed``, the networks and
-settings that this course grew from (Zampar 2025; for a GPU, too); the same code runs all four.
-NOWCAST_SOURCE: ``demo`` (synthetic rain), ``archive`` or ``archive:PRODUCT``, ``fvg`` (the newest two hours),
-``cloud:URL``, ``images:FOLDER``; with ``@FROM/TO`` behind it, only those days: ``fvg@2024-06-01/2024-06-08``.
-NOWCAST_DATA: where data and runs live (``data/``). NOWCAST_ARCHIVE: a folder that holds the archive's files; with
-it, ``archive`` is the default feed.
+NOWCAST_PRESET
+    ``tiny`` (tests: seconds), ``laptop`` (minutes on two CPU cores), ``gpu``, or ``seed``: the
+    network and training settings of the work that this course grew from (Zampar 2025), also for
+    a GPU. All four run the same code. Default: ``gpu`` on a machine with a GPU, else ``laptop``.
+NOWCAST_SOURCE
+    ``demo`` (synthetic rain), ``archive`` or ``archive:PRODUCT``, ``fvg`` (the newest two hours),
+    ``cloud:URL`` or ``images:FOLDER``. A period can follow, as in ``fvg@2024-06-01/2024-06-08``;
+    its last day is not included.
+    Default: ``archive`` if NOWCAST_ARCHIVE is set, else ``demo``.
+NOWCAST_DATA
+    The folder for data and training runs. Default: ``data/``.
+NOWCAST_ARCHIVE
+    The folder with the files of the feed ``archive``.
 """
 
 import os
@@ -27,23 +34,23 @@ ARCHIVE = "NOWCAST_ARCHIVE"
 
 @dataclass(frozen=True)
 class Preset:
-    """How large the course runs."""
+    """How large the course runs: amount of data, size of the networks, length of training."""
 
     name: str
-    events: int  # synthetic storms
-    pixels: int  # their height and width
-    size: int  # px of the central square that is forecast and scored
-    leads: int  # steps to forecast
-    every: int  # score every so-manieth case
-    mnist: TrainConfig  # the warm-up
-    radar: TrainConfig  # the rain
-    guided: TrainConfig  # the rain, with its motion given
+    events: int  # number of synthetic storms
+    pixels: int  # height and width of their frames
+    size: int  # px; height and width of the central square that is forecast and scored
+    leads: int  # number of time steps to forecast
+    every: int  # evaluation issues a forecast at every N-th frame
+    mnist: TrainConfig  # notebook 03: Moving MNIST
+    radar: TrainConfig  # notebook 05: a ConvLSTM network on rain
+    guided: TrainConfig  # notebook 07: the guided network, which receives the motion of the rain
 
 
 _SMALL = ModelConfig(hidden=(8, 16, 16, 8), kernel=(3, 3, 3, 3))
 _SEED = TrainConfig(
-    SEED, n_in=6, n_out=6, curriculum=(2, 3, 4, 5, 6), curriculum_in=True, restart=True, crop=0, epochs=10, steps=140,
-    batch=64, lr=0.01, schedule="step", loss="bce",
+    SEED, n_in=6, n_out=6, curriculum=(2, 3, 4, 5, 6), curriculum_in=True, restart=True,
+    crop=0, epochs=10, steps=140, batch=64, lr=0.01, schedule="step", loss="bce",
 )  # fmt: skip
 _WARM = TrainConfig(
     ModelConfig((64,), (5,), stride=1, patch=4),
@@ -55,9 +62,9 @@ _WARM = TrainConfig(
     curriculum=(1, 1, 3, 5, 5, 5),
 )
 _GUIDED = TrainConfig(
-    ModelConfig((64, 64), (5, 3), stride=1, patch=4, kind="guided", norm="layer"), n_in=6, n_out=12, crop=256,
-    epochs=60, steps=500, batch=16, optimiser="adamw", weight_decay=1e-4, warmup=0.05, loss="exceedance", vary=0.3,
-    keep="last", precision="bf16",
+    ModelConfig((64, 64), (5, 3), stride=1, patch=4, kind="guided", norm="layer"),
+    n_in=6, n_out=12, crop=256, epochs=60, steps=500, batch=16, optimiser="adamw",
+    weight_decay=1e-4, warmup=0.05, loss="exceedance", vary=0.3, keep="last", precision="bf16",
 )  # fmt: skip
 PRESETS = {
     "tiny": Preset(
@@ -167,8 +174,28 @@ PRESETS = {
 }
 
 
+@dataclass(frozen=True)
+class _Source:
+    """NOWCAST_SOURCE, taken apart: ``name:option@start/end``."""
+
+    name: str
+    option: str = ""  # a product, a URL or a folder
+    period: tuple[str, ...] = ()  # start and end (not included), or nothing
+
+
 def preset() -> Preset:
-    """The preset that NOWCAST_PRESET names; without it, ``gpu`` where there is one, else ``laptop``."""
+    """The preset that NOWCAST_PRESET names.
+
+    Returns
+    -------
+    Preset
+        By default ``gpu`` on a machine with a GPU and ``laptop`` elsewhere.
+
+    Raises
+    ------
+    NowcastError
+        If there is no preset of that name.
+    """
     name = os.environ.get("NOWCAST_PRESET") or ("gpu" if torch.cuda.is_available() else "laptop")
     if name not in PRESETS:
         raise NowcastError(f"NOWCAST_PRESET is {name!r}: choose one of {', '.join(PRESETS)}")
@@ -176,40 +203,65 @@ def preset() -> Preset:
 
 
 def data_folder() -> Path:
-    """Where this preset's and feed's data and runs live."""
-    root = Path(__file__).parents[1]
-    root = root if (root / "pyproject.toml").exists() else Path.cwd()
-    name, rest, span = _source()
-    name = re.sub(r"[^\w.-]+", "-", "-".join(filter(None, [preset().name, name, rest, *span])))
-    return Path(os.environ.get("NOWCAST_DATA") or root / "data") / name
+    """The folder for data and runs of the current preset and feed, inside NOWCAST_DATA.
+
+    Without NOWCAST_DATA it lies in ``data/`` of the repository, or of the working directory if the
+    library is installed from a wheel.
+    """
+    repository = Path(__file__).parents[1]
+    is_checkout = (repository / "pyproject.toml").exists()
+    default = (repository if is_checkout else Path.cwd()) / "data"
+
+    source = _source()
+    parts = [preset().name, source.name, source.option, *source.period]
+    folder = re.sub(r"[^\w.-]+", "-", "-".join(filter(None, parts)))
+
+    return Path(os.environ.get("NOWCAST_DATA") or default) / folder
 
 
-def _source() -> tuple[str, str, list[str]]:
-    """What NOWCAST_SOURCE asks for: the name of the feed, what stands after the colon, and first and last day."""
-    source = os.environ.get("NOWCAST_SOURCE") or ("archive" if os.environ.get(ARCHIVE) else "demo")
-    source, _, days = source.partition("@")
-    name, _, rest = source.partition(":")
-    span = days.split("/") if days else []
-    if len(span) not in (0, 2):
+def _source() -> _Source:
+    """Read NOWCAST_SOURCE."""
+    default = "archive" if os.environ.get(ARCHIVE) else "demo"
+    text = os.environ.get("NOWCAST_SOURCE") or default
+
+    feed_and_option, _, days = text.partition("@")
+    name, _, option = feed_and_option.partition(":")
+    period = tuple(days.split("/")) if days else ()
+
+    if len(period) not in (0, 2):
         raise NowcastError(
-            f"NOWCAST_SOURCE ends in @{days}: write days like @2024-06-01/2024-06-08"
+            f"NOWCAST_SOURCE ends in @{days}: write a period like @2024-06-01/2024-06-08"
         )
-    return name, rest, span
+    return _Source(name, option, period)
 
 
 def feed() -> feeds.Source:
-    """The feed that NOWCAST_SOURCE names."""
-    name, rest, _ = _source()
-    if name == "archive":
-        folder = os.environ.get(ARCHIVE) or str(data_folder().parent / "archive")
-        return feeds.feed(name, path=folder, product=rest)
-    if (
-        name == "demo"
-    ):  # other storms than those of seed 0, on which the shipped weights were trained
+    """The feed that NOWCAST_SOURCE names.
+
+    Raises
+    ------
+    NowcastError
+        If the feed is unknown, or its option is missing or not supported.
+    """
+    source = _source()
+
+    if source.name == "demo":  # seed 1: the shipped weights were trained on the storms of seed 0
         return Demo(preset().events, size=preset().pixels, seed=1)
-    return feeds.feed(name, path=rest)
+
+    if source.name == "archive":
+        folder = os.environ.get(ARCHIVE) or str(data_folder().parent / "archive")
+        return feeds.feed(source.name, path=folder, product=source.option)
+
+    return feeds.feed(source.name, path=source.option)
 
 
 def frames() -> xr.DataArray:
-    """The feed's frames, ingested into ``data_folder()`` if they are not there yet: lazy (time, y, x), mm/h."""
-    return store.open_frames(store.ingest(feed(), data_folder() / "frames.zarr", *_source()[2]))
+    """The frames of the course's feed; the first call ingests them into ``data_folder()``.
+
+    Returns
+    -------
+    xarray.DataArray
+        Rain rate (time, y, x) in mm/h, loaded from disk when it is used.
+    """
+    path = store.ingest(feed(), data_folder() / "frames.zarr", *_source().period)
+    return store.open_frames(path)

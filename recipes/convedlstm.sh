@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# How the shipped weights `convedlstm` and their scores were made; about 45 minutes on one core.
-#   bash recipes/convedlstm.sh FOLDER      (FOLDER holds the pysteps example archive; run from the repository's root)
-# The MeteoSwiss event of 15 May 2015 is only judged, never trained or validated on. Run again, it carries on.
+# Trains the shipped weights `convedlstm` and scores them; about 45 minutes on one CPU core.
+#   bash recipes/convedlstm.sh FOLDER      (run from the root of the repository)
+# FOLDER holds the pysteps example archive. The MeteoSwiss event of 15 May 2015 is used for the
+# scores only, neither for training nor for validation. After an interruption, run it again: it
+# resumes.
 set -euo pipefail
 archive=${1:?name the folder of the pysteps example archive}
 now=".venv/bin/python -m nowcastlib"

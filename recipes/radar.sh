@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# How the shipped weights `radar`, the networks of the folds and their scores were made; about an hour and a half on one
-# core (bf16), half of it for the folds and the ablation. Run again, it carries on.
-#   bash recipes/radar.sh ARCHIVE MRMS      (from the repository's root)
-# ARCHIVE is the folder of the pysteps example archive, MRMS a CF-Zarr of its MRMS frames of 10 June 2019 (rain rate of
-# the contiguous United States, 0.01 degrees, every two minutes). Pretraining sees synthetic rain and three parts of the
-# MRMS grid, every fold and the final network these parts and the archive: all its five events, or all but one.
+# Trains the shipped weights `radar` and the networks of the folds and the ablation, and scores them;
+# about an hour and a half on one CPU core (bf16), half of it for the folds and the ablation.
+#   bash recipes/radar.sh ARCHIVE MRMS      (run from the root of the repository)
+# ARCHIVE is the folder of the pysteps example archive. MRMS is a CF-Zarr store of its MRMS frames of
+# 10 June 2019 (rain rate of the contiguous United States, 0.01 degrees, every two minutes).
+# Pretraining uses synthetic rain and three parts of the MRMS grid. The final network is then trained
+# on these three parts and the five events of the archive; each fold leaves one event out.
+# After an interruption, run it again: it resumes.
 set -euo pipefail
 archive=${1:?name the folder of the pysteps example archive} mrms=${2:?name a CF-Zarr of MRMS}
 now=".venv/bin/python -m nowcastlib"
@@ -21,10 +23,10 @@ part() { $now ingest --source cloud --path "$mrms" --every 2 --out $data/mrms$1.
 part 1 3700 200 1800 1700
 part 2 4100 1900 1500 1500
 part 3 1500 0 2200 1000
-part 4 1700 2250 1700 800 # to watch the loss on; nothing is chosen by it
+part 4 1700 2250 1700 800 # validation loss only; no choice depends on it
 $now ingest --source demo --events 40 --pixels 256 --out $data/synthetic.zarr
 
-train() { # RUN EPOCHS STORES, further options
+train() { # arguments: RUN EPOCHS STORES, then further options
     local run=$data/$1 epochs=$2 stores resume
     read -ra stores <<<"$3"
     shift 3
@@ -35,14 +37,14 @@ train() { # RUN EPOCHS STORES, further options
         --config.epochs $epochs --config.warmup 0.05 --config.optimiser adamw --config.weight-decay 1e-4 \
         --config.loss exceedance --config.keep last --config.vary 0.3 --config.strides 1 2 --config.precision bf16 "$@"
 }
-keep() { # RUN FOLDER
+keep() { # arguments: RUN FOLDER
     mkdir -p "$2"
     cp $data/$1/{model.safetensors,config.json,history.csv} "$2"
 }
 america="$data/mrms1 $data/mrms2 $data/mrms3"
 events=(mch2015 mch2017 fmi knmi bom)
 tuned=(--config.lr 5e-4 --start)
-diverse=(--config.least 1000) # an America of one window is a thousand squares
+diverse=(--config.least 1000) # a store of one window yields 1,000 squares
 
 train pretrained 16 "$america $data/synthetic"
 for fold in "${events[@]}"; do
@@ -53,7 +55,7 @@ done
 train final 5 "${events[*]/#/$data/} $america" "${diverse[@]}" "${tuned[@]}" $data/pretrained
 keep final nowcastlib/weights/radar
 
-# The ablation: 500 steps each, without the event of 2015
+# The ablation: 500 steps each, without the MeteoSwiss event of 2015
 others="$data/mch2017 $data/fmi $data/knmi $data/bom $america"
 train full_pretrained 3 "$america $data/synthetic"
 train full 2 "$others" "${tuned[@]}" $data/full_pretrained
@@ -68,14 +70,17 @@ for variant in full no_pretraining no_motion no_balance; do keep $variant recipe
 .venv/bin/python - $data/mch2015.zarr docs/forecast.gif <<'PYTHON'
 import sys
 
-from nowcastlib.data import grid
+from nowcastlib.data import grid, open_frames
 from nowcastlib.display import plots
-from nowcastlib.data import store
-from nowcastlib.forecasting.nowcast import forecast, forecaster
+from nowcastlib.forecasting import forecast, forecaster
 
-frames = grid.centre(store.open_frames(sys.argv[1]), 256)
-shown = {"radar": "recipes/radar/folds/mch2015", "S-PROG": "sprog"}  # a network that has not seen this day
-shown = {name: forecast(forecaster(run), frames, "2015-05-15T17:00", 12) for name, run in shown.items()}
-observed = frames.sel(time=shown["radar"].valid_time.values)
-plots.save_animation({"observed": observed} | shown, sys.argv[2])
+frames = grid.centre(open_frames(sys.argv[1]), 256)
+# This fold's network was trained without the event that is shown.
+names = {"radar": "recipes/radar/folds/mch2015", "S-PROG": "sprog"}
+forecasts = {
+    label: forecast(forecaster(name), frames, "2015-05-15T17:00", 12)
+    for label, name in names.items()
+}
+observed = frames.sel(time=forecasts["radar"].valid_time.values)
+plots.save_animation({"observed": observed} | forecasts, sys.argv[2])
 PYTHON

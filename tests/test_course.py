@@ -1,4 +1,4 @@
-"""What the environment says decides which feed the course reads, and where its data live."""
+"""Environment variables choose the course's feed, its folder and its preset."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,9 @@ def environment(monkeypatch, tmp_path):
     monkeypatch.setenv("NOWCAST_PRESET", "tiny")
 
 
-def test_without_a_word_it_is_synthetic_rain_and_with_an_archive_that(monkeypatch, tmp_path):
+def test_the_default_feed_is_the_archive_if_there_is_one_and_synthetic_rain_otherwise(
+    monkeypatch, tmp_path
+):
     assert course.feed() == Demo(4, size=64, seed=1)
     monkeypatch.setenv("NOWCAST_ARCHIVE", str(tmp_path))
     assert course.feed() == Archive("mch", str(tmp_path))
@@ -40,20 +42,20 @@ def test_without_a_word_it_is_synthetic_rain_and_with_an_archive_that(monkeypatc
         ("images:my films", Images("my films"), "tiny-images-my-films"),
     ],
 )
-def test_source_names_the_feed_and_one_folder(monkeypatch, tmp_path, source, feed, folder):
+def test_each_source_has_its_feed_and_its_own_folder(monkeypatch, tmp_path, source, feed, folder):
     monkeypatch.setenv("NOWCAST_SOURCE", source)
     assert course.feed() == feed and course.data_folder() == tmp_path / folder
 
 
 @pytest.mark.parametrize("preset", course.PRESETS.values(), ids=lambda preset: preset.name)
-def test_networks_of_a_preset_fit_its_storms(preset):
+def test_configurations_of_a_preset_fit_the_size_and_length_of_its_storms(preset):
     for config in (preset.radar, preset.guided):
         assert config.crop <= preset.pixels and config.n_in + config.n_out <= Demo().frames
         assert config.crop % config.model.coarsest == 0
     assert (preset.guided.model.kind, preset.guided.loss) == ("guided", "exceedance")
 
 
-def test_frames_are_ingested_once(monkeypatch, tmp_path):
+def test_frames_are_ingested_only_once(monkeypatch, tmp_path):
     write_all("knmi", tmp_path / "in", [field()] * 3)
     monkeypatch.setenv("NOWCAST_ARCHIVE", str(tmp_path / "in"))
     monkeypatch.setenv("NOWCAST_SOURCE", "archive:knmi")
@@ -63,28 +65,28 @@ def test_frames_are_ingested_once(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("source", "span"), [("fvg@2024-06-01/2024-06-08", ("2024-06-01", "2024-06-08")), ("fvg", ())]
+    ("source", "period"), [("fvg@2024-06-01/2024-06-08", ("2024-06-01", "2024-06-08")), ("fvg", ())]
 )
-def test_the_time_that_the_source_names_is_asked_for(monkeypatch, source, span):
-    asked = []
+def test_only_the_period_of_the_source_is_ingested(monkeypatch, source, period):
+    calls = []
     monkeypatch.setenv("NOWCAST_SOURCE", source)
-    monkeypatch.setattr(course.store, "ingest", lambda *given: asked.append(given))
+    monkeypatch.setattr(course.store, "ingest", lambda *arguments: calls.append(arguments))
     monkeypatch.setattr(course.store, "open_frames", lambda _: None)
     course.frames()
-    assert [given[2:] for given in asked] == [span]
+    assert [arguments[2:] for arguments in calls] == [period]
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "words"),
+    ("variable", "value", "message"),
     [
         ("NOWCAST_PRESET", "huge", "NOWCAST_PRESET is 'huge': choose one of tiny, laptop, gpu"),
         ("NOWCAST_SOURCE", "radio", "unknown source 'radio'"),
-        ("NOWCAST_SOURCE", "fvg@yesterday", "write days like @2024-06-01/2024-06-08"),
+        ("NOWCAST_SOURCE", "fvg@yesterday", "@yesterday.*like @2024-06-01/2024-06-08"),
         ("NOWCAST_SOURCE", "fvg:yesterday", "the source fvg has no option 'path'"),
         ("NOWCAST_SOURCE", "images", "the source images needs a path"),
     ],
 )
-def test_mistakes_are_told(monkeypatch, variable, value, words):
+def test_a_wrong_setting_is_one_clear_error(monkeypatch, variable, value, message):
     monkeypatch.setenv(variable, value)
-    with pytest.raises(NowcastError, match=words):
+    with pytest.raises(NowcastError, match=message):
         course.frames()
