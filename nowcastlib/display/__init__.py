@@ -1,6 +1,7 @@
 """Pictures and players: the rain scale, plots, diagrams, coastlines.
 
-Imports ``verification`` and the rooms below it; showing a frame needs none of them.
+Imports ``verification`` and the rooms below it, when they are needed: showing a frame needs
+neither torch nor pysteps.
 """
 
 import lazy_loader

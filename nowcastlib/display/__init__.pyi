@@ -1,4 +1,4 @@
 from .player import CellPlayer as CellPlayer
 from .player import ForecastPlayer as ForecastPlayer
 from .player import FramePlayer as FramePlayer
-from .plots import credit as credit
+from .rain_scale import credit as credit

@@ -1,113 +1,212 @@
-"""A ConvLSTM cell drawn from the tensors of a run: what enters, its kernels, its gates, its states."""
+"""Diagram of a ConvLSTM cell at one time step: inputs, kernels, gates and states as maps."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from nowcastlib.networks import ConvLSTMCell
+if TYPE_CHECKING:
+    from nowcastlib.networks import ConvLSTMCell
 
 GATES = {"i": "input gate i", "f": "forget gate f", "g": "new content g", "o": "output gate o"}
-ROWS = dict(
-    zip(GATES, (0.80, 0.565, 0.33, 0.095), strict=True)
-)  # lower edge of each gate's row, share of the figure
-SIZE = 0.155  # height of a map, share of the figure
+
+# Lower edges of the gates' rows and height of a map, as shares of the figure's height.
+ROWS = {"i": 0.80, "f": 0.565, "g": 0.33, "o": 0.095}
+MAP_HEIGHT = 0.155
+KERNEL_HEIGHT = 0.62 * MAP_HEIGHT
+KERNEL_RAISE = 0.03  # a kernel stands higher than its row, to be centred on it
+
+GREY = ("gray", (0.0, 1.0))
+SIGNED = ("RdBu_r", (-1.0, 1.0))  # blue below 0, red above
+GATE = ("Greens", (0.0, 1.0))
+Shades = tuple[str, tuple[float, float]]  # colour map and its limits
+
+BLACK, PALE, BLUE, RED = "#444444", "#999999", "#4477aa", "#cc6677"
+
+
+class Box(NamedTuple):
+    """Edges of a map, as shares of the figure."""
+
+    left: float
+    low: float
+    right: float
+    high: float
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        return (self.left + self.right) / 2, (self.low + self.high) / 2
 
 
 def draw_cell(
     cell: ConvLSTMCell, x: np.ndarray, trace: Mapping[str, np.ndarray], step: int, channel: int
 ) -> Figure:
-    """One step of a cell as equations (3) of Shi et al. 2015 have it, from left to right, for one hidden channel.
+    """Draw one time step of a ConvLSTM cell, from left to right, for one hidden channel.
 
-    ``x`` is the input (T, H, W) in 0…1, ``trace`` what ``cell.trace`` gave for it: (1, T, hidden, H', W') each.
-    Kernels are those from the first input channel and from the hidden channel to itself. Gates are green (0 to 1),
-    states and kernels blue (below 0) to red. Raises IndexError if there is no such step (from 1 on) or channel.
+    Parameters
+    ----------
+    cell : ConvLSTMCell
+        The cell that was run.
+    x : array, shape (T, H, W)
+        Its input, in 0…1.
+    trace : mapping of str to array, shape (1, T, hidden, H', W')
+        Gates and states, as ``cell.trace`` returns them.
+    step : int
+        Time step, from 1 on (step 0 has no states before it).
+    channel : int
+        Hidden channel.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Kernels are those from the first input channel, and from the hidden channel to itself.
+        Gates are green (0 to 1); states and kernels are blue (below 0) to red.
+
+    Raises
+    ------
+    IndexError
+        If the step or the channel does not exist.
+
+    References
+    ----------
+    Shi et al. (2015), "Convolutional LSTM Network: A Machine Learning Approach for Precipitation
+    Nowcasting", equations (3).
     """
     if not 0 < step < len(x) or not 0 <= channel < cell.hidden:
         raise IndexError(
-            f"step {step} and channel {channel}: there are steps 1 to {len(x) - 1} and {cell.hidden} channels"
+            f"no step {step} or channel {channel}: there are steps 1 to {len(x) - 1} "
+            f"and {cell.hidden} channels, from 0 on"
         )
-    maps = {name: np.asarray(t)[0, :, channel] for name, t in trace.items()}
+    maps = {name: np.asarray(values)[0, :, channel] for name, values in trace.items()}  # (T, H, W)
     figure = plt.figure(figsize=(11, 6.6))
-    place = {
-        "X": _map(figure, 0.02, 0.68, x[step], "gray", (0, 1), "input X$_t$"),
-        "H0": _map(
-            figure, 0.02, 0.40, maps["H"][step - 1], "RdBu_r", (-1, 1), "hidden state H$_{t-1}$"
-        ),
-        "C0": _map(figure, 0.02, 0.10, maps["C"][step - 1], "RdBu_r", (-1, 1), "memory C$_{t-1}$"),
-        "C": _map(figure, 0.72, 0.52, maps["C"][step], "RdBu_r", (-1, 1), "memory C$_t$"),
-        "H": _map(figure, 0.89, 0.24, maps["H"][step], "RdBu_r", (-1, 1), "hidden state H$_t$"),
-    }
-    weights = {"x": cell.from_x.weight[:, 0], "h": cell.from_h.weight[:, channel]}
-    for k, (gate, title) in enumerate(GATES.items()):
-        for source, left in (("x", 0.225), ("h", 0.335)):
-            kernel = weights[source][k * cell.hidden + channel].detach().cpu().numpy()
-            box = _map(figure, left, ROWS[gate] + 0.03, kernel, "RdBu_r", np.abs(kernel).max() * np.array([-1, 1]),
-                       f"W$_{{{source}{'c' if gate == 'g' else gate}}}$", SIZE * 0.62)  # fmt: skip
-            place[source + gate] = box
-        colours = ("RdBu_r", (-1, 1)) if gate == "g" else ("Greens", (0, 1))
-        place[gate] = _map(figure, 0.47, ROWS[gate], maps[gate][step], *colours, title)
-        _arrow(figure, place["X"], place["x" + gate], "#999999")
-        _arrow(figure, place["H0"], place["h" + gate], "#4477aa", rad=0.08)
-        _arrow(figure, place["h" + gate], place[gate], "#444444", "σ" if gate != "g" else "tanh")
-        figure.text(
-            0.309, ROWS[gate] + 0.03 + SIZE * 0.31, "+", fontsize=13, ha="center", va="center"
-        )
-    for gate in ("i", "f", "g"):
-        _arrow(
-            figure,
-            place[gate],
-            place["C"],
-            "#444444",
-            {"i": "i ∘ g", "f": "f ∘ C$_{t-1}$", "g": ""}[gate],
-        )
-    _arrow(figure, place["o"], place["H"], "#444444", "o ∘ tanh C$_t$")
-    _arrow(figure, place["C"], place["H"], "#444444")
+
+    boxes = _draw_states(figure, x[step], maps, step)
+    for gate in GATES:
+        boxes |= _draw_kernels(figure, cell, gate, channel)
+        shades = SIGNED if gate == "g" else GATE
+        boxes[gate] = _draw_map(figure, (0.47, ROWS[gate]), maps[gate][step], shades, GATES[gate])
+
+    _draw_arrows(figure, boxes)
     if cell.peephole is not None:
-        for source, gate in (("C0", "i"), ("C0", "f"), ("C", "o")):
-            _arrow(figure, place[source], place[gate], "#cc6677", style="dashed", rad=-0.12)
-        figure.text(0.72, 0.06, "dashed: peepholes W$_c$ ∘ C", color="#cc6677", fontsize=9)
+        _draw_peepholes(figure, boxes)
+
     figure.text(0.30, 0.965, "W$_x$ ∗ X$_t$ + W$_h$ ∗ H$_{t-1}$ + b", fontsize=10, ha="center")
     figure.text(0.72, 0.02, "green: 0 to 1; blue −1, white 0, red +1", fontsize=9)
     return figure
 
 
-def _map(
+def _draw_states(
+    figure: Figure, x: np.ndarray, maps: Mapping[str, np.ndarray], step: int
+) -> dict[str, Box]:
+    """Input and states before the step at the left, states after it at the right."""
+    before, after = step - 1, step
+    hidden, memory = maps["H"], maps["C"]
+    return {
+        "X": _draw_map(figure, (0.02, 0.68), x, GREY, "input X$_t$"),
+        "H0": _draw_map(figure, (0.02, 0.40), hidden[before], SIGNED, "hidden state H$_{t-1}$"),
+        "C0": _draw_map(figure, (0.02, 0.10), memory[before], SIGNED, "memory C$_{t-1}$"),
+        "C": _draw_map(figure, (0.72, 0.52), memory[after], SIGNED, "memory C$_t$"),
+        "H": _draw_map(figure, (0.89, 0.24), hidden[after], SIGNED, "hidden state H$_t$"),
+    }
+
+
+def _draw_kernels(figure: Figure, cell: ConvLSTMCell, gate: str, channel: int) -> dict[str, Box]:
+    """Kernels of a gate: from the input (box "x" + gate) and from the hidden state ("h" + gate)."""
+    weights = {
+        "x": cell.from_x.weight[:, 0],  # (4·hidden, k, k), from the first input channel
+        "h": cell.from_h.weight[:, channel],
+    }
+    row = list(GATES).index(gate) * cell.hidden + channel
+    subscript = "c" if gate == "g" else gate  # the paper calls the kernels of g W_xc and W_hc
+    low = ROWS[gate] + KERNEL_RAISE
+
+    boxes = {}
+    for source, left in (("x", 0.225), ("h", 0.335)):
+        kernel = weights[source][row].detach().cpu().numpy()
+        largest = float(np.abs(kernel).max())
+        shades = ("RdBu_r", (-largest, largest))
+        title = f"W$_{{{source}{subscript}}}$"
+        box = _draw_map(figure, (left, low), kernel, shades, title, KERNEL_HEIGHT)
+        boxes[source + gate] = box
+
+    figure.text(0.309, low + KERNEL_HEIGHT / 2, "+", fontsize=13, ha="center", va="center")
+    return boxes
+
+
+def _draw_arrows(figure: Figure, boxes: Mapping[str, Box]) -> None:
+    """Arrows from the inputs over kernels and gates to the new states."""
+    for gate in GATES:
+        activation = "tanh" if gate == "g" else "σ"
+        _draw_arrow(figure, boxes["X"], boxes["x" + gate], PALE)
+        _draw_arrow(figure, boxes["H0"], boxes["h" + gate], BLUE, curve=0.08)
+        _draw_arrow(figure, boxes["h" + gate], boxes[gate], BLACK, activation)
+
+    _draw_arrow(figure, boxes["i"], boxes["C"], BLACK, "i ∘ g")
+    _draw_arrow(figure, boxes["f"], boxes["C"], BLACK, "f ∘ C$_{t-1}$")
+    _draw_arrow(figure, boxes["g"], boxes["C"], BLACK)
+    _draw_arrow(figure, boxes["o"], boxes["H"], BLACK, "o ∘ tanh C$_t$")
+    _draw_arrow(figure, boxes["C"], boxes["H"], BLACK)
+
+
+def _draw_peepholes(figure: Figure, boxes: Mapping[str, Box]) -> None:
+    """Dashed arrows from the memory to the gates that see it."""
+    for memory, gate in (("C0", "i"), ("C0", "f"), ("C", "o")):
+        arrow = _draw_arrow(figure, boxes[memory], boxes[gate], RED, curve=-0.12)
+        arrow.set_linestyle("dashed")
+    figure.text(0.72, 0.06, "dashed: peepholes W$_c$ ∘ C", color=RED, fontsize=9)
+
+
+def _draw_map(
     figure: Figure,
-    left: float,
-    low: float,
-    values,
-    cmap: str,
-    limits,
+    corner: tuple[float, float],
+    values: np.ndarray,
+    shades: Shades,
     title: str,
-    size: float = SIZE,
-):
-    """One map in the figure; returns where it stands: (left, low, right, high)."""
-    width = size * figure.get_figheight() / figure.get_figwidth()
-    ax = figure.add_axes((left, low, width, size))
-    ax.imshow(
-        values, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest", aspect="auto"
-    )
+    height: float = MAP_HEIGHT,
+) -> Box:
+    """One square map with its lower left corner at ``corner``; returns its edges."""
+    left, low = corner
+    width = height * figure.get_figheight() / figure.get_figwidth()
+    cmap, (vmin, vmax) = shades
+
+    ax = figure.add_axes((left, low, width, height))
+    ax.imshow(values, cmap=cmap, vmin=vmin, vmax=vmax, interpolation="nearest", aspect="auto")
     ax.set(xticks=[], yticks=[])
     ax.set_title(title, fontsize=9, pad=3)
-    return left, low, left + width, low + size
+    return Box(left, low, left + width, low + height)
 
 
-def _arrow(
-    figure: Figure, a, b, colour: str, text: str = "", style: str = "solid", rad: float = 0.0
-) -> None:
-    """From the right edge of one box to the left edge of another (or, where that lies behind, to its nearest side)."""
-    start = (a[2] + 0.004, (a[1] + a[3]) / 2)
-    end = (b[0] - 0.004, (b[1] + b[3]) / 2)
+def _draw_arrow(
+    figure: Figure, source: Box, target: Box, colour: str, text: str = "", curve: float = 0.0
+) -> FancyArrowPatch:
+    """Arrow from the right edge of a box to the left edge of another, with a text at its middle.
+
+    If the target lies further left, the arrow runs from below the source to its right edge.
+    """
+    start = source.right + 0.004, source.middle[1]
+    end = target.left - 0.004, target.middle[1]
     if end[0] < start[0]:
-        start, end = ((a[0] + a[2]) / 2, a[1] - 0.01), (b[2] + 0.004, (b[1] + b[3]) / 2)
-    arrow = FancyArrowPatch(start, end, transform=figure.transFigure, arrowstyle="-|>", mutation_scale=9, lw=1,
-                            color=colour, linestyle=style, connectionstyle=f"arc3,rad={rad}")  # fmt: skip
+        start = source.middle[0], source.low - 0.01
+        end = target.right + 0.004, target.middle[1]
+
+    arrow = FancyArrowPatch(
+        start,
+        end,
+        transform=figure.transFigure,
+        arrowstyle="-|>",
+        mutation_scale=9,
+        lw=1,
+        color=colour,
+        connectionstyle=f"arc3,rad={curve}",
+    )
     figure.add_artist(arrow)
+
     if text:
-        middle = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + 0.012
-        figure.text(
-            *middle, text, fontsize=9, ha="center", bbox={"fc": "white", "ec": "none", "pad": 0.5}
-        )
+        x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + 0.012
+        background = {"fc": "white", "ec": "none", "pad": 0.5}
+        figure.text(x, y, text, fontsize=9, ha="center", bbox=background)
+    return arrow

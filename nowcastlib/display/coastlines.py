@@ -1,8 +1,9 @@
-"""Where frames lie on the Earth: coastlines and borders in their pixels, degrees of latitude and longitude, km.
+"""Coastlines and borders in the pixels of frames.
 
-The lines are those of Natural Earth, 1:10m, in the public domain, from the npm package world-atlas 2.0.2 (ISC licence,
-© 2013-2019 Michael Bostock), thinned to about 1 km: ``recipes/borders.sh`` makes ``borders.xz``. Of borders that are
-disputed they show who holds the land.
+The lines are those of Natural Earth, 1:10m, in the public domain, from the npm package
+world-atlas 2.0.2 (ISC licence, © 2013-2019 Michael Bostock), simplified to about 1 km:
+``recipes/borders.sh`` makes ``borders.xz``. Where a border is disputed, they show who controls the
+land.
 """
 
 import lzma
@@ -15,16 +16,34 @@ import pyproj
 import xarray as xr
 
 EARTH = pyproj.Geod(ellps="WGS84")
+MARGIN = np.radians(1)  # lines are kept so far beyond the frame
+LONGEST_STEP = 0.25  # degrees between neighbouring points of a line
+TOLERANCE = 0.25  # px by which a simplified line may differ
+BREAK = -32768  # marks the end of a line in the file
+DEGREE = 32767 / 180  # units of the file
 
 
 def degrees(frames: xr.DataArray, n: int = 17) -> np.ndarray | None:
-    """Longitude and latitude, (2, n, n), of pixels evenly spaced from the first to the last row and column.
+    """Return longitudes and latitudes of some pixels, evenly spaced from corner to corner.
 
-    ``frames`` are (…, y, x), in degrees, or in metres with the attribute ``crs``; None where neither is the case.
+    Parameters
+    ----------
+    frames : xarray.DataArray, dimensions (…, y, x)
+        Frames with coordinates in degrees, or in metres with the attribute ``crs``.
+    n : int
+        Number of pixels along each axis.
+
+    Returns
+    -------
+    array, shape (2, n, n), or None
+        Longitude and latitude in degrees; None if the place of the frames is unknown.
     """
     if min(frames.sizes["y"], frames.sizes["x"]) < 2:
         return None
-    x, y = np.meshgrid(*(np.linspace(float(frames[d][0]), float(frames[d][-1]), n) for d in "xy"))
+    columns = np.linspace(float(frames.x[0]), float(frames.x[-1]), n)
+    rows = np.linspace(float(frames.y[0]), float(frames.y[-1]), n)
+    x, y = np.meshgrid(columns, rows)  # (n, n)
+
     if str(frames.y.attrs.get("units", "")).startswith("degree"):
         return np.stack([(x + 180) % 360 - 180, y])
     if crs := frames.attrs.get("crs"):
@@ -33,75 +52,124 @@ def degrees(frames: xr.DataArray, n: int = 17) -> np.ndarray | None:
 
 
 def pixel_width(frames: xr.DataArray) -> float | None:
-    """Width in km, on the ground, of a pixel in the middle of frames (…, y, x); None where it is not known."""
-    if (known := degrees(frames)) is not None:
-        (lon, lat), middle = known, known.shape[1] // 2
-        metres = EARTH.inv(*(v[middle, k] for k in (middle, middle + 1) for v in (lon, lat)))[2]
-        return metres / 1000 * (known.shape[1] - 1) / (frames.sizes["x"] - 1)
+    """Return the width of the middle pixel on the ground.
+
+    Parameters
+    ----------
+    frames : xarray.DataArray, dimensions (…, y, x)
+        Frames with coordinates in degrees or metres.
+
+    Returns
+    -------
+    float or None
+        Width in km; None if it is unknown.
+    """
+    points = degrees(frames)
+    if points is not None:
+        middle = points.shape[1] // 2
+        (lon, next_lon), (lat, next_lat) = points[:, middle, middle : middle + 2]
+        metres = EARTH.inv(lon, lat, next_lon, next_lat)[2]
+        pixels = (frames.sizes["x"] - 1) / (points.shape[2] - 1)  # between the two points
+        return metres / 1000 / pixels
     if frames.sizes["x"] > 1 and frames.x.attrs.get("units") == "m":
         return abs(float(frames.x[1] - frames.x[0])) / 1000
     return None
 
 
 def lines(frames: xr.DataArray) -> list[np.ndarray]:
-    """Coastlines and borders around frames (…, y, x): arrays (n, 2) of x and y in px, pixel centres whole numbers.
+    """Return the coastlines and borders that cross the frames.
 
-    They reach beyond the frame. There are none where it is not known where the frames lie (see ``degrees``).
+    Parameters
+    ----------
+    frames : xarray.DataArray, dimensions (…, y, x)
+        Frames with coordinates in degrees, or in metres with the attribute ``crs``.
+
+    Returns
+    -------
+    list of array, shape (points, 2)
+        x and y in px; pixel centres are whole numbers. Lines reach beyond the frame. The list is
+        empty if the place of the frames is unknown.
     """
-    known = degrees(frames)
-    if known is None:
+    points = degrees(frames)
+    if points is None:
         return []
-    middle = known[:, known.shape[1] // 2, known.shape[2] // 2]
-    here, world = _direction(middle), _world()
-    reach = np.arccos(np.clip(here @ _direction(known.reshape(2, -1)), -1, 1)).max() + np.radians(1)
-    near = here @ _direction(world) > np.cos(min(reach, np.pi))  # False of NaN, which ends a line
-    ends = np.flatnonzero(np.diff(near, prepend=False, append=False)).reshape(-1, 2)
-    lon, lat = (
-        np.concatenate([world[:, a:b] for a, b in ends], axis=1) if len(ends) else np.empty((2, 0))
-    )
+    middle = points[:, points.shape[1] // 2, points.shape[2] // 2]
+    corner = np.array([frames.sizes["x"], frames.sizes["y"]])
+
+    parts = _parts_near(points, middle)
+    if not parts:
+        return []
+    pixels = _to_pixels(frames, np.concatenate(parts, axis=1), middle)  # (n, 2), all at once
+    ends = np.cumsum([part.shape[1] for part in parts])
+
+    crossing = []
+    for line in np.split(pixels, ends[:-1]):
+        if len(line) < 2 or not np.isfinite(line).all():
+            continue
+        line = cv2.approxPolyDP(line.astype("f4")[:, None], TOLERANCE, False)[:, 0]
+        if (line.max(axis=0) > 0).all() and (line.min(axis=0) < corner).all():
+            crossing.append(line)
+    return crossing
+
+
+def _parts_near(points: np.ndarray, middle: np.ndarray) -> list[np.ndarray]:
+    """Parts (2, n) of the lines of the world, in degrees, that lie in or near the frame."""
+    world = _world()
+    centre = _unit_vector(middle)
+    cosines = np.clip(centre @ _unit_vector(points.reshape(2, -1)), -1, 1)
+    radius = min(np.arccos(cosines).max() + MARGIN, np.pi)
+
+    near = centre @ _unit_vector(world) > np.cos(radius)  # False at NaN, the end of a line
+    edges = np.flatnonzero(np.diff(near, prepend=False, append=False))
+    return [world[:, start:end] for start, end in edges.reshape(-1, 2)]
+
+
+def _to_pixels(frames: xr.DataArray, points: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """Points (2, n) in degrees as (n, 2) in px of the frames."""
+    lon, lat = points
     lon = middle[0] + (lon - middle[0] + 180) % 360 - 180  # frames may lie across 180°
+
     if "crs" in frames.attrs and frames.y.attrs.get("units") == "m":
         x, y = _projection(frames.attrs["crs"]).transform(lon, lat)
     else:
-        x, y = lon + np.rint((float(frames.x.mean()) - middle[0]) / 360) * 360, lat
-    pixels = [
-        (v - float(frames[d][0])) / float(frames[d][1] - frames[d][0])
-        for v, d in ((x, "x"), (y, "y"))
-    ]
-    pixels = np.stack(pixels, axis=1)
-    found = []
-    for line in np.split(pixels, np.cumsum([b - a for a, b in ends])[:-1]):
-        if len(line) < 2 or not np.isfinite(line).all():
-            continue
-        line = cv2.approxPolyDP(line.astype("f4")[:, None], 0.25, False)[:, 0]
-        if (line.max(axis=0) > 0).all() and (
-            line.min(axis=0) < [frames.sizes["x"], frames.sizes["y"]]
-        ).all():
-            found.append(line)
-    return found
+        turns = np.rint((float(frames.x.mean()) - middle[0]) / 360)  # x may run to 360° or more
+        x, y = lon + 360 * turns, lat
+
+    columns = (x - float(frames.x[0])) / float(frames.x[1] - frames.x[0])
+    rows = (y - float(frames.y[0])) / float(frames.y[1] - frames.y[0])
+    return np.stack([columns, rows], axis=1)
 
 
 @lru_cache(8)
 def _projection(crs: str) -> pyproj.Transformer:
+    """Transformer from longitude and latitude to a projection."""
     return pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
 
 
-def _direction(degrees: np.ndarray) -> np.ndarray:
-    """Unit vectors, (3, …), that point from the middle of the Earth to longitudes and latitudes, (2, …)."""
+def _unit_vector(degrees: np.ndarray) -> np.ndarray:
+    """Unit vectors (3, …) from the Earth's centre to longitudes and latitudes (2, …)."""
     lon, lat = np.radians(degrees)
     return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
 
 
 @lru_cache(1)
 def _world() -> np.ndarray:
-    """Longitude and latitude, (2, n), of all lines, NaN between them; no step is longer than a quarter of a degree."""
+    """Longitudes and latitudes (2, n) of all lines, in degrees; NaN separates lines."""
     with lzma.open(Path(__file__).parent / "borders.xz") as file:
-        points = np.cumsum(np.load(file), axis=1, dtype="i2")  # wraps around, as the steps do
-    points = np.where(points == -32768, np.nan, points * (180 / 32767))
+        steps = np.load(file)
+    units = np.cumsum(steps, axis=1, dtype="i2")  # wraps around, as the steps in the file do
+    points = np.where(units == BREAK, np.nan, units / DEGREE)
+    return _refine(points)
+
+
+def _refine(points: np.ndarray) -> np.ndarray:
+    """Insert points (2, n) until no step is longer than LONGEST_STEP, for curved projections."""
     step = np.diff(points, axis=1)
-    parts = np.nan_to_num(np.ceil(np.abs(step).max(axis=0) / 0.25), nan=1).clip(1).astype(int)
-    start = np.repeat(np.arange(len(parts)), parts)
-    share = (np.arange(len(start)) - np.repeat(np.cumsum(parts) - parts, parts)) / np.repeat(
-        parts, parts
-    )
-    return np.where(share > 0, points[:, start] + share * step[:, start], points[:, start])
+    parts = np.ceil(np.abs(step).max(axis=0) / LONGEST_STEP)
+    parts = np.nan_to_num(parts, nan=1).clip(1).astype(int)  # parts of each step
+
+    start = np.repeat(np.arange(len(parts)), parts)  # point before each new point
+    first = np.repeat(np.cumsum(parts) - parts, parts)
+    share = (np.arange(len(start)) - first) / np.repeat(parts, parts)  # of the step, 0…1
+    between = points[:, start] + share * step[:, start]
+    return np.where(share > 0, between, points[:, start])

@@ -17,7 +17,14 @@ import xarray as xr
 from matplotlib import colormaps, colors
 
 from nowcastlib.display import coastlines
-from nowcastlib.display.plots import COLOURS, DRY, FORECASTER, LEVELS, UNKNOWN, credit
+from nowcastlib.display.rain_scale import (
+    COLOURS,
+    DRY,
+    FORECASTER_COLOURS,
+    LEVELS,
+    UNKNOWN,
+    credit,
+)
 from nowcastlib.errors import NowcastError
 
 _HERE = Path(__file__).parent
@@ -339,7 +346,7 @@ def _rain(*sequences: tuple) -> dict:
         of_members.append([len(packed) + k for k in range(len(ranges))])
         packed += [zlib.compress(levels.tobytes()) for levels in ranges]
     names = [name for name, *_ in sequences]
-    free = [c for c in LINES if c not in map(FORECASTER.get, names[1:])] * len(names)
+    free = [c for c in LINES if c not in map(FORECASTER_COLOURS.get, names[1:])] * len(names)
     palette = [DRY, *np.repeat(COLOURS, STEPS).tolist()]
     return {
         "size": list(sequences[0][1].shape[1:]),
@@ -347,7 +354,7 @@ def _rain(*sequences: tuple) -> dict:
         "palettes": [palette + [UNKNOWN] * (256 - len(palette))] * len(names),
         "sequences": packed,
         "values": VALUES.round(3).tolist(),
-        "lines": ["#222222", *(FORECASTER.get(name) or free.pop(0) for name in names[1:])],
+        "lines": ["#222222", *(FORECASTER_COLOURS.get(name) or free.pop(0) for name in names[1:])],
         "ranges": of_members,
     }
 

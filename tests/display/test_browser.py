@@ -21,7 +21,7 @@ from matplotlib import colormaps
 from playwright.sync_api import sync_playwright
 
 from nowcastlib.data import store, storms
-from nowcastlib.display import plots
+from nowcastlib.display import rain_scale
 from nowcastlib.display.player import (
     BROWN_GREEN,
     COMPARED,
@@ -309,14 +309,14 @@ def test_every_frame_forecast_layout_view_and_threshold_is_what_numpy_says(
     ]  # what one does not know, others tell
     forecasts = [np.concatenate([truth[:past], f]) for f in means]
     counts = [
-        count([(f.values, truth[past:])], plots.LEVELS[:-1], scales=[2]) for f in made.values()
+        count([(f.values, truth[past:])], rain_scale.LEVELS[:-1], scales=[2]) for f in made.values()
     ]
     rgb = lambda colours: np.array([list(bytes.fromhex(c[1:])) for c in colours])  # noqa: E731
-    brown, compared = rgb([*BROWN_GREEN, plots.UNKNOWN]), rgb(COMPARED.values())
+    brown, compared = rgb([*BROWN_GREEN, rain_scale.UNKNOWN]), rgb(COMPARED.values())
     rates, seen = np.array(player.canvas.values), np.isfinite(truth)
 
     def rain(rate):
-        return (255 * plots.CMAP(plots.NORM(np.ma.masked_invalid(rate)))[..., :3]).round()
+        return (255 * rain_scale.CMAP(rain_scale.NORM(np.ma.masked_invalid(rate)))[..., :3]).round()
 
     def expected(panel, view, threshold, frame):
         o = truth[frame]
@@ -333,7 +333,7 @@ def test_every_frame_forecast_layout_view_and_threshold_is_what_numpy_says(
         ]
 
     for layout, choice, view, k, frame, told, shown in found:
-        threshold, where = plots.LEVELS[k], (layout, choice, view, k, frame)
+        threshold, where = rain_scale.LEVELS[k], (layout, choice, view, k, frame)
         assert told == player.labels[frame]
         wanted = {0: [0, 1, 2], 1: [0, choice + 1], 2: [choice + 1]}[layout]
         names = ["observed", *made]
@@ -504,7 +504,7 @@ def test_the_swipe_follows_the_mouse_and_the_keyboard(browser, storm, tmp_path):
             )
             shown = np.reshape(shown, (24, 20, 4))[..., :3]
             left, right = (
-                (255 * plots.CMAP(plots.NORM(np.ma.masked_invalid(f)))[..., :3]).round()
+                (255 * rain_scale.CMAP(rain_scale.NORM(np.ma.masked_invalid(f)))[..., :3]).round()
                 for f in (frames.values[10], made["stays"].values[4])
             )
             return [
@@ -567,7 +567,7 @@ def test_names_are_text_and_empty_fields_are_pictures(browser, tmp_path):
         )
         pixel = "c => [...c.getContext('2d').getImageData(3, 3, 1, 1).data].slice(0, 3)"
         shown = [page.locator("canvas").nth(k).evaluate(pixel) for k in (0, 1)]
-        assert shown == [list(bytes.fromhex(plots.UNKNOWN[1:]))] * 2
+        assert shown == [list(bytes.fromhex(rain_scale.UNKNOWN[1:]))] * 2
     with opened(browser, tmp_path, FramePlayer(frames[:1])) as page:
         page.get_by_label("a frame on").click()
         assert (
@@ -621,7 +621,7 @@ def test_every_frame_of_a_long_day_is_the_one_that_its_label_says(browser, tmp_p
             });
         }"""
     )
-    colours = [plots.DRY, *plots.COLOURS, plots.UNKNOWN]
+    colours = [rain_scale.DRY, *rain_scale.COLOURS, rain_scale.UNKNOWN]
     for k, (label, *rgb) in enumerate(shown):
         assert label == f"{frames.indexes['time'][k]:%Y-%m-%d %H:%M} UTC"
         assert "#" + bytes(rgb).hex() == colours[k // 27], label

@@ -1,4 +1,4 @@
-"""The picture of a cell: every box shows the tensor that its title names."""
+"""The diagram of a cell: every map shows the tensor that its title names."""
 
 import zlib
 
@@ -21,7 +21,7 @@ def run():
         return cell, x[0, :, 0].numpy(), cell.trace(x)
 
 
-def test_each_box_shows_what_its_title_says(run):
+def test_each_map_shows_the_tensor_that_its_title_names(run):
     cell, x, trace = run
     figure = cell_diagram.draw_cell(cell, x, trace, step=2, channel=1)
     shown = {ax.get_title(): np.asarray(ax.images[0].get_array()) for ax in figure.axes}
@@ -38,23 +38,26 @@ def test_each_box_shows_what_its_title_says(run):
     assert len(shown) == 5 + 8 + 4
 
 
-def test_peepholes_are_drawn_only_where_there_are_some(run):
+def test_peepholes_are_drawn_only_if_the_cell_has_them(run):
     cell, x, trace = run
-    dashed = lambda figure: sum(
-        a.get_linestyle() in ("--", "dashed") for a in figure.artists + figure.patches
-    )
-    with_them = dashed(cell_diagram.draw_cell(cell, x, trace, 2, 1))
+
+    def dashed_arrows() -> int:
+        figure = cell_diagram.draw_cell(cell, x, trace, 2, 1)
+        styles = [artist.get_linestyle() for artist in figure.artists + figure.patches]
+        return styles.count("--") + styles.count("dashed")
+
+    assert dashed_arrows() == 3
     cell.peephole = None
-    assert with_them == 3 and dashed(cell_diagram.draw_cell(cell, x, trace, 2, 1)) == 0
+    assert dashed_arrows() == 0
 
 
 @pytest.mark.parametrize(("step", "channel"), [(0, 0), (4, 0), (2, 3), (2, -1)])
-def test_a_step_or_channel_that_is_not_there_is_told(run, step, channel):
-    with pytest.raises(IndexError, match="there are steps 1 to 3 and 3 channels"):
+def test_the_error_for_a_missing_step_or_channel_names_the_existing_ones(run, step, channel):
+    with pytest.raises(IndexError, match="steps 1 to 3 and 3 channels"):
         cell_diagram.draw_cell(*run, step, channel)
 
 
-def test_cell_player_has_a_panel_a_tensor_and_a_choice_a_channel(run):
+def test_cell_player_has_a_panel_per_tensor_and_a_choice_per_channel(run):
     _, x, trace = run
     canvas = (player := CellPlayer(x, trace)).canvas
     assert [title for title, _ in canvas.panels] == ["X", "i", "f", "g", "o", "C", "H"]
@@ -76,7 +79,7 @@ def test_cell_player_shows_gates_from_0_to_1_and_states_from_minus_1_to_1(run):
     np.testing.assert_allclose(shades[4 + 1], states, atol=0.51)
 
 
-def test_a_gru_is_played_too():
+def test_cell_player_shows_a_gru():
     cell, x = ConvGRUCell(1, 2), torch.rand(1, 3, 1, 6, 6)
     with torch.no_grad():
         canvas = CellPlayer(x[0, :, 0].numpy(), cell.trace(x)).canvas

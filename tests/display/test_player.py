@@ -9,7 +9,7 @@ import xarray as xr
 
 from nowcastlib.data import store
 from nowcastlib.data.feeds import frame
-from nowcastlib.display import player, plots
+from nowcastlib.display import player, rain_scale
 from nowcastlib.display.player import EDGES, NOT_KNOWN, STEPS, VALUES, ForecastPlayer, FramePlayer
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting.baselines import persistence
@@ -30,7 +30,7 @@ def test_a_level_exceeds_an_edge_where_the_rate_does():
     levels = player._levels(at)
     for k, edge in enumerate(EDGES):
         np.testing.assert_array_equal(levels > k, at > edge)
-    assert set(plots.LEVELS) <= set(EDGES) and len(EDGES) < NOT_KNOWN
+    assert set(rain_scale.LEVELS) <= set(EDGES) and len(EDGES) < NOT_KNOWN
     single = np.float32(
         [0.1, 0.5, 0.7]
     )  # as verification compares: in double precision, float32's 0.1 exceeds 0.1
@@ -51,7 +51,11 @@ def test_the_colour_of_a_level_is_that_of_the_plots(frames):
     rate = np.array(
         [0, 0.1, 0.11, 0.5, 0.51, 1, 1.5, 2, 5, 9, 10, 11, 20, 49, 50, 99, 100, 101, 900, np.nan]
     )
-    shown = (255 * plots.CMAP(plots.NORM(np.ma.masked_invalid(rate)))).round().astype("u1")[:, :3]
+    shown = (
+        (255 * rain_scale.CMAP(rain_scale.NORM(np.ma.masked_invalid(rate))))
+        .round()
+        .astype("u1")[:, :3]
+    )
     assert [palette[k] for k in player._levels(rate)] == ["#" + bytes(rgb).hex() for rgb in shown]
 
 
@@ -121,9 +125,13 @@ def test_few_forecasts_stand_side_by_side_of_many_one(frames, made, n, layout):
 
 def test_forecasters_keep_the_colours_that_they_have_in_plots(frames, made):
     canvas = ForecastPlayer(frames, {"mine": made, "convedlstm": made, "persistence": made}).canvas
-    assert canvas.lines[2:] == [plots.FORECASTER["convedlstm"], plots.FORECASTER["persistence"]]
+    assert canvas.lines[2:] == [
+        rain_scale.FORECASTER_COLOURS["convedlstm"],
+        rain_scale.FORECASTER_COLOURS["persistence"],
+    ]
     assert (
-        canvas.lines[1] not in plots.FORECASTER.values() or canvas.lines[1] not in canvas.lines[2:]
+        canvas.lines[1] not in rain_scale.FORECASTER_COLOURS.values()
+        or canvas.lines[1] not in canvas.lines[2:]
     )
 
 
@@ -135,9 +143,9 @@ def test_the_dropdowns_are_the_controls_of_the_page(frames, made):
         assert (dropdown.description, list(dropdown.options)) == (label, options)
         assert dropdown.index == getattr(shown.canvas, trait)
     assert shown.dropdown.options == ("a", "b")
-    assert [t for t, k in shown.canvas.thresholds if STEPS * plots.LEVELS.index(t) == k] == list(
-        plots.LEVELS[:-1]
-    )
+    assert [
+        t for t, k in shown.canvas.thresholds if STEPS * rain_scale.LEVELS.index(t) == k
+    ] == list(rain_scale.LEVELS[:-1])
 
 
 def test_speed_is_the_interval_of_play(frames):

@@ -1,0 +1,16 @@
+from .animations import save_animation as save_animation
+from .animations import show_animation as show_animation
+from .frames import show_frame as show_frame
+from .frames import show_map as show_map
+from .frames import show_motion as show_motion
+from .frames import show_scale as show_scale
+from .frames import show_strip as show_strip
+from .scores import show_lines as show_lines
+from .scores import show_ranks as show_ranks
+from .scores import show_reliability as show_reliability
+from .scores import show_roc as show_roc
+from .scores import show_scores as show_scores
+from .scores import show_spectrum as show_spectrum
+from .training import live_history as live_history
+from .training import show_history as show_history
+from .training import show_variants as show_variants

@@ -1,0 +1,102 @@
+"""Animations: sequences side by side as a GIF or MP4, and a GIF in a notebook."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+
+import imageio.v3 as iio
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import xarray as xr
+from IPython.display import HTML
+from matplotlib.figure import Figure
+
+from nowcastlib.display.plots.frames import add_credits, show_scale
+from nowcastlib.display.rain_scale import CMAP, NORM
+
+
+def save_animation(
+    panels: Mapping[str, xr.DataArray | np.ndarray], path: str | Path, seconds: float = 0.4
+) -> Path:
+    """Write sequences side by side, with the rain scale, as a GIF or MP4.
+
+    Parameters
+    ----------
+    panels : mapping of str to array, shape (lead_time, y, x)
+        Rain rates in mm/h by title. Lead time and valid time stand above the panels if one of
+        them has these coordinates.
+    path : str or pathlib.Path
+        File to write; an MP4 if its name ends so, else a GIF.
+    seconds : float
+        Duration of a frame.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+    """
+    path = Path(path)
+    length = len(next(iter(panels.values())))
+    pictures = np.stack([_picture(panels, t) for t in range(length)])  # (time, rows, columns, rgb)
+
+    if path.suffix == ".mp4":
+        rows, columns = pictures.shape[1] // 2 * 2, pictures.shape[2] // 2 * 2
+        even = pictures[:, :rows, :columns]  # H.264 needs even numbers of rows and columns
+        iio.imwrite(
+            path, even, plugin="FFMPEG", fps=1 / seconds, codec="libx264", macro_block_size=2
+        )
+    else:
+        iio.imwrite(path, pictures, extension=".gif", duration=seconds * 1000, loop=0)
+    return path
+
+
+def show_animation(path: str | Path) -> HTML:
+    """Return a GIF as HTML that contains the file, for notebooks and pages made of them.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A GIF.
+
+    Returns
+    -------
+    IPython.display.HTML
+    """
+    data = b64encode(Path(path).read_bytes()).decode()
+    return HTML(f'<img alt="animation" src="data:image/gif;base64,{data}">')
+
+
+def _picture(panels: Mapping[str, xr.DataArray | np.ndarray], t: int) -> np.ndarray:
+    """Picture of one time step: (rows, columns, rgb)."""
+    figure = _draw_panels(panels, t)
+    figure.canvas.draw()
+    picture = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+    plt.close(figure)
+    return picture
+
+
+def _draw_panels(panels: Mapping[str, xr.DataArray | np.ndarray], t: int) -> Figure:
+    """Figure of all panels at one time step, with the rain scale, times and credits."""
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(2.7 * len(panels) + 0.9, 3.1), layout="compressed", squeeze=False
+    )
+    for ax, (name, field) in zip(axes[0], panels.items(), strict=True):
+        image = ax.imshow(np.asarray(field[t]), cmap=CMAP, norm=NORM, interpolation="nearest")
+        ax.set(title=name, xticks=[], yticks=[])
+
+    show_scale(image, axes)
+    add_credits(figure, panels.values())
+    if title := _time_title(panels, t):
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _time_title(panels: Mapping[str, xr.DataArray | np.ndarray], t: int) -> str:
+    """Lead time and valid time, from the first panel that has them; empty if none has."""
+    for panel in panels.values():
+        if "valid_time" in getattr(panel, "coords", ()):
+            valid = pd.Timestamp(panel.valid_time.values[t])
+            lead = float(panel.lead_time[t])
+            return f"+{lead:.0f} min, valid {valid:%Y-%m-%d %H:%M} UTC"
+    return ""

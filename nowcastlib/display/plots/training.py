@@ -1,0 +1,120 @@
+"""Plots of training: losses of a run, and scores of an experiment's variants."""
+
+from collections.abc import Callable
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import HTML, display
+from matplotlib.axes import Axes
+
+from nowcastlib.display.plots.frames import new_axes
+
+# column of the history, label, colour
+LOSSES = (
+    ("train", "training", "#0072b2"),
+    ("validation", "validation, free rollout", "#d55e00"),
+    ("test", "test, free rollout", "#009e73"),
+)
+
+
+def show_history(history: pd.DataFrame, ax: Axes | None = None, ylabel: str = "loss") -> Axes:
+    """Draw the losses of a run by epoch.
+
+    Parameters
+    ----------
+    history : pandas.DataFrame
+        One row per epoch with the columns ``epoch`` (from 0), ``length`` (frames forecast in
+        training), ``train``, and optionally ``validation`` and ``test``.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on; new ones by default.
+    ylabel : str
+        Name of the loss.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        If the curriculum has several lengths, each is shaded, and a bar marks the median of its
+        training loss.
+    """
+    ax = new_axes(6, 3.5) if ax is None else ax
+    for column, label, colour in LOSSES:
+        if column in history and history[column].notna().any():
+            ax.plot(history.epoch + 1, history[column], marker=".", label=label, color=colour)
+
+    if history.length.nunique() > 1:
+        for k, (length, epochs) in enumerate(history.groupby("length", sort=False)):
+            _shade_length(ax, int(length), epochs, dark=bool(k % 2))
+
+    ax.set(xlabel="epoch", ylabel=ylabel)
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def live_history(ylabel: str = "loss") -> Callable[[pd.DataFrame], None]:
+    """Return a function that redraws the losses below a notebook's cell after each epoch.
+
+    Parameters
+    ----------
+    ylabel : str
+        Name of the loss.
+
+    Returns
+    -------
+    callable
+        Function of the history, to be given to ``training.fit`` as ``on_epoch``.
+    """
+    handle = display(HTML("waiting for the first epoch"), display_id=True)
+
+    def redraw(history: pd.DataFrame) -> None:
+        figure = show_history(history, ylabel=ylabel).figure
+        if handle:  # None outside of notebooks
+            handle.update(figure)
+        plt.close(figure)
+
+    return redraw
+
+
+def show_variants(
+    table: pd.DataFrame, score: str, ax: Axes | None = None, xlabel: str = ""
+) -> Axes:
+    """Draw a score of an experiment's variants: a dot per run, a bar at each variant's mean.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row per run, with the columns ``variant`` and ``score``.
+    score : str
+        Column to draw.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on; new ones by default.
+    xlabel : str
+        Label of the score; by default the name of its column.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    names = table.variant.unique()
+    ax = new_axes(6.5, 0.8 + 0.26 * len(names)) if ax is None else ax
+    for k, name in enumerate(names):
+        values = table[score][table.variant == name]
+        ax.plot(values, [k] * len(values), "o", color="#0072b2", alpha=0.7)
+        ax.plot(values.mean(), k, "|", color="k", ms=16)
+
+    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+    ax.set_xlabel(xlabel or score)
+    ax.grid(alpha=0.3)
+    return ax
+
+
+def _shade_length(ax: Axes, length: int, epochs: pd.DataFrame, dark: bool) -> None:
+    """Shade the epochs of one length of the curriculum and mark their median training loss."""
+    first, last = epochs.epoch.min() + 1, epochs.epoch.max() + 1
+    median = epochs.train.median()
+    ax.hlines(median, first - 0.4, last + 0.4, colors="#0072b2", alpha=0.4, lw=4)
+    ax.axvspan(first - 0.5, last + 0.5, color="k", alpha=0.09 if dark else 0.04, lw=0)
+
+    label = f"{length} frame{'s' * (length > 1)}"
+    above = ax.get_xaxis_transform()  # x in epochs, y in 0…1 of the axes
+    middle = epochs.epoch.mean() + 1
+    ax.text(middle, 1.0, label, fontsize=8, transform=above, ha="center", va="bottom")
