@@ -1,4 +1,7 @@
-"""One's own numbered pictures, or videos, as frames: whatever moves can be forecast, rain or not."""
+"""Your own numbered pictures, or videos, as frames: anything that moves can be forecast.
+
+Sources: imageio (ffmpeg) reads videos; Pillow reads pictures and animated GIF.
+"""
 
 import contextlib
 import re
@@ -6,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
@@ -16,31 +20,195 @@ from PIL import Image, ImageSequence
 from nowcastlib.data.feeds import frame, within
 from nowcastlib.errors import NowcastError
 
-VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm"}  # and .gif, if it moves
+VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm"}  # and animated .gif
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp"}
+DAY = 1440  # minutes
 
 
-def _pictures(path: Path) -> Iterator[np.ndarray]:
-    """The pictures of a file, one after the other: grey (y, x) uint16, or (y, x, RGB or RGBA) uint8."""
-    if path.suffix.lower() in VIDEOS:  # each stored frame once, however long it is shown
-        yield from iio.imiter(path, plugin="FFMPEG", output_params=["-fps_mode", "passthrough"])
-        return
-    with Image.open(path) as file:
-        for page in ImageSequence.Iterator(file):
-            if page.mode == "F" or (page.mode == "I" and page.format != "PNG"):
-                raise ValueError("its pixels have 32 bits, 8 or 16 are needed")
-            deep = page.mode.startswith("I")  # older Pillow calls 16-bit PNG "I" too
-            yield np.asarray(page).astype("u2") if deep else np.asarray(page.convert("RGBA"))
+@dataclass(frozen=True)
+class Images:
+    """Pictures or videos whose brightness stands for rain; transparent pixels are not observed.
+
+    Each video is an event of its own and begins a day after the one before; `a2.mp4` comes before
+    `a10.mp4`. Most videos are compressed with loss, so that black is not exactly 0.
+
+    Parameters
+    ----------
+    path
+        A folder of pictures that are numbered in the order of time, a video, or a folder of videos.
+    start
+        Time of the first picture, UTC.
+    spacing
+        Minutes between pictures.
+    white
+        Rain rate of a white pixel in mm/h; black is 0. For pictures that do not show rain it may be
+        any unit.
+    pixel
+        Width of a pixel in metres.
+    attribution
+        Who made the pictures.
+    """
+
+    path: str
+    start: str = "2000-01-01"
+    spacing: float = 5.0
+    white: float = 100.0
+    pixel: float = 1000.0
+    attribution: str = "own pictures"
+
+    @cached_property
+    def _reader(self) -> "_Reader":
+        return _Reader()
+
+    def list(self, start=None, end=None) -> pd.DataFrame:
+        """Table of the pictures in [start, end).
+
+        Returns
+        -------
+        Columns: `time` (UTC), `path` of the file and `number` of the picture within the file. A
+        video is decoded to count its frames.
+
+        Raises
+        ------
+        NowcastError
+            If there are no pictures, if there are both pictures and videos, if a number occurs
+            twice, or if no frame of a video can be read.
+        """
+        place = Path(self.path)
+        videos, pictures = _find(place)
+
+        if videos and pictures:
+            raise NowcastError(
+                f"{place} holds both videos and numbered pictures: keep them in separate folders"
+            )
+        if videos:
+            rows = _rows_of_videos(videos, self.spacing)
+        elif pictures:
+            rows = _rows_of_pictures(pictures, self.spacing)
+        else:
+            raise NowcastError(
+                f"{place} holds no numbered pictures (such as frame_001.png) and no videos"
+            )
+
+        table = pd.DataFrame(rows, columns=["minute", "path", "number"])
+        time = pd.Timestamp(self.start) + pd.to_timedelta(table.pop("minute"), unit="min")
+        table.insert(0, "time", time)
+        return table[within(table.time, start, end)].reset_index(drop=True)
+
+    def read(self, row: Any) -> xr.DataArray:
+        """Read one picture; fastest in the order of the table.
+
+        To go back in a video, it is decoded again from its beginning.
+
+        Parameters
+        ----------
+        row
+            A row of `list`, as `itertuples` gives it.
+
+        Returns
+        -------
+        (y, x) in mm/h; NaN where not observed.
+
+        Raises
+        ------
+        NowcastError
+            If the file cannot be read; the message names it.
+        """
+        try:
+            picture = self._reader.read(row.path, row.number)
+        except Exception as error:  # Pillow and imageio raise errors of their own
+            reason = str(error).partition("\n")[0]  # without ffmpeg's log
+            raise NowcastError(f"{row.path} cannot be read ({reason}): save it again") from error
+
+        grey = _brightness(picture)
+        rows, columns = grey.shape
+        x, y = self.pixel * np.arange(columns), -self.pixel * np.arange(rows)
+        return frame(grey * self.white, x, y)
+
+
+def _find(place: Path) -> tuple[list[Path], dict[int, Path]]:
+    """The videos of a folder in natural order (or the one video), and the pictures by number."""
+    files = sorted(place.iterdir() if place.is_dir() else [place], key=_natural_order)
+    videos = [path for path in files if _is_video(path)]
+    if not videos and not place.is_dir():
+        raise NowcastError(
+            f"{place} is not a folder or a video: give the one that holds the pictures or videos"
+        )
+
+    pictures: dict[int, Path] = {}
+    for path in files:
+        numbers = re.findall(r"\d+", path.stem)
+        if path in videos or path.suffix.lower() not in PICTURES or not numbers:
+            continue
+        number = int(numbers[-1])
+        if number in pictures:
+            raise NowcastError(
+                f"{pictures[number]} and {path.name} have the same number: remove one"
+            )
+        pictures[number] = path
+    return videos, pictures
+
+
+def _rows_of_pictures(
+    pictures: dict[int, Path], spacing: float
+) -> Iterator[tuple[float, str, int]]:
+    """(Minute, path, number within the file) of each picture."""
+    first = min(pictures)
+    for number, path in sorted(pictures.items()):
+        yield (number - first) * spacing, str(path), 0
+
+
+def _rows_of_videos(videos: list[Path], spacing: float) -> Iterator[tuple[float, str, int]]:
+    """(Minute, path, number within the file) of each frame of each video."""
+    begin = 0
+    for path in videos:
+        minutes = [begin + number * spacing for number in range(_count_frames(path))]
+        for number, minute in enumerate(minutes):
+            yield minute, str(path), number
+
+        # the next video begins at a full day, at least half a day after this one ends
+        begin += DAY * (1 + round((minutes[-1] - begin) / DAY))
+
+
+def _natural_order(path: Path) -> str:
+    """Sort key: numbers within the name count as numbers."""
+    return re.sub(r"\d+", lambda digits: digits[0].zfill(20), path.name.lower())
+
+
+def _is_video(path: Path) -> bool:
+    """Whether a file is a video or an animated GIF."""
+    if path.suffix.lower() == ".gif":
+        # a broken file is reported when it is read; Pillow raises many kinds of errors for it
+        with contextlib.suppress(Exception), Image.open(path) as file:
+            return getattr(file, "is_animated", False)
+        return False
+    return path.suffix.lower() in VIDEOS and path.is_file()
+
+
+def _count_frames(path: Path) -> int:
+    """Number of frames of a video that can be read; a truncated video keeps its first frames."""
+    count = 0
+    with contextlib.suppress(Exception):  # imageio and Pillow raise errors of their own
+        for _ in _decode(path):
+            count += 1
+    if not count:
+        raise NowcastError(f"{path} holds no frame that can be read: save it again, or remove it")
+    return count
 
 
 class _Reader:
-    """One file at a time, kept open and read forward; a number that has passed opens it again."""
+    """Reads pictures of one file at a time, which stays open and is read forward only."""
 
-    path, passed, pictures = "", 0, iter(())
+    def __init__(self) -> None:
+        self.path = ""
+        self.passed = 0  # pictures of the file that were decoded
+        self.pictures: Iterator[np.ndarray] = iter(())
 
     def read(self, path: str, number: int) -> np.ndarray:
+        """Picture `number` of a file; a number that has passed opens the file again."""
         if path != self.path or number < self.passed:
-            self.path, self.passed, self.pictures = path, 0, _pictures(Path(path))
+            self.path, self.passed, self.pictures = path, 0, _decode(Path(path))
+
         for picture in self.pictures:
             self.passed += 1
             if self.passed > number:
@@ -48,105 +216,30 @@ class _Reader:
         raise EOFError(f"it ends before its frame {number}")
 
 
-@dataclass(frozen=True)
-class Images:
-    """Pictures or videos; their brightness, 0 to white, becomes 0 to ``white`` mm/h, and transparent is not observed.
+def _decode(path: Path) -> Iterator[np.ndarray]:
+    """The pictures of a file: grey (y, x) uint16, or colour (y, x, RGB or RGBA) uint8."""
+    if path.suffix.lower() in VIDEOS:
+        # each stored frame once, however long it is shown
+        yield from iio.imiter(path, plugin="FFMPEG", output_params=["-fps_mode", "passthrough"])
+        return
 
-    ``path`` is a folder of pictures numbered in the order of time, a video, or a folder of videos. Each video is an
-    event of its own, a day after the one before (``a2.mp4`` comes before ``a10.mp4``). Most are compressed with a
-    loss: black is not quite 0 there. Sources: imageio (ffmpeg) for videos, Pillow for pictures and animated GIF.
-    """
-
-    path: str
-    start: str = "2000-01-01"  # time of the first picture, UTC
-    spacing: float = 5.0  # minutes between pictures
-    white: float = 100.0  # mm/h (or any unit, for pictures that are not of rain) of a white pixel
-    pixel: float = 1000.0  # metres
-    attribution: str = "own pictures"
-
-    @cached_property
-    def _reader(self) -> _Reader:
-        return _Reader()
-
-    def list(self, start=None, end=None) -> pd.DataFrame:
-        """Table of pictures: ``time`` (UTC), ``path`` of the file and ``number`` within it (known by decoding).
-
-        Raises NowcastError if there are none, if there are pictures and videos, if a number occurs twice, and if a
-        video has no frame that can be read.
-        """
-        place = Path(self.path)
-        files = place.iterdir() if place.is_dir() else [place]
-        files = sorted(
-            files, key=lambda p: re.sub(r"\d+", lambda digits: digits[0].zfill(20), p.name.lower())
-        )
-        videos, pictures = [p for p in files if _moves(p)], {}
-        if not videos and not place.is_dir():
-            raise NowcastError(
-                f"{place} is not a folder or a video: give the one that holds the pictures or videos"
-            )
-        for path in [p for p in files if p.suffix.lower() in PICTURES and p not in videos]:
-            if (n := re.findall(r"\d+", path.stem)) and (
-                other := pictures.setdefault(int(n[-1]), path)
-            ) != path:
-                raise NowcastError(f"{other} and {path.name} have the same number: remove one")
-        if bool(videos) == bool(pictures):
-            mixed = "both videos and numbered pictures: keep them in folders of their own"
-            raise NowcastError(
-                f"{place} holds {mixed if videos else 'no numbered pictures (frame_001.png) or videos'}"
-            )
-        rows = [
-            ((number - min(pictures)) * self.spacing, str(path), 0)
-            for number, path in sorted(pictures.items())
-        ]
-        begin = 0
-        for path in videos:
-            times = [begin + number * self.spacing for number in range(_count(path))]
-            rows += [(time, str(path), number) for number, time in enumerate(times)]
-            begin += 1440 * (
-                1 + round((times[-1] - begin) / 1440)
-            )  # minutes; at least half a day lies between two
-        table = pd.DataFrame(rows, columns=["time", "path", "number"])
-        table["time"] = pd.Timestamp(self.start) + pd.to_timedelta(table.time, unit="min")
-        return table[within(table.time, start, end)].reset_index(drop=True)
-
-    def read(self, row) -> xr.DataArray:
-        """One picture as a frame, (y, x); fastest in their order: to go back, a video is decoded from its beginning.
-
-        Raises NowcastError, naming the file, if it cannot be read.
-        """
-        try:
-            picture = self._reader.read(row.path, row.number)
-        except (
-            Exception
-        ) as error:  # Pillow and imageio have errors of their own, ffmpeg's with its whole log
-            why = str(error).partition("\n")[0]
-            raise NowcastError(f"{row.path} cannot be read ({why}): save it again") from error
-        grey = picture / np.float32(np.iinfo(picture.dtype).max)
-        if grey.ndim == 3:
-            grey = np.where(
-                grey[..., 3:].all(axis=-1), grey[..., :3].mean(axis=-1), np.nan
-            )  # RGB: nothing is clear
-        rows, columns = grey.shape
-        return frame(
-            grey * self.white, self.pixel * np.arange(columns), -self.pixel * np.arange(rows)
-        )
+    with Image.open(path) as file:
+        for page in ImageSequence.Iterator(file):
+            # older versions of Pillow give 16-bit PNG the mode "I" too
+            if page.mode == "F" or (page.mode == "I" and page.format != "PNG"):
+                raise ValueError("its pixels have 32 bits; only 8 and 16 are supported")
+            if page.mode.startswith("I"):
+                yield np.asarray(page).astype("u2")
+            else:
+                yield np.asarray(page.convert("RGBA"))
 
 
-def _moves(path: Path) -> bool:
-    if path.suffix.lower() == ".gif":
-        with (
-            contextlib.suppress(Exception),
-            Image.open(path) as file,
-        ):  # a broken one is told of when it is read
-            return file.is_animated
-    return path.suffix.lower() in VIDEOS and path.is_file()
+def _brightness(picture: np.ndarray) -> np.ndarray:
+    """Brightness of each pixel, (y, x) float32 from 0 to 1; NaN where transparent."""
+    values = picture / np.float32(np.iinfo(picture.dtype).max)
+    if values.ndim == 2:
+        return values
 
-
-def _count(path: Path) -> int:
-    count = 0
-    with contextlib.suppress(Exception):  # cut or broken: the frames before that are there
-        for _ in _pictures(path):
-            count += 1
-    if not count:
-        raise NowcastError(f"{path} holds no frame that can be read: save it again, or remove it")
-    return count
+    # (y, x, RGB or RGBA) -> (y, x)
+    grey, opacity = values[..., :3].mean(axis=-1), values[..., 3:]
+    return np.where(opacity.all(axis=-1), grey, np.nan)

@@ -1,9 +1,14 @@
-"""Radar images in HDF5, decoded by what the file says of itself, never by guess.
+"""Radar images in HDF5, decoded by their own attributes and never by a guess.
 
-ODIM_H5 (EUMETNET OPERA, "Weather radar information model for implementation with the HDF5 file format", version 2.4,
-2021) keeps a field in /dataset1/data1/data; the groups ``what``, ``where`` and ``how`` of any level tell about all that
-lies below, and the nearest wins. The same attributes, or those of CF (``units``, ``scale_factor``, ``add_offset``,
-``_FillValue``, ``missing_value``), may also stand on the dataset itself or on its group.
+ODIM_H5 keeps a field in /dataset1/data1/data. The groups `what`, `where` and `how` of any level
+describe everything below that level, and the nearest one wins. The same attributes, or those of CF
+(`units`, `scale_factor`, `add_offset`, `_FillValue`, `missing_value`), may also stand on the
+dataset itself or on its group.
+
+References
+----------
+EUMETNET OPERA (2021): Weather radar information model for implementation with the HDF5 file format,
+version 2.4.
 """
 
 import io
@@ -16,223 +21,212 @@ import pyproj
 import xarray as xr
 
 from nowcastlib.data.feeds import frame
-from nowcastlib.errors import NowcastError
-from nowcastlib.units import RainScale, amount_of_water
-
-# ODIM's quantities: 0 a rate (mm/h), 1 an accumulation (mm), from 2 on reflectivity (dBZ); of a file's fields the first
-# in this order is read
-RANK = {"rate": 0, "acrr": 1, "dbzh": 2, "dbz": 2, "dbzv": 3, "th": 4}
-NO_MAP = dict.fromkeys(["PVOL", "SCAN", "RAY", "AZIM", "ELEV"], "polar volume")  # ODIM's objects
-NO_MAP |= {"XSEC": "vertical section", "VP": "vertical profile", "PIC": "picture"}
-LARGEST = 100_000_000  # pixels; a header can claim any number
-ROUNDING = (
-    1e-3  # mm/h below 0 that gain and offset, often in single precision, may leave of a dry pixel
+from nowcastlib.data.feeds.odim_fields import (
+    ACCUMULATION,
+    Attributes,
+    RainField,
+    numbers,
+    rain_field,
 )
-MAGIC = b"\x89HDF\r\n\x1a\n"
+from nowcastlib.errors import NowcastError
+from nowcastlib.units import RainScale
+
+ROUNDING = 1e-3  # mm/h below 0 that gain and offset in single precision may leave in a dry pixel
+MAGIC = b"\x89HDF\r\n\x1a\n"  # the first bytes of an HDF5 file
 
 
 def decode(file: str | Path | bytes, name: str = "", pixel: float | None = None) -> xr.DataArray:
-    """An HDF5 file (its path or its content) as a frame, (y, x) in mm/h; ``name`` is what errors call it.
+    """Read the rain rate of an HDF5 file.
 
-    A rate stays as it is, an accumulation is divided by its hours, reflectivity follows Z = 200 R^1.6 or the file's own
-    ``zr_a`` and ``zr_b``. ``undetect`` is 0 mm/h, ``nodata`` NaN; without ``gain`` and ``offset`` they are 1 and 0, as
-    ODIM has it. Rows run from north to south, as ODIM has it, unless a coordinate of the file's own rises along them.
-    A file that does not say where it lies is put around 0, without a projection, if ``pixel`` (m) is given.
+    A rate stays as it is, an accumulation is divided by its hours, and reflectivity follows
+    Z = 200 R^1.6 or the file's own `zr_a` and `zr_b`. `undetect` is 0 mm/h and `nodata` is NaN. As
+    in ODIM, `gain` is 1 and `offset` is 0 where they are missing, and rows run from north to south
+    unless a coordinate of the file rises along them.
 
-    Raises NowcastError, naming the file and what was found: no HDF5, cut or corrupt, polar, too large, not in metres;
-    no field of rain, or several alike; attributes that lack something or do not fit the data, such as rain below 0.
+    Parameters
+    ----------
+    file
+        The file's path or its content.
+    name
+        What error messages call the file; by default its path.
+    pixel
+        Width of a pixel in metres, for files that do not describe their grid: such a frame is
+        centred at 0 and has no projection.
+
+    Returns
+    -------
+    (y, x) in mm/h, north up; NaN where not observed.
+
+    Raises
+    ------
+    NowcastError
+        If the file is not HDF5, broken, polar, too large or not in metres; if it has no field of
+        rain, or several of the same kind; if attributes are missing or do not fit the data. The
+        message names the file and what it holds.
     """
     name = name or ("the HDF5 content" if isinstance(file, bytes) else str(file))
     try:
         with io.BytesIO(file) if isinstance(file, bytes) else open(file, "rb") as stream:
-            if (head := stream.read(len(MAGIC))) != MAGIC:
-                raise NowcastError(
-                    f"is no HDF5 file ({f'it begins with {head}' if head else 'empty'}): fetch it again"
-                )
+            _check_magic(stream.read(len(MAGIC)))
             with h5py.File(stream, "r") as content:
-                data, known, meaning = _choose(content)
-                rate = _rate(data, known, *meaning)
-                return frame(rate, *_place(rate.shape, known, pixel))
+                field = rain_field(content)
+                rate = _rate(field)
+                x, y, crs = _grid(rate.shape, field.attributes, pixel)
     except NowcastError as error:
         raise NowcastError(f"{name} {error}") from None
-    except Exception as error:  # h5py has no error of its own: a broken file makes it raise many
+    except Exception as error:  # a broken file makes h5py raise many kinds of errors
         raise NowcastError(
             f"{name} cannot be read ({type(error).__name__}: {error}): fetch it again"
         ) from error
+    return frame(rate, x, y, crs)
 
 
-def _choose(content: h5py.File) -> tuple[h5py.Dataset, dict, tuple[int, float]]:
-    """The field of rain of a file, the attributes that hold for it, its rank and how many of RANK's unit one is."""
-    datasets, fields, rain = [], [], []
-    content.visititems(
-        lambda _, item: datasets.append(item) if isinstance(item, h5py.Dataset) else None
-    )
-    for data in datasets:
-        own, known, shape = _plain(data), _known(data), data.shape or ()
-        if (what := str(known.get("object"))) in NO_MAP:
-            raise NowcastError(
-                f"is a {NO_MAP[what]} (object {what}); a Cartesian image or composite is needed"
-            )
-        told = (
-            own if own.keys() & {"quantity", "units"} else known
-        )  # a field of heights inherits no quantity
-        quantity, unit = (str(told.get(key, "")) for key in ("quantity", "units"))
-        meaning = _meaning(quantity) or _meaning(unit)
-        fields.append(
-            f"{data.name} {'×'.join(map(str, shape))} [{quantity or unit or 'no quantity, no units'}]"
-        )
-        image = (
-            data.dtype.kind in "iuf" and len(shape) > 1 and 0 < data.size == shape[-2] * shape[-1]
-        )
-        if meaning and image and "/quality" not in data.name.lower():
-            rain.append((meaning, fields[-1], data, known))
-    if not rain:
-        has = ", ".join(fields[:9]) + (f" and {len(fields) - 9} more" if len(fields) > 9 else "")
-        wanted = "a quantity (RATE, ACRR, DBZH) or units (mm h-1, dBZ) of rain"
-        raise NowcastError(f"has no 2-D field with {wanted}; it has: {has or 'nothing'}")
-    first = min(meaning[0] for meaning, *_ in rain)
-    (meaning, field, data, known), *others = [one for one in rain if one[0][0] == first]
-    if others:
-        raise NowcastError(
-            f"has {1 + len(others)} fields alike and no way to choose: {field}, {others[0][1]}, …"
-        )
-    if data.size > LARGEST:
-        raise NowcastError(
-            f"claims {data.size:,} pixels in {field}; no radar image has above {LARGEST:,}"
-        )
-    return data, known, meaning
+def _check_magic(head: bytes) -> None:
+    if head != MAGIC:
+        content = f"it begins with {head!r}" if head else "it is empty"
+        raise NowcastError(f"is not an HDF5 file ({content}): fetch it again")
 
 
-def _meaning(word: str) -> tuple[int, float] | None:
-    """Rank of a quantity or unit, and how many mm/h, mm or dBZ one is; None if it is not of rain."""
-    kind, factor = amount_of_water(word)
-    if kind == "amount" and factor != 1:  # m and cm: heights, more likely
-        return None
-    rank = {"rate": 0, "amount": 1}.get(kind, RANK.get(word.lower()))
-    return None if rank is None else (rank, factor)
+def _rate(field: RainField) -> np.ndarray:
+    """Rain rate, (y, x) in mm/h, north up."""
+    raw = field.data[()].reshape(field.data.shape[-2:])
+    gain, offset, zr = _decoding(field)
 
-
-def _plain(item) -> dict:
-    """The attributes of a group or dataset, by lower-case name, as numbers and text."""
-    plain = {}
-    for key, value in item.attrs.items():
-        value = (
-            value.item()
-            if isinstance(value, np.ndarray | np.generic) and value.size == 1
-            else value
-        )
-        plain[key.lower()] = (
-            value.decode(errors="replace").strip("\0 ") if isinstance(value, bytes) else value
-        )
-    return plain
-
-
-def _known(data: h5py.Dataset) -> dict:
-    """All attributes that hold for a dataset: its own, its group's, those of the group above, …; the nearest wins."""
-    known, group = _plain(data), data
-    while group.name != "/":
-        group = group.parent
-        for level in (group, *(group[name] for name in ("what", "where", "how") if name in group)):
-            known = _plain(level) | known
-    return known
-
-
-def _numbers(known: dict, *keys: str) -> list[float]:
-    """The values of those of ``keys`` that are known."""
-    try:
-        return [float(value) for key in keys if key in known for value in np.atleast_1d(known[key])]
-    except (TypeError, ValueError):
-        raise NowcastError(f"has a {' or '.join(keys)} that is no number: ask its maker") from None
-
-
-def _rate(data: h5py.Dataset, known: dict, rank: int, factor: float) -> np.ndarray:
-    """Rain rate, (y, x) in mm/h, north up; raw values are compared before gain and offset are used."""
-    raw = data[()].reshape(data.shape[-2:])
-    gain, *_ = *_numbers(known, "gain", "scale_factor"), 1.0
-    offset, *_ = *_numbers(known, "offset", "add_offset"), 0.0
-    zr = {key: number for key in ("zr_a", "zr_b") if rank > 1 for number in _numbers(known, key)}
-    if (
-        gain == 0
-        or not np.isfinite([gain, offset, *zr.values()]).all()
-        or min(zr.values(), default=1) <= 0
-    ):
-        numbers = ", ".join(
-            f"{key} {number:g}" for key, number in ({"gain": gain, "offset": offset} | zr).items()
-        )
-        raise NowcastError(f"has {numbers}, by which nothing can be decoded: ask its maker")
-    with np.errstate(over="ignore", invalid="ignore"):  # an overflow is told below
+    with np.errstate(over="ignore", invalid="ignore"):  # overflows are reported below
         value = raw.astype("f8") * gain + offset
-        rate = (
-            RainScale(**zr).from_dbz(value)
-            if rank > 1
-            else value * factor / (_hours(known) if rank else 1)
-        )
-        for marks, meant in (("undetect",), 0), (("nodata", "_fillvalue", "missing_value"), np.nan):
-            for mark in _numbers(known, *marks):
-                rate[raw == mark] = meant
+        if field.is_reflectivity:
+            rate = RainScale(**zr).from_dbz(value)
+        elif field.rank == ACCUMULATION:
+            rate = value * field.factor / _hours(field.attributes)
+        else:
+            rate = value * field.factor
+
+        # marks are compared with the raw values, before gain and offset
+        for mark in numbers(field.attributes, "undetect"):
+            rate[raw == mark] = 0
+        for mark in numbers(field.attributes, "nodata", "_fillvalue", "missing_value"):
+            rate[raw == mark] = np.nan
+
         if (rate < -ROUNDING).any() or np.isinf(rate.astype("f4")).any():
-            span = f"{np.nanmin(rate):g} to {np.nanmax(rate):g} mm/h"
             raise NowcastError(
-                f"has rain of {span}: its gain, offset, undetect or nodata do not fit its data"
+                f"has rain of {np.nanmin(rate):g} to {np.nanmax(rate):g} mm/h: its gain, offset, "
+                "undetect or nodata do not fit its data"
             )
-    along = data.dims[data.ndim - 2]  # netCDF's coordinates of the rows
-    rising = len(along) and along[0].shape == rate.shape[:1] and along[0][0] < along[0][-1]
-    return np.maximum(rate, 0)[:: -1 if rising else 1]
+
+    rate = np.maximum(rate, 0)
+    return rate[::-1] if _is_south_up(field.data) else rate
 
 
-def _hours(known: dict) -> float:
-    """How long an accumulation lasted."""
+def _decoding(field: RainField) -> tuple[float, float, dict[str, float]]:
+    """Gain, offset and, for a reflectivity, the file's Z-R relation."""
+    gain, *_ = [*numbers(field.attributes, "gain", "scale_factor"), 1.0]
+    offset, *_ = [*numbers(field.attributes, "offset", "add_offset"), 0.0]
+    zr = {}
+    if field.is_reflectivity:
+        for key in ("zr_a", "zr_b"):
+            for value in numbers(field.attributes, key):
+                zr[key] = value
+
+    parameters = {"gain": gain, "offset": offset, **zr}
+    is_finite = np.isfinite(list(parameters.values())).all()
+    if not is_finite or gain == 0 or min(zr.values(), default=1) <= 0:
+        listed = ", ".join(f"{key} {value:g}" for key, value in parameters.items())
+        raise NowcastError(
+            f"has {listed}: with these the data cannot be decoded; ask its publisher"
+        )
+    return gain, offset, zr
+
+
+def _is_south_up(data: h5py.Dataset) -> bool:
+    """Whether a netCDF coordinate of the rows rises."""
+    scales = data.dims[data.ndim - 2]
+    if not len(scales) or scales[0].shape != (data.shape[-2],):
+        return False
+    return bool(scales[0][0] < scales[0][-1])
+
+
+def _hours(attributes: Attributes) -> float:
+    """How many hours an accumulation lasted."""
     try:
-        edges = [f"{known[edge + 'date']}{known[edge + 'time']}" for edge in ("start", "end")]
-        hours = np.diff(pd.to_datetime(edges, format="%Y%m%d%H%M%S"))[0] / pd.Timedelta(hours=1)
+        start, end = (_time(attributes, edge) for edge in ("start", "end"))
+        hours = (end - start) / pd.Timedelta(hours=1)
     except (KeyError, ValueError):
         hours = 0
     if not hours > 0:
         raise NowcastError(
-            "has an accumulation, but no startdate, starttime, enddate, endtime that tell its hours"
+            "has an accumulation, but its startdate, starttime, enddate and endtime do not say how "
+            "many hours it lasted"
         )
     return hours
 
 
-def _place(shape: tuple, known: dict, pixel: float | None) -> tuple[np.ndarray, np.ndarray, str]:
-    """Pixel centres x and y (m; y falls) and the projection, from ODIM's ``where`` (corners are those of pixels)."""
+def _time(attributes: Attributes, edge: str) -> pd.Timestamp:
+    """The `start` or `end` of an accumulation."""
+    text = f"{attributes[edge + 'date']}{attributes[edge + 'time']}"
+    return pd.to_datetime(text, format="%Y%m%d%H%M%S")
+
+
+def _grid(
+    shape: tuple[int, ...], attributes: Attributes, pixel: float | None
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Pixel centres x and y in metres (y falls), and the projection."""
     rows, columns = shape
-    if (
-        "xsize" in known
-        and "ysize" in known
-        and _numbers(known, "ysize", "xsize") != [rows, columns]
-    ):
-        raise NowcastError(
-            f"says {known['ysize']}×{known['xsize']} px, but holds {rows}×{columns}: ask its maker"
-        )
-    missing = [
-        key
-        for key in ("projdef", "LL_lon", "LL_lat", "xscale", "yscale")
-        if key.lower() not in known
-    ]
-    if missing and pixel is None:
-        raise NowcastError(
-            f"does not say where it lies (no {', '.join(missing)}): give pixel, its width in metres"
-        )
-    if missing:
-        crs, dx, dy, west, south = "", pixel, pixel, -columns * pixel / 2, -rows * pixel / 2
+    _check_size(rows, columns, attributes)
+
+    needed = ("projdef", "LL_lon", "LL_lat", "xscale", "yscale")
+    missing = [key for key in needed if key.lower() not in attributes]
+    if not missing:
+        crs = str(attributes["projdef"])
+        west, south, dx, dy = _extent(rows, columns, attributes, crs)
+    elif pixel is not None:
+        crs, dx, dy = "", pixel, pixel
+        west, south = -columns * pixel / 2, -rows * pixel / 2
     else:
-        crs = str(known["projdef"])
-        project, unit = pyproj.Proj(crs), pyproj.CRS(crs).axis_info[0].unit_name
-        if unit != "metre":
-            raise NowcastError(
-                f"has a grid in {unit}s ({crs}); one in metres is needed: project it first"
-            )
-        dx, dy = _numbers(known, "xscale", "yscale")
-        west, south = project(*_numbers(known, "ll_lon", "ll_lat"))
-        size = columns * dx, rows * dy
-        far = (
-            project(*_numbers(known, "ur_lon", "ur_lat"))
-            if "ur_lon" in known
-            else np.add((west, south), size)
+        raise NowcastError(
+            f"does not describe its grid (no {', '.join(missing)}): give pixel, the width of a "
+            "pixel in metres"
         )
-        if not (dx > 0 and dy > 0 and np.allclose(np.subtract(far, (west, south)), size, rtol=0.1)):
-            raise NowcastError(
-                "has corners that contradict its projdef, xscale and yscale: ask its maker"
-            )
-    return west + dx * (np.arange(columns) + 0.5), south + dy * (rows - 0.5 - np.arange(rows)), crs
+
+    x = west + dx * (np.arange(columns) + 0.5)
+    y = south + dy * (rows - 0.5 - np.arange(rows))
+    return x, y, crs
+
+
+def _check_size(rows: int, columns: int, attributes: Attributes) -> None:
+    """Compare the data's shape with that in the attributes."""
+    if not {"xsize", "ysize"} <= attributes.keys():
+        return
+    if numbers(attributes, "ysize", "xsize") != [rows, columns]:
+        raise NowcastError(
+            f"says {attributes['ysize']}×{attributes['xsize']} px, but holds {rows}×{columns}: "
+            "ask its publisher"
+        )
+
+
+def _extent(
+    rows: int, columns: int, attributes: Attributes, crs: str
+) -> tuple[float, float, float, float]:
+    """West and south edge, width and height of a pixel, all in metres, from ODIM's `where`.
+
+    ODIM's corners are those of the outermost pixels, not their centres.
+    """
+    unit = pyproj.CRS(crs).axis_info[0].unit_name
+    if unit != "metre":
+        raise NowcastError(f"has a grid in {unit}s ({crs}): project it to metres first")
+
+    project = pyproj.Proj(crs)
+    lon, lat = numbers(attributes, "ll_lon", "ll_lat")
+    west, south = project(lon, lat)
+    dx, dy = numbers(attributes, "xscale", "yscale")
+    width, height = columns * dx, rows * dy
+    east, north = west + width, south + height
+    if "ur_lon" in attributes:
+        lon, lat = numbers(attributes, "ur_lon", "ur_lat")
+        east, north = project(lon, lat)
+
+    fits = np.allclose([east - west, north - south], [width, height], rtol=0.1)
+    if not (dx > 0 and dy > 0 and fits):
+        raise NowcastError(
+            "has corners that contradict its projdef, xscale and yscale: ask its publisher"
+        )
+    return west, south, dx, dy

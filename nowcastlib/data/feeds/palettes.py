@@ -1,8 +1,8 @@
-"""Radar pictures: colours back to rain rates, where a feed offers nothing better.
+"""Radar pictures: from colours back to rain rates, for feeds that publish nothing better.
 
-A picture holds the rain only in classes, and its colours are for eyes: turned grey they are not even in order (pale
-cyan, drizzle, is brighter than the dry background; dark green, heavier, is darker). So every pixel gets the class
-whose colour is nearest.
+A picture shows rain only in classes, and its colours are chosen for the eye. Converted to grey,
+they are not even in order: pale cyan (drizzle) is brighter than the dry background, and dark green
+(heavier rain) is darker. Each pixel therefore gets the class whose colour is nearest.
 """
 
 import io
@@ -16,55 +16,89 @@ from scipy import ndimage
 
 from nowcastlib.errors import NowcastError
 
-OUTSIDE, DRY = (
-    0,
-    1,
-)  # classes of a pixel that is not observed, and of one without rain; rain is 2, 3, …
-UNSURE = 255  # no class, yet
+OUTSIDE = 0  # class of a pixel that is not observed
+NO_RAIN = 1  # class of an observed pixel without rain; the classes of rain are 2, 3, …
+UNSURE = 255  # mark of a pixel whose colour belongs to no class
+
+SURE_RATIO = 0.6  # the nearest colour is closer than this fraction of the distance to the second
+SURE_DISTANCE = 60  # and closer than this distance, in RGB of 0 to 255
+MOST_UNSURE = 0.25  # a picture with a larger fraction of unsure pixels has another palette
 
 
 @dataclass(frozen=True)
 class Palette:
-    """The colours of a product's pictures; rain from weak to strong."""
+    """The colours of a product's pictures.
 
-    rain: tuple[tuple[float, str], ...]  # (lower edge in mm/h, colour) of each class
-    dry: str = "#7a7a7a"  # observed, no rain
-    outside: str = "#ffffff"  # not observed (transparent pixels are not, either)
+    Parameters
+    ----------
+    rain
+        (Lower edge in mm/h, colour) of each class of rain, from weak to strong.
+    dry
+        Colour of observed pixels without rain.
+    outside
+        Colour of pixels that are not observed. Transparent pixels are not observed either.
+    """
+
+    rain: tuple[tuple[float, str], ...]
+    dry: str = "#7a7a7a"
+    outside: str = "#ffffff"
+
+    @cached_property
+    def edges(self) -> np.ndarray:
+        """Lower edge of each class of rain in mm/h: (classes of rain,) float64."""
+        return np.array([edge for edge, _ in self.rain])
 
     @cached_property
     def colours(self) -> np.ndarray:
-        """(class, RGB), uint8: outside, dry, then the rain."""
-        colours = (self.outside, self.dry, *(colour for _, colour in self.rain))
-        return np.array([list(bytes.fromhex(c[1:])) for c in colours], "u1")
+        """Colour of each class, (class, RGB) uint8: outside, dry, then the classes of rain."""
+        colours = [self.outside, self.dry, *(colour for _, colour in self.rain)]
+        return np.array([list(bytes.fromhex(colour[1:])) for colour in colours], "u1")
 
     @cached_property
     def rates(self) -> np.ndarray:
-        """mm/h of each class, (256,) float32: NaN, 0, then the geometric middle of the class (the last as wide as the
-        one before), NaN where there is no class."""
-        edges = np.array([e for e, _ in self.rain])
-        edges = np.append(edges, edges[-1] ** 2 / edges[-2])
+        """Rain rate of each class in mm/h, (256,) float32; NaN for outside and for unused numbers.
+
+        The rate of a class is the geometric mean of its edges. The strongest class has no upper
+        edge: it is taken to be as wide as the class below it, on a logarithmic scale.
+        """
+        highest = self.edges[-1] ** 2 / self.edges[-2]
+        edges = np.append(self.edges, highest)
+
         rates = np.full(256, np.nan, "f4")
-        rates[DRY : len(edges) + DRY] = [0, *np.sqrt(edges[1:] * edges[:-1])]
+        rates[NO_RAIN] = 0
+        rates[NO_RAIN + 1 : NO_RAIN + len(edges)] = np.sqrt(edges[1:] * edges[:-1])
         return rates
 
     @cached_property
-    def _cube(self) -> np.ndarray:
-        """Class of each colour, 5 bits a channel and above them one for opaque: (65536,) uint8."""
-        opaque = self._nearest(np.indices((32, 32, 32)).reshape(3, -1).T * 8 + 4)
-        return np.concatenate([np.full_like(opaque, OUTSIDE), opaque])
+    def class_of_colour(self) -> np.ndarray:
+        """Class of each packed colour, (65536,) uint8: 5 bits each for R, G, B; top bit opaque."""
+        colours = np.indices((32, 32, 32)).reshape(3, -1).T * 8 + 4  # (32768, RGB)
+        opaque = self.nearest(colours)
+        transparent = np.full_like(opaque, OUTSIDE)
+        return np.concatenate([transparent, opaque])
 
-    def _nearest(self, colours: np.ndarray) -> np.ndarray:
-        """Class of each of ``colours`` (n, RGB); UNSURE where a second class is nearly as near, or none is near."""
+    def nearest(self, colours: np.ndarray) -> np.ndarray:
+        """Class whose colour is nearest.
+
+        Parameters
+        ----------
+        colours
+            (n, RGB), 0 to 255.
+
+        Returns
+        -------
+        (n,) uint8. UNSURE where no class is near, or where a second class is nearly as near.
+        """
+        # (n, 1, RGB) - (class, RGB) -> (n, class)
         distance = np.linalg.norm(colours[:, None].astype("f4") - self.colours, axis=-1)
         first, second = np.sort(distance, axis=1)[:, :2].T
-        return np.where(
-            (first < 0.6 * second) & (first < 60), distance.argmin(axis=1), UNSURE
-        ).astype("u1")
+        is_sure = (first < SURE_RATIO * second) & (first < SURE_DISTANCE)
+        return np.where(is_sure, distance.argmin(axis=1), UNSURE).astype("u1")
 
 
-# After the pictures of the Protezione Civile FVG as they are described (grey where dry, light cyan over blue and green
-# to yellow and red). The feed publishes no table of its rates; these edges are ours. Its HDF5 files hold physical
-# values and are preferred.
+# The colours of the Protezione Civile FVG as they are described: grey where dry, then light cyan,
+# blue, green, yellow and red. The feed publishes no table of rates, so these edges are our choice.
+# Its HDF5 files hold physical values and are preferred.
 SRI = Palette(
     (
         (0.1, "#a0f0ff"),
@@ -80,71 +114,154 @@ SRI = Palette(
 )
 
 
-def classes(content: bytes, palette: Palette = SRI, name: str = "the picture") -> np.ndarray:
-    """The class of each pixel of a picture (PNG, JPEG, …): (y, x) uint8, 0 not observed, 1 dry, 2 weakest rain, ….
-
-    Colours between two classes (antialiased edges) and colours that the palette lacks (lines of a map) take the class
-    of the nearest pixel that is sure. Raises NowcastError, naming the picture, if it cannot be read, or if more than a
-    quarter of it has colours that the palette lacks.
-    """
-    try:
-        picture = Image.open(io.BytesIO(content))
-        picture.load()
-    except Exception as error:  # each of Pillow's formats has errors of its own
-        raise NowcastError(
-            f"{name} cannot be read as a picture ({error}): fetch it again"
-        ) from error
-    if picture.mode == "P":  # the usual case, and fast: at most 256 colours to look up
-        clear = picture.info.get("transparency", b"")
-        table = _table(palette, picture.palette.mode, picture.palette.tobytes(), clear)
-        found = cv2.LUT(np.asarray(picture), table)
-    else:
-        rgba = np.asarray(picture if picture.mode == "RGBA" else picture.convert("RGBA"))
-        packed = cv2.cvtColor(
-            rgba, cv2.COLOR_RGBA2BGR555
-        )  # 5 bits a channel, and one that is set unless clear
-        found = palette._cube.take(packed.view("u2")[..., 0])
-        if (alpha := cv2.extractChannel(rgba, 3)).min() < 128:
-            found[alpha < 128] = OUTSIDE
-    if found.max() < UNSURE:
-        return found
-    unsure = found == UNSURE
-    if unsure.mean() > 0.25:
-        colours, counts = np.unique(
-            np.asarray(picture.convert("RGB"))[unsure], axis=0, return_counts=True
-        )
-        common = "#" + bytes(colours[counts.argmax()]).hex()
-        raise NowcastError(
-            f"{unsure.mean():.0%} of {name} has colours that the palette lacks, most often {common}: "
-            "give the palette of this product"
-        )
-    return found[
-        tuple(ndimage.distance_transform_edt(unsure, return_distances=False, return_indices=True))
-    ]
-
-
-@lru_cache(maxsize=8)
-def _table(palette: Palette, mode: str, colours: bytes, clear: int | bytes) -> np.ndarray:
-    """The class of each of 256 indexed colours, uint8; ``clear`` is the transparent one, or the opacity of each."""
-    rgb = np.frombuffer(colours, "u1").reshape(-1, len(mode))[:, :3]
-    table = np.full(256, UNSURE, "u1")
-    table[: len(rgb)] = palette._nearest(rgb)
-    table[
-        [clear] if isinstance(clear, int) else np.flatnonzero(np.frombuffer(clear, "u1") < 128)
-    ] = OUTSIDE
-    return table
-
-
 def decode(content: bytes, palette: Palette = SRI, name: str = "the picture") -> np.ndarray:
-    """The rain rate of each pixel of a picture: (y, x) in mm/h, float32; raises what ``classes`` raises."""
-    return cv2.LUT(classes(content, palette, name), palette.rates)
+    """Rain rate of each pixel of a picture.
+
+    Parameters
+    ----------
+    content
+        The picture's file: PNG, JPEG or another format that Pillow reads.
+    palette
+        The colours of the product.
+    name
+        What error messages call the picture.
+
+    Returns
+    -------
+    (y, x) float32 in mm/h: the geometric mean of the class's edges, 0 where dry, NaN where not
+    observed.
+
+    Raises
+    ------
+    NowcastError
+        If the picture cannot be read or has another palette, as `classify` says.
+    """
+    return cv2.LUT(classify(content, palette, name), palette.rates)
+
+
+def classify(content: bytes, palette: Palette = SRI, name: str = "the picture") -> np.ndarray:
+    """Class of each pixel of a picture.
+
+    Colours between two classes (antialiased edges) and colours outside the palette (lines of a map)
+    take the class of the nearest pixel that is sure.
+
+    Parameters
+    ----------
+    content, palette, name
+        As for `decode`.
+
+    Returns
+    -------
+    (y, x) uint8: 0 not observed, 1 dry, 2 the weakest class of rain, and so on.
+
+    Raises
+    ------
+    NowcastError
+        If the file is no picture that can be read, or if more than a quarter of the picture has
+        colours outside the palette. The message names the picture.
+    """
+    picture = _open(content, name)
+    if picture.mode == "P":
+        classes = _classes_of_indexed(picture, palette)
+    else:
+        classes = _classes_of_rgba(picture, palette)
+
+    unsure = classes == UNSURE
+    if not unsure.any():
+        return classes
+    if unsure.mean() > MOST_UNSURE:
+        commonest = _commonest_colour(picture, unsure)
+        raise NowcastError(
+            f"{unsure.mean():.0%} of {name} has colours that are not in the palette, most often "
+            f"{commonest}: give the palette of this product"
+        )
+
+    nearest_sure = ndimage.distance_transform_edt(
+        unsure, return_distances=False, return_indices=True
+    )
+    return classes[tuple(nearest_sure)]
 
 
 def draw(rate: np.ndarray, palette: Palette = SRI) -> bytes:
-    """Rain rates (y, x) in mm/h as a PNG in the colours of ``palette``: what ``decode`` undoes, but for the classes."""
-    found = np.digitize(rate, [e for e, _ in palette.rain]).astype("u1") + DRY
-    found[np.isnan(rate)] = OUTSIDE
-    picture, content = Image.fromarray(found, "P"), io.BytesIO()
+    """Draw rain rates as a PNG, the inverse of `decode` up to the width of a class.
+
+    Parameters
+    ----------
+    rate
+        (y, x) in mm/h; NaN where not observed.
+    palette
+        The colours of the product.
+
+    Returns
+    -------
+    The content of a PNG file with indexed colours.
+    """
+    classes = np.digitize(rate, palette.edges).astype("u1") + NO_RAIN
+    classes[np.isnan(rate)] = OUTSIDE
+
+    picture = Image.fromarray(classes, "P")
     picture.putpalette(palette.colours.tobytes())
+    content = io.BytesIO()
     picture.save(content, "PNG")
     return content.getvalue()
+
+
+def _open(content: bytes, name: str) -> Image.Image:
+    """The picture, read completely."""
+    try:
+        picture = Image.open(io.BytesIO(content))
+        picture.load()
+    except Exception as error:  # each of Pillow's formats raises errors of its own
+        raise NowcastError(
+            f"{name} cannot be read as a picture ({error}): fetch it again"
+        ) from error
+    return picture
+
+
+def _classes_of_indexed(picture: Image.Image, palette: Palette) -> np.ndarray:
+    """Class of each pixel of a picture with at most 256 indexed colours; fast."""
+    assert picture.palette is not None
+    transparency = picture.info.get("transparency", b"")
+    table = _class_of_index(palette, picture.palette.mode, picture.palette.tobytes(), transparency)
+    return cv2.LUT(np.asarray(picture), table)
+
+
+@lru_cache(maxsize=8)
+def _class_of_index(
+    palette: Palette, mode: str, colours: bytes, transparency: int | bytes
+) -> np.ndarray:
+    """Class of each of 256 indexed colours, (256,) uint8.
+
+    `transparency` is the index of the transparent colour, or the opacity of each colour.
+    """
+    rgb = np.frombuffer(colours, "u1").reshape(-1, len(mode))[:, :3]
+    table = np.full(256, UNSURE, "u1")
+    table[: len(rgb)] = palette.nearest(rgb)
+
+    if isinstance(transparency, int):
+        table[transparency] = OUTSIDE
+    else:
+        opacity = np.frombuffer(transparency, "u1")
+        table[np.flatnonzero(opacity < 128)] = OUTSIDE
+    return table
+
+
+def _classes_of_rgba(picture: Image.Image, palette: Palette) -> np.ndarray:
+    """Class of each pixel of a picture of any other mode."""
+    rgba = np.asarray(picture if picture.mode == "RGBA" else picture.convert("RGBA"))
+
+    # 5 bits for each channel, and the top bit, which is set unless the pixel is fully transparent
+    packed = cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGR555).view("u2")[..., 0]  # (y, x)
+    classes = palette.class_of_colour.take(packed)
+
+    opacity = cv2.extractChannel(rgba, 3)
+    if opacity.min() < 128:
+        classes[opacity < 128] = OUTSIDE
+    return classes
+
+
+def _commonest_colour(picture: Image.Image, mask: np.ndarray) -> str:
+    """The most frequent colour of the pixels in `mask`, such as #12f0a0."""
+    rgb = np.asarray(picture.convert("RGB"))[mask]  # (n, RGB)
+    colours, counts = np.unique(rgb, axis=0, return_counts=True)
+    return "#" + bytes(colours[counts.argmax()]).hex()

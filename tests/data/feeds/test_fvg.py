@@ -431,8 +431,8 @@ def clear_by_table(content: bytes) -> bytes:
 
 @pytest.mark.parametrize("spoil", [bytes, as_jpeg, antialiased, transparent, clear, clear_by_table])
 def test_classes_and_disc_survive_how_a_picture_is_written(spoil):
-    exact = palettes.classes(palettes.draw(disc()))
-    found = palettes.classes(spoil(palettes.draw(disc())))
+    exact = palettes.classify(palettes.draw(disc()))
+    found = palettes.classify(spoil(palettes.draw(disc())))
     assert (found != exact).mean() < 0.005
     assert grid.inscribed_square(found > 0) == (73, 73, 354, 354)
     assert set(np.unique(exact)) == set(range(len(palettes.SRI.rain) + 2))
@@ -456,7 +456,7 @@ def test_lines_of_a_map_take_the_class_beside_them():
     values[:, 200] = values[250, :] = 0  # black
     out = io.BytesIO()
     Image.fromarray(values).save(out, "PNG")
-    exact, found = palettes.classes(palettes.draw(disc())), palettes.classes(out.getvalue())
+    exact, found = palettes.classify(palettes.draw(disc())), palettes.classify(out.getvalue())
     assert (found != exact).mean() < 0.001
 
 
@@ -472,7 +472,7 @@ def test_a_colour_between_two_classes_is_not_a_third():
         0.7 * 255 + 0.3 * second
     )  # the edge of the disc; nearer to the weakest rain than to either side
     assert abs(between - weakest).sum() < abs(between - second).sum()
-    found = palettes.classes(png([[[255] * 3] * 9 + [between] + [second] * 9] * 9))
+    found = palettes.classify(png([[[255] * 3] * 9 + [between] + [second] * 9] * 9))
     assert set(np.unique(found)) == {palettes.OUTSIDE, 3}
 
 
@@ -482,13 +482,15 @@ def test_a_colour_between_two_classes_is_not_a_third():
 def test_a_picture_in_other_colours_is_refused_with_its_commonest_colour(colours):
     foreign = [list(bytes.fromhex(c[1:])) for c in colours]
     with pytest.raises(
-        NowcastError, match=rf"100% of SRI\.png .* palette lacks, most often {colours[0]}: give"
+        NowcastError, match=rf"100% of SRI\.png .* in the palette, most often {colours[0]}: give"
     ):
         palettes.decode(png([foreign] * 6), name="SRI.png")
 
 
 def test_a_fifth_of_lines_is_borne_and_a_third_is_not():
-    dry, line = palettes.SRI.colours[palettes.DRY], [255, 0, 255]
-    assert (palettes.classes(png([[dry] * 4 + [line]] * 6)) == palettes.DRY).all()
-    with pytest.raises(NowcastError, match="33% of the picture has colours that the palette lacks"):
-        palettes.classes(png([[dry] * 2 + [line]] * 6))
+    dry, line = palettes.SRI.colours[palettes.NO_RAIN], [255, 0, 255]
+    assert (palettes.classify(png([[dry] * 4 + [line]] * 6)) == palettes.NO_RAIN).all()
+    with pytest.raises(
+        NowcastError, match="33% of the picture has colours that are not in the palette"
+    ):
+        palettes.classify(png([[dry] * 2 + [line]] * 6))

@@ -196,7 +196,7 @@ def test_windows_never_cross_from_a_video_to_the_next_even_a_day_long_one(tmp_pa
 
 
 def test_reading_in_order_decodes_a_video_once_and_going_back_is_right(tmp_path, monkeypatch):
-    decoded, pictures = [], images._pictures
+    decoded, pictures = [], images._decode
 
     def counted(path):
         for picture in pictures(path):
@@ -205,7 +205,7 @@ def test_reading_in_order_decodes_a_video_once_and_going_back_is_right(tmp_path,
 
     source = Images(str(video(tmp_path / "a.mkv", range(0, 200, 10)).parent))
     rows = list(source.list().itertuples())
-    monkeypatch.setattr(images, "_pictures", counted)
+    monkeypatch.setattr(images, "_decode", counted)
     values = [float(source.read(row)[0, 0]) for row in rows]
     assert len(decoded) == 20
     again = [float(source.read(rows[k])[0, 0]) for k in (17, 3, 3, 4)]

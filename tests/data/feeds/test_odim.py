@@ -45,7 +45,7 @@ def where(crs=CRS, rows=2, columns=4, pixel=1000.0, west=-2000.0, south=5000.0):
     }
 
 
-def made(attributes: dict, fields: dict | None = None) -> bytes:
+def hdf5_file(attributes: dict, fields: dict | None = None) -> bytes:
     """An HDF5 file of ``fields`` (by default LEVELS where ODIM has them) and attributes, both by path."""
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
@@ -79,12 +79,12 @@ def test_rain_and_its_place_are_those_of_pysteps(tmp_path):
 
 
 def test_undetect_is_exactly_dry_and_nodata_not_observed_before_gain_and_offset():
-    rate = decode(made(ODIM | {"where": where()})).values
+    rate = decode(hdf5_file(ODIM | {"where": where()})).values
     np.testing.assert_array_equal(rate, np.float32(RAIN))
     nothing = np.full_like(LEVELS, 255)
     for undetect in (0.0, 255.0):  # if one level tells both, what is not known is not dry
         there = {"where": where(), WHAT: RATE | {"undetect": undetect}}
-        assert decode(made(there, {DATA: nothing})).isnull().all()
+        assert decode(hdf5_file(there, {DATA: nothing})).isnull().all()
 
 
 def test_marks_are_compared_in_the_precision_of_the_data():
@@ -94,7 +94,7 @@ def test_marks_are_compared_in_the_precision_of_the_data():
         "nodata": -9999.9,
         "undetect": -8888.8,
     }  # no gain, no offset: 1 and 0
-    rate = decode(made({WHAT: told}, {DATA: data}), pixel=1000).values
+    rate = decode(hdf5_file({WHAT: told}, {DATA: data}), pixel=1000).values
     np.testing.assert_array_equal(rate, np.array([[np.nan, 0, 0.3, np.nan]], "f4"))
 
 
@@ -115,7 +115,7 @@ def test_nearest_attributes_win_wherever_they_stand(level):
     if level in ("dataset1", "dataset1/data1"):  # a group's own attributes are as near as its what
         there.pop(f"{level}/what", None)
         there.pop(WHAT, None)
-    np.testing.assert_array_equal(decode(made(there), pixel=1000), RAIN)
+    np.testing.assert_array_equal(decode(hdf5_file(there), pixel=1000), RAIN)
 
 
 def test_of_several_quantities_the_one_nearest_to_rain_rate_is_read_and_quality_never():
@@ -127,7 +127,7 @@ def test_of_several_quantities_the_one_nearest_to_rain_rate_is_read_and_quality_
         fields[f"dataset1/data{n}/quality1/data"] = np.full(
             (2, 2), 99, "u1"
         )  # would inherit the quantity
-        rate = decode(made(told, fields), pixel=1000).values
+        rate = decode(hdf5_file(told, fields), pixel=1000).values
         z = (10 ** (n / 10) / 200) ** (1 / 1.6)
         assert rate == pytest.approx({"RATE": n, "ACRR": n * 4}.get(quantity, z), rel=1e-5)
 
@@ -135,7 +135,7 @@ def test_of_several_quantities_the_one_nearest_to_rain_rate_is_read_and_quality_
 def test_reflectivity_is_turned_by_marshall_palmer_or_the_relation_of_the_file():
     what = {"quantity": "DBZH", "gain": 0.5, "offset": -32.0, "nodata": 255.0, "undetect": 0.0}
     data = np.array([[0, 255, 110, 1]], "u1")  # dry, not observed, 23 dBZ, -31.5 dBZ
-    rate = decode(made({WHAT: what}, {DATA: data}), pixel=1000).values[0]
+    rate = decode(hdf5_file({WHAT: what}, {DATA: data}), pixel=1000).values[0]
     assert (
         rate[0] == 0
         and np.isnan(rate[1])
@@ -146,20 +146,22 @@ def test_reflectivity_is_turned_by_marshall_palmer_or_the_relation_of_the_file()
         "how": {"zr_a": 10**2.3 / 8, "zr_b": 3.0},
         WHAT: what,
     }  # Z = a R^3, so that 23 dBZ are 2 mm/h
-    assert decode(made(theirs, {DATA: data}), pixel=1000).values[0, 2] == pytest.approx(2)
+    assert decode(hdf5_file(theirs, {DATA: data}), pixel=1000).values[0, 2] == pytest.approx(2)
 
 
 def test_accumulation_is_divided_by_its_hours():
     what = RATE | {"quantity": "ACRR"}
     there = {"dataset1/what": QUARTER, "what": QUARTER | {"enddate": "20240701"}, WHAT: what}
-    np.testing.assert_array_equal(decode(made(there), pixel=1000), np.float32(RAIN) * 4)
+    np.testing.assert_array_equal(decode(hdf5_file(there), pixel=1000), np.float32(RAIN) * 4)
     two_hours = {
         "startdate": "20240601",
         "starttime": "110000",
         "enddate": "20240601",
         "endtime": "130000",
     }
-    rate = decode(made({"rain": two_hours | {"units": "kg m-2"}}, {"rain": LEVELS}), pixel=1000)
+    rate = decode(
+        hdf5_file({"rain": two_hours | {"units": "kg m-2"}}, {"rain": LEVELS}), pixel=1000
+    )
     np.testing.assert_array_equal(rate, LEVELS / 2)
 
 
@@ -182,7 +184,9 @@ def test_accumulation_is_divided_by_its_hours():
     ],
 )
 def test_attributes_of_cf_tell_as_much(told, expected):
-    rate = decode(made({"deep/rain": told}, {"deep/rain": LEVELS[None]}), pixel=1000)  # (1, y, x)
+    rate = decode(
+        hdf5_file({"deep/rain": told}, {"deep/rain": LEVELS[None]}), pixel=1000
+    )  # (1, y, x)
     np.testing.assert_allclose(rate, expected, rtol=1e-5)
     assert rate.dims == ("y", "x")
 
@@ -200,14 +204,14 @@ def test_rows_of_a_coordinate_that_rises_are_turned_north_up():
 
 def test_coordinates_are_pixel_centres_in_metres_north_up():
     rate = decode(
-        made(ODIM | {"where": where()}), pixel=7.0
+        hdf5_file(ODIM | {"where": where()}), pixel=7.0
     )  # what the file says of its place comes first
     np.testing.assert_allclose(rate.x, [-1500, -500, 500, 1500], atol=0.001)
     np.testing.assert_allclose(rate.y, [6500, 5500], atol=0.001)
     assert rate.attrs["crs"] == CRS and rate.x.attrs["units"] == "m"
     lower_left = {key: value for key, value in where().items() if "UR" not in key}
-    assert decode(made(ODIM | {"where": lower_left})).identical(rate)
-    anywhere = decode(made(ODIM), pixel=500.0)
+    assert decode(hdf5_file(ODIM | {"where": lower_left})).identical(rate)
+    anywhere = decode(hdf5_file(ODIM), pixel=500.0)
     assert anywhere.x.values.tolist() == [-750, -250, 250, 750] and anywhere.y.values.tolist() == [
         250,
         -250,
@@ -217,16 +221,16 @@ def test_coordinates_are_pixel_centres_in_metres_north_up():
 
 def test_rounding_leaves_dry_pixels_dry_but_rain_below_zero_is_no_rain():
     what = RATE | {"undetect": 250.0, "gain": np.float32(0.01), "offset": -0.01}
-    rate = decode(made({WHAT: what}, {DATA: np.array([[1, 2]], "u1")}), pixel=1000).values
+    rate = decode(hdf5_file({WHAT: what}, {DATA: np.array([[1, 2]], "u1")}), pixel=1000).values
     assert rate.min() == 0 and rate.max() == pytest.approx(0.01)
     with pytest.raises(
         NowcastError, match=r"has rain of -0\.01 to 0\.01 mm/h: its gain, offset, undetect or"
     ):
-        decode(made({WHAT: what}, {DATA: np.array([[0, 2]], "u1")}), pixel=1000)
+        decode(hdf5_file({WHAT: what}, {DATA: np.array([[0, 2]], "u1")}), pixel=1000)
 
 
 def several(**quantities):
-    """Attributes of the fields a, b, … with those quantities, all of them LEVELS, as the arguments of ``made``."""
+    """Attributes of the fields a, b, … with those quantities, all of them LEVELS, as the arguments of `hdf5_file`."""
     return {f"{name}/what": {"quantity": q} for name, q in quantities.items()}, {
         f"{n}/data": LEVELS for n in quantities
     }
@@ -235,76 +239,91 @@ def several(**quantities):
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (made({}, {}), r"has no 2-D field with .* it has: nothing"),
-        (made({"line": {"units": "mm h-1"}}, {"line": np.zeros(5)}), r"it has: /line 5 \[mm h-1\]"),
+        (hdf5_file({}, {}), r"has no 2-D field with .* it has: nothing"),
         (
-            made({"film": {"units": "mm h-1"}}, {"film": np.zeros((3, 2, 2))}),
+            hdf5_file({"line": {"units": "mm h-1"}}, {"line": np.zeros(5)}),
+            r"it has: /line 5 \[mm h-1\]",
+        ),
+        (
+            hdf5_file({"film": {"units": "mm h-1"}}, {"film": np.zeros((3, 2, 2))}),
             r"it has: /film 3×2×2 \[mm h-1\]",
         ),
         (
-            made({"text": {"units": "mm h-1"}}, {"text": np.full((2, 2), b"a")}),
+            hdf5_file({"text": {"units": "mm h-1"}}, {"text": np.full((2, 2), b"a")}),
             r"it has: /text 2×2",
         ),
-        (made({}), r"it has: /dataset1/data1/data 2×4 \[no quantity, no units\]"),
-        (made(*several(a="VRAD", b="ZDR")), r"it has: /a/data 2×4 \[VRAD\], /b/data 2×4 \[ZDR\]"),
+        (hdf5_file({}), r"it has: /dataset1/data1/data 2×4 \[no quantity, no units\]"),
         (
-            made({"what": RATE, "z": {"units": "m"}}, {"z": LEVELS}),
+            hdf5_file(*several(a="VRAD", b="ZDR")),
+            r"it has: /a/data 2×4 \[VRAD\], /b/data 2×4 \[ZDR\]",
+        ),
+        (
+            hdf5_file({"what": RATE, "z": {"units": "m"}}, {"z": LEVELS}),
             r"it has: /z 2×4 \[m\]",
         ),  # heights inherit nothing
         (
-            made(*several(**dict.fromkeys("abcdefghijkl", "QIND"))),
+            hdf5_file(*several(**dict.fromkeys("abcdefghijkl", "QIND"))),
             r"/i/data 2×4 \[QIND\] and 3 more",
         ),
         (
-            made(*several(a="RATE", b="RATE", c="DBZH")),
-            r"2 fields alike and no way to choose: /a/\S+ 2×4 .*, /b/",
+            hdf5_file(*several(a="RATE", b="RATE", c="DBZH")),
+            r"2 fields of the same quantity.*: /a/\S+ 2×4 .*, /b/",
         ),
         (
-            made({"what": {"object": "PVOL"}, WHAT: RATE}),
-            r"is a polar volume \(object PVOL\); a Cartesian image",
+            hdf5_file({"what": {"object": "PVOL"}, WHAT: RATE}),
+            r"is a polar volume \(object PVOL\): a Cartesian image",
         ),
-        (made({"what": {"object": "SCAN"}, WHAT: RATE}), "is a polar volume"),
-        (made({"what": {"object": "XSEC"}, WHAT: RATE}), "is a vertical section"),
+        (hdf5_file({"what": {"object": "SCAN"}, WHAT: RATE}), "is a polar volume"),
+        (hdf5_file({"what": {"object": "XSEC"}, WHAT: RATE}), "is a vertical section"),
         (
-            made({WHAT: RATE | {"gain": 0.0}}),
-            "has gain 0, offset -0.25, by which nothing can be decoded",
+            hdf5_file({WHAT: RATE | {"gain": 0.0}}),
+            "has gain 0, offset -0.25: .* cannot be decoded",
         ),
-        (made({WHAT: RATE | {"gain": np.nan}}), "has gain nan"),
-        (made({WHAT: RATE | {"gain": "big"}}), "has a gain or scale_factor that is no number"),
-        (made({WHAT: RATE | {"offset": np.inf}}), "offset inf"),
-        (made({WHAT: RATE | {"quantity": "DBZH"}, "how": {"zr_a": 200.0, "zr_b": 0.0}}), "zr_b 0"),
-        (made({WHAT: RATE | {"quantity": "DBZH", "gain": 1e9}}), "has rain of .* to inf mm/h"),
+        (hdf5_file({WHAT: RATE | {"gain": np.nan}}), "has gain nan"),
         (
-            made({WHAT: RATE | {"quantity": "ACRR"}}),
-            "accumulation, but no startdate, starttime, enddate, endtime",
+            hdf5_file({WHAT: RATE | {"gain": "big"}}),
+            "has a gain or scale_factor that is not a number",
+        ),
+        (hdf5_file({WHAT: RATE | {"offset": np.inf}}), "offset inf"),
+        (
+            hdf5_file({WHAT: RATE | {"quantity": "DBZH"}, "how": {"zr_a": 200.0, "zr_b": 0.0}}),
+            "zr_b 0",
+        ),
+        (hdf5_file({WHAT: RATE | {"quantity": "DBZH", "gain": 1e9}}), "has rain of .* to inf mm/h"),
+        (
+            hdf5_file({WHAT: RATE | {"quantity": "ACRR"}}),
+            "accumulation, but its startdate, starttime, enddate and endtime",
         ),
         (
-            made({WHAT: RATE | {"quantity": "ACRR"} | QUARTER | {"endtime": "soon"}}),
-            "accumulation, but no startdate",
+            hdf5_file({WHAT: RATE | {"quantity": "ACRR"} | QUARTER | {"endtime": "soon"}}),
+            "accumulation, but its startdate",
         ),
         (
-            made({WHAT: RATE | {"quantity": "ACRR"} | QUARTER | {"enddate": "20240601"}}),
-            "that tell its hours",
+            hdf5_file({WHAT: RATE | {"quantity": "ACRR"} | QUARTER | {"enddate": "20240601"}}),
+            "do not say how many hours",
         ),
-        (made(ODIM | {"where": where() | {"xsize": 2, "ysize": 4}}), "says 4×2 px, but holds 2×4"),
         (
-            made(ODIM | {"where": where() | {"projdef": "+proj=flat"}}),
+            hdf5_file(ODIM | {"where": where() | {"xsize": 2, "ysize": 4}}),
+            "says 4×2 px, but holds 2×4",
+        ),
+        (
+            hdf5_file(ODIM | {"where": where() | {"projdef": "+proj=flat"}}),
             "CRSError: Invalid projection: .proj=flat",
         ),
         (
-            made(ODIM | {"where": where("+proj=longlat", pixel=0.01, west=13.0, south=45.0)}),
+            hdf5_file(ODIM | {"where": where("+proj=longlat", pixel=0.01, west=13.0, south=45.0)}),
             "has a grid in degrees",
         ),
         (
-            made(ODIM | {"where": where(CRS.replace("=m", "=km"), pixel=1.0)}),
+            hdf5_file(ODIM | {"where": where(CRS.replace("=m", "=km"), pixel=1.0)}),
             "has a grid in kilometres",
         ),
         (
-            made(ODIM | {"where": where() | {"xscale": 1.0, "yscale": 1.0}}),
+            hdf5_file(ODIM | {"where": where() | {"xscale": 1.0, "yscale": 1.0}}),
             "has corners that contradict",
         ),  # km
-        (made(ODIM | {"where": where() | {"LL_lat": 200.0}}), "has corners that contradict"),
-        (made(ODIM | {"where": where(pixel=-1000.0)}), "has corners that contradict"),
+        (hdf5_file(ODIM | {"where": where() | {"LL_lat": 200.0}}), "has corners that contradict"),
+        (hdf5_file(ODIM | {"where": where(pixel=-1000.0)}), "has corners that contradict"),
     ],
 )
 def test_a_file_that_does_not_tell_its_rain_is_refused_with_what_it_has(content, why):
@@ -314,9 +333,9 @@ def test_a_file_that_does_not_tell_its_rain_is_refused_with_what_it_has(content,
 
 def test_a_file_without_a_place_asks_for_the_pixel():
     with pytest.raises(
-        NowcastError, match=r"does not say where it lies \(no projdef, .*yscale\): give pixel"
+        NowcastError, match=r"does not describe its grid \(no projdef, .*yscale\): give pixel"
     ):
-        decode(made(ODIM))
+        decode(hdf5_file(ODIM))
 
 
 def test_a_header_that_claims_gigabytes_is_refused_before_they_are_read():
@@ -331,14 +350,14 @@ def test_a_header_that_claims_gigabytes_is_refused_before_they_are_read():
 
 
 def test_broken_files_are_named(tmp_path):
-    whole = made(ODIM | {"where": where()}, {DATA: np.arange(9999, dtype="u1")[None]})
+    whole = hdf5_file(ODIM | {"where": where()}, {DATA: np.arange(9999, dtype="u1")[None]})
     for name, content, why in [
         (
             "page.h5",
             b"<!DOCTYPE html><html>",
-            r"is no HDF5 file \(it begins with b'<!DOCTYP'\): fetch it again",
+            r"is not an HDF5 file \(it begins with b'<!DOCTYP'\): fetch it again",
         ),
-        ("nothing.h5", b"", r"is no HDF5 file \(empty\)"),
+        ("nothing.h5", b"", r"is not an HDF5 file \(it is empty\)"),
         ("half.h5", whole[: len(whole) // 2], "cannot be read .*truncated.* fetch it again"),
     ]:
         (tmp_path / name).write_bytes(content)
