@@ -20,16 +20,17 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from nowcastlib.data import store, storms
-from nowcastlib.data.feeds import frame, palettes
+from nowcastlib.data import ingest, store, storms
+from nowcastlib.data.feeds import palettes
 from nowcastlib.data.frame_table import (
     arrange,
     check_leakage,
     drop,
+    find_windows,
     frames_table,
     split_by_event,
-    windows,
 )
+from nowcastlib.data.grid import frame
 from nowcastlib.data.windows import RadarWindows
 
 GRID = frame(np.zeros((500, 500)), 500.0 * np.arange(500), -500.0 * np.arange(500))
@@ -77,7 +78,7 @@ def seed_store(paths: list[Path], out: Path) -> None:
 
 
 def our_store(feed: Folder, out: Path) -> None:
-    store.ingest(feed, out, crop=SQUARE, regrid=SIZE, progress=False)
+    ingest(feed, out, crop=SQUARE, regrid=SIZE, progress=False)
 
 
 def decode_only(paths: list[Path]) -> None:
@@ -128,7 +129,7 @@ def catalogue_of_a_season(n: int = 23_000) -> None:
         "valid": 1.0, "wet": wet, "mean": wet, "max": 10 * wet,
     }))  # fmt: skip
     table = split_by_event(drop(table, shortest=4, driest=0.5))
-    check_leakage(table, windows(table, 4, 5, "train"), windows(table, 4, 5, "test"))
+    check_leakage(table, find_windows(table, 4, 5, "train"), find_windows(table, 4, 5, "test"))
 
 
 def main() -> None:
@@ -141,9 +142,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.ingest:
         folder, repeats, out = options.ingest
-        store.ingest(
-            Folder(Path(folder), int(repeats)), out, crop=SQUARE, regrid=SIZE, progress=False
-        )
+        ingest(Folder(Path(folder), int(repeats)), out, crop=SQUARE, regrid=SIZE, progress=False)
         status = Path(
             "/proc/self/status"
         ).read_text()  # ru_maxrss would count the parent's memory, too
@@ -172,7 +171,7 @@ def main() -> None:
                   f"{len(feed.paths) / alone:.0f} a second)")  # fmt: skip
             if mode == "P":
                 table = frames_table(root / "0.zarr")
-                rows = np.random.default_rng(0).permutation(windows(table, 12, 5))
+                rows = np.random.default_rng(0).permutation(find_windows(table, 12, 5))
                 rows = np.tile(rows, (4, 1))  # four epochs
                 theirs, ours = (
                     seconds(seed_windows, rows, root / "seed"), seconds(our_windows, rows, root / "0.zarr")

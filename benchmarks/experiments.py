@@ -29,9 +29,10 @@ import pandas as pd
 import torch
 from pysteps.utils.spectral import rapsd
 
-from nowcastlib.data import grid, store
+from nowcastlib.data import grid, ingest, store
 from nowcastlib.data.feeds.demo import Demo
-from nowcastlib.data.windows import MovingMNIST, training_data
+from nowcastlib.data.moving_mnist import MovingMNIST
+from nowcastlib.data.windows import training_data
 from nowcastlib.forecasting.nowcast import Network, forecast
 from nowcastlib.networks.models import ModelConfig
 from nowcastlib.training import loop
@@ -125,7 +126,7 @@ def on_rain(config: TrainConfig, out: Path) -> dict:
     """Train, and score on unseen storms: mean CSI by threshold, frequency bias, and power left at 4 to 8 km."""
     paths = [out.parent / f"{name}.zarr" for name in ("known", "unseen")]
     for path, feed in zip(paths, (Demo(6, size=64), Demo(4, size=64, seed=1)), strict=True):
-        store.ingest(feed, path)
+        ingest(feed, path)
     loop.fit(config, *training_data(paths[:1], 10, config.crop)[:2], out, progress=False)
     run, frames = Network(out), grid.centre(store.open_frames(paths[1]), 64)
     counts = evaluate(

@@ -12,7 +12,7 @@ import time
 import torch
 from torch.utils.data import DataLoader
 
-from nowcastlib.data.windows import MovingMNIST
+from nowcastlib.data.moving_mnist import MovingMNIST
 
 
 def films_a_second(films, n: int) -> float:

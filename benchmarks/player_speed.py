@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 from playwright.sync_api import sync_playwright
 
-from nowcastlib.data import grid, store, storms
+from nowcastlib.data import as_frames, grid, store, storms
 from nowcastlib.display.player import VIEWS, ForecastPlayer
 from nowcastlib.forecasting.nowcast import forecast, forecaster
 
@@ -50,7 +50,7 @@ def main() -> None:
     if options.store:
         frames = grid.centre(store.open_frames(options.store), 256).load()
     else:
-        frames = store.as_frames(storms.rain(storms.Storm(size=256), 18))
+        frames = as_frames(storms.rain(storms.Storm(size=256), 18))
     at = options.at or frames.indexes["time"][5]
     made = {name: forecast(forecaster(name), frames, at, 12) for name in NAMES}
     result, chromium = {}, shutil.which("chromium") or shutil.which("google-chrome")

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nowcastlib.data.windows import MovingMNIST
+from nowcastlib.data.moving_mnist import MovingMNIST
 from nowcastlib.networks.models import ModelConfig, build
 from nowcastlib.training.loop import TrainConfig, fastest_precision, fit, keep_memory
 

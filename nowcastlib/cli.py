@@ -17,10 +17,10 @@ import xarray as xr
 from accelerate import PartialState
 
 from nowcastlib import live
-from nowcastlib.data import feeds, grid, store, training_data
+from nowcastlib.data import feeds, grid, ingest, store, time_step, training_data, utc, within
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import write_atomically
-from nowcastlib.forecasting import forecast, forecaster
+from nowcastlib.forecasting import forecast, forecaster, save
 from nowcastlib.training import TrainConfig, fit
 from nowcastlib.verification import (
     COUNTS,
@@ -83,7 +83,7 @@ class Ingest(_Feed):
             if self.source != "archive":
                 raise NowcastError("only the source archive has a download")
             feeds.archive.download(feed.path)
-        store.ingest(feed, self.out, self.start, self.end, self.crop, self.regrid, every=self.every)
+        ingest(feed, self.out, self.start, self.end, self.crop, self.regrid, every=self.every)
         frames = store.open_frames(self.out)
         print(f"{self.out}: {store.describe(frames)}")
 
@@ -148,7 +148,7 @@ class Forecast:
         frames = store.open_frames(self.data)
         frames = grid.centre(frames, self.size) if self.size else frames
         predicted = forecast(forecaster(self.weights), frames, self.at, self.leads)
-        store.save(predicted, self.out)
+        save(predicted, self.out)
         first, last = predicted.valid_time.values[[0, -1]].astype("datetime64[m]")
         print(f"{self.out}: {self.leads} leads by {self.weights}, valid {first} to {last} UTC")
 
@@ -178,7 +178,7 @@ class Evaluate:
             ) from error
         frames = store.open_frames(self.data)
         frames = frames.isel(
-            time=feeds.within(frames.indexes["time"].to_series(), self.start, self.end).values
+            time=within(frames.indexes["time"].to_series(), self.start, self.end).values
         )
         names = [n.strip() for n in self.forecasters.split(",")]
         runs = {n: forecaster(n) for n in names}
@@ -224,7 +224,7 @@ class Evaluate:
             "source": frames.attrs["source"],
             "cases": counts.sizes["case"],
             "events": len(np.unique(counts.event)),
-            "step_minutes": store.time_step(frames),
+            "step_minutes": time_step(frames),
             "pixel_km": grid.pixel_km(frames),
             "size": self.size,
             "margin": self.margin,
@@ -265,7 +265,7 @@ class Live(_Feed):
         how = {k: getattr(self, k) for k in ("minutes", "leads", "size", "crop", "regrid")} | {
             "reload": self.every
         }
-        now = (lambda: feeds.utc(self.at)) if self.at else live.utcnow
+        now = (lambda: utc(self.at)) if self.at else live.utcnow
 
         def update() -> None:
             print(live.live(feed, runs, self.out, now=now, **how))

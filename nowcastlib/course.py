@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 import xarray as xr
 
-from nowcastlib.data import feeds, store
+from nowcastlib.data import feeds, ingest, store
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.errors import NowcastError
 from nowcastlib.networks import SEED, ModelConfig
@@ -263,5 +263,5 @@ def frames() -> xr.DataArray:
     xarray.DataArray
         Rain rate (time, y, x) in mm/h, loaded from disk when it is used.
     """
-    path = store.ingest(feed(), data_folder() / "frames.zarr", *_source().period)
+    path = ingest(feed(), data_folder() / "frames.zarr", *_source().period)
     return store.open_frames(path)

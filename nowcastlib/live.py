@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nowcastlib.data import NoAnswer, Source, grid, store
+from nowcastlib.data import NoAnswer, Source, grid, ingest, store, time_step
 from nowcastlib.data.feeds.cf_zarr import Cloud
 from nowcastlib.data.feeds.fvg import Fvg
 from nowcastlib.display import ForecastPlayer, credit
@@ -126,7 +126,7 @@ def newest(
     else:
         shutil.rmtree(fresh.with_name(fresh.name + ".partial"), ignore_errors=True)
     try:
-        store.ingest(_Newest(feed, rows, kept, crop, regrid), fresh, progress=progress)
+        ingest(_Newest(feed, rows, kept, crop, regrid), fresh, progress=progress)
     except NowcastError as error:
         if not isinstance(error, NoAnswer):  # a run after that of a silent feed carries on
             shutil.rmtree(fresh.with_name(fresh.name + ".partial"), ignore_errors=True)
@@ -185,7 +185,7 @@ def live(
     It is issued at the last time until which the newest ``minutes`` hold all frames that the forecasters need; where
     that is not the newest, page and log say what is missing, and where it is old, that it is. ``leads`` are steps
     (0: an hour of them), ``size`` the central square in px (0: all), ``crop`` and ``regrid`` those of
-    ``store.ingest``; the page loads itself again after ``reload`` minutes (0: never).
+    ``ingest``; the page loads itself again after ``reload`` minutes (0: never).
 
     Raises NowcastError, and leaves an older page as it is, if the feed does not answer or has not enough frames.
     """
@@ -199,7 +199,7 @@ def live(
         frames, listed, max(2, *(getattr(run, "n_in", 3) for run in forecasters.values()))
     )
     past, issued = frames.sel(time=used), used[-1]
-    step = store.time_step(past)
+    step = time_step(past)
     made = {
         name: forecast(run, past, leads=leads or max(1, round(60 / step)))
         for name, run in forecasters.items()

@@ -8,7 +8,7 @@ import pytest
 from fvg_server import server  # noqa: F401 (a fixture)
 from matplotlib import pyplot as plt
 
-from nowcastlib.data import store
+from nowcastlib.data import as_frames
 from nowcastlib.forecasting.baselines import persistence
 from nowcastlib.forecasting.nowcast import forecast
 
@@ -38,7 +38,7 @@ def frames():
     """Nine frames of 8 × 8 px; frame t is t + 0.2 mm/h everywhere, but not observed in the first column."""
     rate = np.zeros((9, 8, 8), "f4") + np.arange(9, dtype="f4")[:, None, None] + 0.2
     rate[:, :, 0] = np.nan
-    return store.as_frames(rate)
+    return as_frames(rate)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from nowcastlib.data import store, storms
+from nowcastlib.data import as_frames, storms
 from nowcastlib.forecasting.baselines import BASELINES
 from nowcastlib.forecasting.nowcast import Network
 from nowcastlib.networks.models import ConvEDLSTM, ModelConfig
@@ -14,7 +14,7 @@ from nowcastlib.training.loop import TrainConfig
 def moving_rain() -> xr.DataArray:
     """12 frames of synthetic rain, of 64 px, that moves 2 px east and 1 px south a step."""
     rain = storms.rain(storms.Storm(seed=3, size=64, wet_fraction=0.5, lifetime=600), 12)
-    return store.as_frames(rain)
+    return as_frames(rain)
 
 
 def network(n_in=4) -> Network:

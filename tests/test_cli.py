@@ -16,7 +16,7 @@ import xarray as xr
 from made_archive import START, field, truncate, write, write_all
 
 from nowcastlib.cli import main
-from nowcastlib.data import feeds, store, storms
+from nowcastlib.data import feeds, ingest, store, storms
 from nowcastlib.data.feeds import archive, demo
 from nowcastlib.data.feeds.archive import Archive
 from nowcastlib.data.feeds.demo import Demo
@@ -62,7 +62,7 @@ def place(tmp_path_factory):
     truncate(write("mch", place.broken))
     place.file.write_text("in the way")
     write_all("mch", root / "dry", np.zeros((40, 64, 64)))
-    store.ingest(Archive("mch", str(root / "dry")), place.dry, progress=False)
+    ingest(Archive("mch", str(root / "dry")), place.dry, progress=False)
     place.results = [
         nowcast(place, f"{INGEST} {{frames}}"),
         nowcast(place, f"train --data {{frames}} --out {{run}} {TINY}"),
@@ -357,7 +357,7 @@ MISTAKES = {
         r"not one of 1 frames .*AQC241531200F_00005\.801\.gif.*fetch it again",
     ),
     "nothing in the time": (f"{INGEST} {{new}} --start 2025-01-01", "none in the time asked for"),
-    "no time": (f"{INGEST} {{new}} --start noon", "'noon' is no time"),
+    "no time": (f"{INGEST} {{new}} --start noon", "'noon' is not a time"),
     "ingest below a file": (f"{INGEST} {{file}}/frames.zarr", "cannot write .*file/frames.zarr"),
     "ingest onto a file": (f"{INGEST} {{file}}", "file is no Zarr store"),
     "option of another feed": (

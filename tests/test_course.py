@@ -70,7 +70,7 @@ def test_frames_are_ingested_only_once(monkeypatch, tmp_path):
 def test_only_the_period_of_the_source_is_ingested(monkeypatch, source, period):
     calls = []
     monkeypatch.setenv("NOWCAST_SOURCE", source)
-    monkeypatch.setattr(course.store, "ingest", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(course, "ingest", lambda *arguments: calls.append(arguments))
     monkeypatch.setattr(course.store, "open_frames", lambda _: None)
     course.frames()
     assert [arguments[2:] for arguments in calls] == [period]

@@ -17,7 +17,7 @@ from playwright.sync_api import sync_playwright
 
 from nowcastlib import live
 from nowcastlib.cli import main
-from nowcastlib.data import store
+from nowcastlib.data import as_frames, ingest, store
 from nowcastlib.data.feeds import demo
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.feeds.fvg import Fvg
@@ -73,7 +73,7 @@ def test_page_holds_what_forecast_makes_of_the_frames_that_the_radar_offers(tmp_
             "2024-06-01T12:51",
             minutes=40,
         )
-        path = store.ingest(
+        path = ingest(
             Fvg(base=url), tmp_path / "frames.zarr", "2024-06-01", "2024-06-02", progress=False
         )
     frames, (observed, made, past) = store.open_frames(path), played
@@ -271,7 +271,7 @@ def test_dry_is_told_and_plays(server, tmp_path):
 
 
 def test_what_is_not_known_is_no_dry(tmp_path):
-    rates = store.as_frames(np.full((3, 8, 8), np.nan)).assign_coords(
+    rates = as_frames(np.full((3, 8, 8), np.nan)).assign_coords(
         lead_time=("time", [5.0, 10.0, 15.0])
     )
     field = rates.swap_dims(time="lead_time").rename(time="valid_time")
@@ -320,7 +320,7 @@ def test_command_makes_the_page_and_opens_it(server, tmp_path, capsys, monkeypat
 
 
 def test_command_takes_the_newest_frames_of_any_feed(tmp_path, capsys, caplog):
-    path = store.ingest(Demo(1, 12, 40), tmp_path / "frames.zarr", progress=False)
+    path = ingest(Demo(1, 12, 40), tmp_path / "frames.zarr", progress=False)
     line = f"live --no-open --forecasters persistence --out {tmp_path}/live.html --source"
     assert main(f"{line} cloud --path {path} --regrid 20".split()) == 0
     assert "20 × 20 px of 2 km" in (tmp_path / "live.html").read_text()
@@ -354,7 +354,7 @@ FAILURES = {
     "broken": (dict(list=Answer(status=500)), "", "too many 500"),
     "down": (dict(), "--base http://127.0.0.1:9", r"127\.0\.0\.1:9/radars/1/products: no answer"),
     "unknown forecaster": (dict(), "--forecasters zzz", "no forecaster 'zzz'"),
-    "no time": (dict(), "--at noon", "'noon' is no time"),
+    "no time": (dict(), "--at noon", "'noon' is not a time"),
     "every at": (dict(), "--every 5", "does not go with --at"),
     "option": (dict(), "--path here", "the source fvg has no option 'path'"),
     "folder": (dict(), "--out .", "is a folder: name a page in it"),

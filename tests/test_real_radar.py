@@ -4,9 +4,9 @@ import numpy as np
 import pyproj
 import pytest
 
-from nowcastlib.data import grid, store
+from nowcastlib.data import grid, ingest, store, time_step
 from nowcastlib.data.feeds.archive import Archive
-from nowcastlib.data.feeds.cf_zarr import open_frames
+from nowcastlib.data.store import open_frames
 from nowcastlib.forecasting.baselines import BASELINES
 from nowcastlib.forecasting.nowcast import forecast, forecaster
 from nowcastlib.verification.evaluation import effective_resolution, evaluate, mean_csi, score
@@ -66,7 +66,7 @@ def summers_day(archive, tmp_path_factory):
     """The store of 2015-05-15 in Switzerland."""
     out = tmp_path_factory.mktemp("real") / "frames.zarr"
     return open_frames(
-        store.ingest(Archive("mch", str(archive)), out, "2015-05-15", "2015-05-16", progress=False)
+        ingest(Archive("mch", str(archive)), out, "2015-05-15", "2015-05-16", progress=False)
     )
 
 
@@ -90,7 +90,7 @@ def test_event_has_its_frames_shares_and_place(archive, event):
 
 
 def test_store_of_the_summers_day_is_as_published(summers_day):
-    assert summers_day.shape == (40, 640, 710) and store.time_step(summers_day) == 5
+    assert summers_day.shape == (40, 640, 710) and time_step(summers_day) == 5
     assert round(float(summers_day.max()), 1) == 115.5
     assert "maximum 115.5 mm/h, share above 0.1 mm/h 0.118" in store.describe(summers_day)
 
@@ -131,7 +131,7 @@ def test_store_beside_the_archive_opens_north_up(archive):
     if path.exists():
         frames = open_frames(path)
         assert frames.dims == ("time", "y", "x") and frames.shape == (36, 3500, 7000)
-        assert frames.y[0] - frames.y[-1] > 30 and store.time_step(frames) == 2
+        assert frames.y[0] - frames.y[-1] > 30 and time_step(frames) == 2
         assert grid.pixel_km(frames) == pytest.approx(1.11, abs=0.01)
 
 
@@ -139,7 +139,7 @@ def test_store_beside_the_archive_opens_north_up(archive):
 def test_the_shipped_network_forecasts_every_product(archive, tmp_path, event):
     product, day, *_ = EVENTS[event]
     source = Archive(product, str(archive))
-    out = store.ingest(source, tmp_path / "six.zarr", *_six(source, day), progress=False)
+    out = ingest(source, tmp_path / "six.zarr", *_six(source, day), progress=False)
     frames = store.open_frames(out)
     rain = forecast(forecaster("radar"), grid.centre(frames, 201), leads=3)
     assert rain.shape == (3, 201, 201) and 2 < float(rain.max()) < 300

@@ -9,15 +9,17 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from nowcastlib.data.store import SLAB, open_frames
+from nowcastlib.data.times import TOLERANCE
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import write_atomically
+from nowcastlib.units import DRY
 
 SPLITS = ("train", "validation", "test")
 
 
 def frames_table(
     frames: xr.DataArray | str | Path,
-    wet: float = 0.1,
+    wet: float = DRY,
     max_gap: float | None = None,
     progress: bool = False,
 ) -> pd.DataFrame:
@@ -49,7 +51,7 @@ def frames_table(
     return arrange(table, max_gap)
 
 
-def measure(frames: xr.DataArray, wet: float = 0.1, progress: bool = False) -> pd.DataFrame:
+def measure(frames: xr.DataArray, wet: float = DRY, progress: bool = False) -> pd.DataFrame:
     """Columns ``time``, ``valid``, ``wet``, ``mean`` and ``max`` of ``frames_table``: all that needs the pixels."""
     times, some = frames.indexes["time"], max(1, SLAB // (4 * frames[0].size))
     found = []
@@ -90,7 +92,7 @@ def arrange(table: pd.DataFrame, max_gap: float | None = None) -> pd.DataFrame:
 def drop(table: pd.DataFrame, shortest: int = 10, driest: float = 0.5) -> pd.DataFrame:
     """Leave out sequences of fewer than ``shortest`` frames, and those whose mean category is at most ``driest``.
 
-    The index, by which ``windows`` names frames, stays; ``gap`` is counted anew. Raises NowcastError if none is left.
+    The index, by which ``find_windows`` names frames, stays; ``gap`` is counted anew. Raises NowcastError if none is left.
     """
     groups = table.groupby("sequence")
     kept = table[
@@ -146,12 +148,12 @@ def split_by_event(
     return table
 
 
-def windows(
+def find_windows(
     table: pd.DataFrame,
     length: int,
     step: float,
     split: str | None = None,
-    tolerance: float = 0.5,
+    tolerance: float = TOLERANCE,
     wetter_than: float | None = None,
 ) -> np.ndarray:
     """Frame numbers (the table's index) of all windows of ``length`` frames ``step`` minutes apart: (window, length).

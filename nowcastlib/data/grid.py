@@ -1,23 +1,160 @@
-"""The grid of frames (…, y, x): how large a pixel is, cutting, making coarser, and the disc that a radar covers."""
+"""The grid of frames (…, y, x): making frames, the size and place of a pixel, cropping, regridding, radar coverage."""
 
 import warnings
+from functools import lru_cache
 
 import cv2
 import numpy as np
+import pandas as pd
 import pyproj
 import xarray as xr
 from scipy import ndimage
 
 from nowcastlib.errors import NowcastError
 
+RAIN_RATE = {"standard_name": "rainfall_rate", "long_name": "rain rate", "units": "mm h-1"}
+KM_PER_DEGREE = 111.2  # of latitude
+EARTH = pyproj.Geod(ellps="WGS84")
+
+
+def frame(
+    rate: np.ndarray, x: np.ndarray, y: np.ndarray, crs: str = "", **attributes
+) -> xr.DataArray:
+    """Make a frame of rain rate with coordinates in metres.
+
+    Parameters
+    ----------
+    rate : array (y, x)
+        Rain rate in mm/h; NaN = not observed, 0 = dry.
+    x, y : arrays (x,) and (y,)
+        Pixel centres in metres; ``y`` falls from row to row, since north is up.
+    crs : str
+        Map projection, in any form that pyproj understands; "" if it is not known.
+    **attributes
+        Further attributes of the frame.
+
+    Returns
+    -------
+    xarray.DataArray
+        ``rainfall_rate`` (y, x), float32, in mm/h.
+    """
+    axis_y = {"units": "m", "standard_name": "projection_y_coordinate", "axis": "Y"}
+    axis_x = {"units": "m", "standard_name": "projection_x_coordinate", "axis": "X"}
+    return xr.DataArray(
+        np.asarray(rate, "f4"),
+        coords={"y": ("y", y, axis_y), "x": ("x", x, axis_x)},
+        dims=("y", "x"),
+        name="rainfall_rate",
+        attrs=RAIN_RATE | ({"crs": crs} if crs else {}) | attributes,
+    )
+
+
+def as_frames(rate: np.ndarray, start="2024-06-01", step: float = 5.0) -> xr.DataArray:
+    """Make frames with times and coordinates from an array, for tests and notebooks.
+
+    Parameters
+    ----------
+    rate : array (time, y, x)
+        Rain rate in mm/h.
+    start : str or pandas.Timestamp
+        Time of the first frame, UTC.
+    step : float
+        Minutes between frames.
+
+    Returns
+    -------
+    xarray.DataArray
+        ``rainfall_rate`` (time, y, x) in mm/h, on a grid of 1 km.
+    """
+    metres = np.arange(max(rate.shape[1:])) * 1000.0
+    one = frame(rate[0], metres[: rate.shape[2]], -metres[: rate.shape[1]])
+    times = pd.Timestamp(start) + pd.to_timedelta(np.arange(len(rate)) * step, unit="min")
+    return xr.DataArray(
+        rate,
+        {"time": times, "y": one.y, "x": one.x},
+        ("time", "y", "x"),
+        "rainfall_rate",
+        RAIN_RATE,
+    )
+
 
 def pixel_km(frames: xr.DataArray) -> float:
-    """Width of a pixel in km, from the coordinates (degrees at their mean latitude). NowcastError for a single row."""
+    """Spacing of the rows of frames (…, y, x) in km, from their coordinates in metres or degrees.
+
+    Raises
+    ------
+    NowcastError
+        If there are fewer than two rows.
+    """
     if frames.sizes["y"] < 2:
         raise NowcastError("one row of pixels does not tell how large a pixel is: give 2 or more")
-    dy = abs(float(frames.y[1] - frames.y[0]))
-    degrees = str(frames.y.attrs.get("units", "")).startswith("degree")
-    return dy * (111.2 if degrees else 0.001)
+    spacing = abs(float(frames.y[1] - frames.y[0]))
+    return spacing * KM_PER_DEGREE if _in_degrees(frames) else spacing / 1000
+
+
+def pixel_width_km(frames: xr.DataArray) -> float | None:
+    """Return the width of the middle pixel on the ground.
+
+    Unlike ``pixel_km``, it corrects for the distortion of the map projection.
+
+    Parameters
+    ----------
+    frames : xarray.DataArray, dimensions (…, y, x)
+        Frames with coordinates in degrees or metres.
+
+    Returns
+    -------
+    float or None
+        Width in km; None if it is unknown.
+    """
+    points = degrees(frames)
+    if points is not None:
+        middle = points.shape[1] // 2
+        (lon, next_lon), (lat, next_lat) = points[:, middle, middle : middle + 2]
+        metres = EARTH.inv(lon, lat, next_lon, next_lat)[2]
+        pixels = (frames.sizes["x"] - 1) / (points.shape[2] - 1)  # between the two points
+        return metres / 1000 / pixels
+    if frames.sizes["x"] > 1 and frames.x.attrs.get("units") == "m":
+        return abs(float(frames.x[1] - frames.x[0])) / 1000
+    return None
+
+
+def degrees(frames: xr.DataArray, n: int = 17) -> np.ndarray | None:
+    """Return longitudes and latitudes of some pixels, evenly spaced from corner to corner.
+
+    Parameters
+    ----------
+    frames : xarray.DataArray, dimensions (…, y, x)
+        Frames with coordinates in degrees, or in metres with the attribute ``crs``.
+    n : int
+        Number of pixels along each axis.
+
+    Returns
+    -------
+    array, shape (2, n, n), or None
+        Longitude and latitude in degrees; None if the place of the frames is unknown.
+    """
+    if min(frames.sizes["y"], frames.sizes["x"]) < 2:
+        return None
+    columns = np.linspace(float(frames.x[0]), float(frames.x[-1]), n)
+    rows = np.linspace(float(frames.y[0]), float(frames.y[-1]), n)
+    x, y = np.meshgrid(columns, rows)  # (n, n)
+
+    if _in_degrees(frames):
+        return np.stack([(x + 180) % 360 - 180, y])
+    if crs := frames.attrs.get("crs"):
+        return np.stack(projection(crs).transform(x, y, direction="INVERSE"))
+    return None
+
+
+def _in_degrees(frames: xr.DataArray) -> bool:
+    return str(frames.y.attrs.get("units", "")).startswith("degree")
+
+
+@lru_cache(8)
+def projection(crs: str) -> pyproj.Transformer:
+    """Transformer from longitude and latitude (degrees) to x and y (m) of a map projection."""
+    return pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
 
 
 def centre(frames: xr.DataArray, size: int) -> xr.DataArray:

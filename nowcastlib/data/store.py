@@ -1,379 +1,268 @@
-"""The store: frames of any feed as one CF-Zarr ``rainfall_rate(time, y, x)`` in mm/h, NaN = not observed, 0 = dry."""
+"""Reading a store: any CF-Zarr of rain, on disk, on S3 or behind another URL, as frames in mm/h."""
 
-import contextlib
 import json
-import logging
-import os
-import shutil
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import re
+from contextlib import suppress
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pandas as pd
+import pyproj
 import xarray as xr
-import zarr
-from tqdm.auto import tqdm
 
-from nowcastlib.data import grid
-from nowcastlib.data.feeds import RAIN_RATE, NoAnswer, Source, frame
-from nowcastlib.data.feeds.cf_zarr import open_frames
+from nowcastlib.data.grid import RAIN_RATE
+from nowcastlib.data.times import time_step
 from nowcastlib.errors import NowcastError
-from nowcastlib.files import write_atomically
+from nowcastlib.units import DRY, amount_of_water
 
-log = logging.getLogger("nowcastlib")
-
-TITLE = "rain rate"  # tells the stores that ingest made, and may add to, from others
-TIME = {
-    "units": "seconds since 1970-01-01",
-    "calendar": "proleptic_gregorian",
-    "standard_name": "time",
-    "axis": "T",
+# name, path, licence and maker, from github.com/mlcast-community/mlcast-datasets; Denmark's is no rain but reflectivity
+MLCAST = """\
+be-rmi radar_precipitation/BE-RMI-radclim-mfb/v0.1.1/5_minutes.zarr CC-BY-4.0 Royal Meteorological Institute of Belgium
+de-dwd radklim/v0.1.1/5_minutes.zarr CC-BY-4.0 Deutscher Wetterdienst, doi:10.5676/DWD/RADKLIM_YW_V2017.002
+de-dwd-hourly radklim/v0.1.1/hourly.zarr CC-BY-4.0 Deutscher Wetterdienst, doi:10.5676/DWD/RADKLIM_RW_V2017.002
+fr-mf FR-MF-prate/v0.1.0/fr-mf-prate-5min.zarr CC-BY-4.0 Météo-France
+it-dpc-sri IT-DPC-SRI/v0.1.0/italian-radar-dpc-sri.zarr CC-BY-SA-4.0 Dipartimento Protezione Civile (DPC)
+uk-metoffice UK-METOFFICE-RADAR/v0.1.0/uk-metoffice-c-band-rain-radar.zarr OGL-UK-3.0 UK Met Office C-band rain radar
+"""
+ARCHIVES: dict[str, tuple[str, str, str, str]] = {  # path, endpoint, who made it, licence
+    name: (
+        f"s3://mlcast-source-datasets/{path}",
+        "https://object-store.os-api.cci2.ecmwf.int",
+        maker,
+        licence,
+    )
+    for name, path, licence, maker in (line.split(maxsplit=3) for line in MLCAST.splitlines())
 }
-TILE = 256  # px; a chunk is a tile of as many frames as make CHUNK bytes, for training reads windows and crops
-CHUNK = 4 << 20  # bytes of a chunk
-SLAB = 64 << 20  # bytes of whole frames that are held until they are written together
+# a server that is not there is told within seconds; a silent one, for s3fs and botocore ask ten times, within a minute
+PATIENCE = {"connect_timeout": 5, "read_timeout": 5, "retries": {"max_attempts": 1}}
+SLAB = 64 << 20  # bytes of whole frames that are held in memory together
+AXES = {  # by standard name, units, axis or usual name
+    "time": {"time", "t"},
+    "y": {
+        "y",
+        "latitude",
+        "lat",
+        "projection_y_coordinate",
+        "grid_latitude",
+        "degrees_north",
+        "northing",
+    },
+    "x": {
+        "x",
+        "longitude",
+        "lon",
+        "projection_x_coordinate",
+        "grid_longitude",
+        "degrees_east",
+        "easting",
+    },
+}
+METRES = dict.fromkeys(["m", "metre", "metres", "meter", "meters"], 1.0)
+METRES |= dict.fromkeys(["km", "kilometre", "kilometres", "kilometer", "kilometers"], 1000.0)
+MAKER = ("attribution", "institution", "institute", "copyright", "source", "references", "title")
 
 
-def ingest(
-    source: Source,
-    out: str | Path,
-    start=None,
-    end=None,
-    crop: tuple[int, int, int, int] | None = None,
-    regrid: int = 0,
-    progress: bool = True,
-    every: int = 1,
-) -> Path:
-    """Write the frames of ``source`` in [start, end) to the store ``out`` and return its path.
+def open_frames(path: str | Path, endpoint: str = "", variable: str = "") -> xr.DataArray:
+    """The rain rate of a CF-Zarr: lazy DataArray (time, y, x), mm/h, ascending time, north up, axes in m or degrees.
 
-    ``crop`` is the rectangle to keep, as (x, y, width, height) in px from the upper left; ``regrid`` the number of
-    columns to make the grid coarser to; of the frames every ``every``-th is kept. The store grows in
-    ``out + ".partial"``, some frames at a time (their times are written last), and takes its name when all frames are
-    in: what is called ``out`` is always whole, ascending in time, and a rerun after an interruption carries on. A
-    store that exists is completed with the frames that it lacks. A frame that cannot be read, or in which nothing is
-    observed, is skipped with a warning that names it; its time stays a gap.
+    ``path`` is a folder, a URL that fsspec understands or a name in ``ARCHIVES``; S3 is read anonymously, and from
+    ``endpoint`` where it is not Amazon's. The axes are found by standard name, units, ``axis`` or usual name, the
+    variable by its units; ``variable`` names it where several hold rain. An amount is divided by the time in which it
+    fell: that of cell_methods, of the time's bounds, of accumulation_period, or else the regular step of the times.
+    Attributes: ``source``, who made the data; ``license``, "" where it is not told; ``crs``, WKT, where it is known.
 
-    Raises NowcastError if the source has no readable frame or does not answer, if a frame has another grid than the
-    store, and if ``out`` cannot be written.
+    Raises NowcastError if there is no store, or not one variable, interval and set of axes that is understood.
     """
-    out = Path(out)
-    partial = out.with_name(out.name + ".partial")
-    rows = source.list(start, end).drop_duplicates("time").sort_values("time").iloc[::every]
-    if rows.empty:
-        raise NowcastError(
-            f"there are no frames from {start or 'the first'} to {end or 'the last'}: ask for others"
-        )
-    how = _how(source, crop, regrid, every)
-    whole, fresh = out.exists(), not partial.exists()
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if whole:
-            done = open_frames(out).time.values
-            group = zarr.open_group(str(out), mode="r")
-            if group.attrs.get("title") != TITLE or "rainfall_rate" not in group:
-                raise NowcastError(f"{out} was not made by ingest: choose another name")
-            if group.attrs.get("history", how) != how:
-                made = group.attrs["history"]
-                raise NowcastError(
-                    f"{out} was made otherwise ({made}), not ({how}): do as then, or use another store"
-                )
-            if np.isin(rows.time.values, done).all():
-                return out
-            shutil.rmtree(
-                partial, ignore_errors=True
-            )  # of a run that was killed after the other took the name
-            out.rename(partial)
-        elif fresh and not os.access(out.parent, os.W_OK):
-            raise PermissionError(13, "the folder is not writable", str(out.parent))
-        try:
-            _append(source, rows, partial, crop, regrid, progress, how)
-        except NowcastError as error:
-            if whole:  # back to its name, with the frames that could be added
-                _finish(partial, out)
-            elif fresh and not isinstance(error, NoAnswer):
-                shutil.rmtree(partial, ignore_errors=True)
-            raise
-        _finish(partial, out)
-    except OSError as error:
-        raise NowcastError(
-            f"cannot write {out}: {error.strerror or error}; free the place or choose another, then run again"
-        ) from error
-    return out
-
-
-def _append(
-    source: Source, rows: pd.DataFrame, partial: Path, crop, regrid: int, progress: bool, how: str
-) -> None:
-    """Add to the store ``partial`` those frames of ``rows`` that it does not hold yet."""
-    writer, skipped, unanswered = _resume(partial), [], 0
-    seconds = rows.time.astype("datetime64[s]").astype("int64")
-    missing = rows[~seconds.isin(writer.done if writer else [])]
-    first = None  # frame of this run; the others have to lie where it lies
-    with tqdm(total=len(rows), initial=len(rows) - len(missing), desc=f"→ {partial.stem}", unit="frame",
-              disable=not progress) as bar:  # fmt: skip
-        try:
-            for row, read in _read_ahead(source, missing, crop, regrid):
-                bar.update()
-                try:
-                    rate, values = read()
-                    if values is not None and not np.isfinite(values).any():
-                        raise NowcastError("nothing in it is observed")
-                    unanswered = 0
-                except NowcastError as error:
-                    unanswered = unanswered + 1 if isinstance(error, NoAnswer) else 0
-                    if unanswered == 3:  # the next thousand frames would fare no better
-                        raise
-                    log.warning("skipped the frame of %s: %s", row.time, error)
-                    skipped.append(str(error))
-                    continue
-                if first is None:
-                    first, shaped = rate, grid.coarser(grid.cut(rate, crop), regrid)
-                    writer = writer or _create(partial, shaped, source, how)
-                    _check_grid(writer.grid, shaped, row.time, partial)
-                _check_grid(first, rate, row.time, partial)
-                writer.add(int(row.time.timestamp()), values)
-        finally:
-            if writer:
-                writer.flush()  # what was read is kept, whatever happened after
-    if writer is None:
-        why = f"; the first: {skipped[0]}" if skipped else ""
-        raise NowcastError(f"not one of {len(rows)} frames could be read{why}")
-
-
-def _read_ahead(source: Source, rows: pd.DataFrame, crop, regrid: int) -> Iterator[tuple]:
-    """Each row and a function that returns its frame, as read and as stored; ``source.concurrency`` read at a time."""
-
-    x, y, width, height = crop or (0, 0, None, None)
-    window = slice(y, crop and y + height), slice(x, crop and x + width)
-
-    def read(row):
-        rate = source.read(row)
-        values = rate.values[window]
-        return rate, grid.area_mean(values, regrid) if values.size else None
-
-    workers, waiting = getattr(source, "concurrency", 1), deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for row in rows.itertuples():
-                waiting.append((row, pool.submit(read, row).result))
-                if len(waiting) > workers:
-                    yield waiting.popleft()
-            yield from waiting
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _check_grid(ours: xr.DataArray, theirs: xr.DataArray, time, partial: Path) -> None:
-    if ours.shape != theirs.shape:
-        raise NowcastError(
-            f"the frame of {time} is {theirs.shape} px, the store {partial} {ours.shape}: use another store"
-        )
-    if not all(ours.get_index(d).equals(theirs.get_index(d)) for d in "yx"):
-        raise NowcastError(
-            f"the frame of {time} lies elsewhere than those of {partial}: use another store"
-        )
-
-
-def _how(source: Source, crop, regrid: int, every: int) -> str:
-    """What the frames are and what was done to them, for the store's history."""
-    product = f"product {source.product}, " if hasattr(source, "product") else ""
-    return (
-        f"nowcastlib ingest: {product}crop {','.join(map(str, crop or ['none']))}, regrid {regrid or 'none'}"
-        + (f", every {every} frames" if every > 1 else "")
+    path, endpoint, *made = ARCHIVES.get(str(path), (str(path), endpoint))
+    dataset = _open(path, endpoint)
+    rain = _choose(dataset, path, variable)
+    frames = rain.reset_coords(
+        drop=True
+    )  # two-dimensional latitudes would be read again with every frame
+    frames = frames.squeeze(
+        [d for d, n in frames.sizes.items() if n == 1 and _axis(frames[d]) not in AXES], drop=True
     )
-
-
-def _fill_times(path: Path, value: int | None) -> None:
-    """What stands for a time that is not written yet: 0 while a store grows, nothing in a whole one (CF wants none)."""
-    about = path / "time" / ".zarray"
-    write_atomically(
-        about, json.dumps(json.loads(about.read_text()) | {"fill_value": value}).encode()
-    )
-
-
-class _Writer:
-    """Appends frames to a store, a chunk at a time."""
-
-    def __init__(self, path: Path):
-        _fill_times(path, 0)
-        group = zarr.open_group(str(path), mode="r+")
-        self.rate, self.time = group["rainfall_rate"], group["time"]
-        self.grid = xr.DataArray(
-            np.empty(self.rate.shape[1:], "u1"),
-            {d: (d, np.asarray(group[d][:])) for d in "yx"},
-            ("y", "x"),
+    axes = {_axis(frames[d]): d for d in frames.dims}
+    if set(axes) != set(AXES) or frames.ndim != len(AXES) or axes["time"] not in frames.indexes:
+        raise NowcastError(
+            f"{path} has the axes {rain.dims}; a time and two horizontal ones are needed"
         )
-        times = np.asarray(self.time[:])
-        whole = (
-            len(times) if (times != 0).all() else int(np.argmax(times == 0))
-        )  # resized, its time not yet written
-        self.done = times[:whole].tolist()
-        self._resize(whole)
-        self.frames, self.times = [], []  # that are not written yet
-
-    def _resize(self, n: int) -> None:
-        self.rate.resize((n, *self.rate.shape[1:]))
-        self.time.resize((n,))
-
-    def add(self, seconds: int, values: np.ndarray) -> None:
-        self.frames.append(values)
-        self.times.append(seconds)
-        if (len(self.done) + len(self.times)) % self.rate.chunks[0] == 0:
-            self.flush()
-
-    def flush(self) -> None:
-        if self.times:
-            n = len(self.done)
-            self._resize(n + len(self.times))
-            self.rate[n:] = np.stack(self.frames)
-            self.time[n:] = np.array(
-                self.times
-            )  # last: a frame without its time does not count, and is written again
-            self.done += self.times
-            self.frames, self.times = [], []
-
-
-def _resume(partial: Path) -> _Writer | None:
-    """The store that an interrupted ingest left, cut to its whole frames; None if there is none."""
-    if not partial.exists():
-        return None
-    (partial / ".zmetadata").unlink(missing_ok=True)  # it would go stale
-    for half in partial.rglob("*.partial"):  # a file that was being written
-        half.unlink()
-    with contextlib.suppress(
-        Exception
-    ):  # killed before its first frame was whole, it may be anything: start again
-        return _Writer(partial)
-    shutil.rmtree(partial)
-    return None
-
-
-def _create(partial: Path, rate: xr.DataArray, source: Source, how: str) -> _Writer:
-    """An empty store for frames like ``rate``."""
-    crs = rate.attrs.get("crs")
-    data = rate.drop_attrs(deep=False).assign_attrs(
-        RAIN_RATE | ({"grid_mapping": "crs"} if crs else {})
-    )
-    dataset = (
-        data.expand_dims(time=np.array([], "datetime64[s]"))
-        .astype("f4")
-        .to_dataset(name="rainfall_rate")
-    )
-    if crs:
-        dataset["crs"] = ((), np.int32(0), grid.mapping(crs))
-    dataset["time"].attrs = {k: v for k, v in TIME.items() if k not in ("units", "calendar")}
-    dataset.attrs = {
-        "Conventions": "CF-1.9",
-        "title": TITLE,
-        "source": source.attribution,
-        "license": getattr(source, "licence", ""),
-        "history": how,
-    }
-    tile = [min(n, TILE) for n in rate.shape]
-    frames = min(CHUNK // (4 * tile[0] * tile[1]), SLAB // (4 * rate.size))
-    encoding = {
-        "rainfall_rate": {
-            "chunks": (max(1, min(frames, 64)), *tile),
-            "_FillValue": np.float32(np.nan),
-        },
-        "time": {
-            "chunks": (4096,),
-            "dtype": "i8",
-            "units": TIME["units"],
-            "calendar": TIME["calendar"],
-        },
-    }
-    dataset.to_zarr(partial, encoding=encoding, consolidated=False, zarr_format=2)
-    return _Writer(partial)
-
-
-def _finish(partial: Path, out: Path) -> None:
-    """Give a store its name, its frames in ascending time."""
-    group = zarr.open_group(str(partial), mode="r+")
-    times = np.asarray(group["time"][:])
+    frames = frames.rename({d: axis for axis, d in axes.items() if d != axis}).transpose(*AXES)
+    frames = _in_order(frames, path)
+    for axis in {"x", "y"} & set(frames.indexes):
+        coordinate = frames[axis]
+        usual = "m" if "projection" in coordinate.attrs.get("standard_name", "") else ""
+        if metres := METRES.get(coordinate.attrs.get("units", usual)):
+            frames[axis] = (axis, coordinate.values * metres, coordinate.attrs | {"units": "m"})
+        if coordinate.size > 1 and (coordinate[0] < coordinate[-1]) == (axis == "y"):
+            frames = frames.isel({axis: slice(None, None, -1)})
+    kind, factor = amount_of_water(rain.attrs.get("units", ""))
+    if kind == "amount":
+        factor /= _hours(frames, dataset.get(frames.time.attrs.get("bounds")), path)
+    frames = _unwritten(frames)
     if (
-        np.diff(times) < 0
-    ).any():  # frames from before the store's last came later: copy it in order
-        ordered, order = partial.with_name(partial.name + ".sorted"), np.argsort(times)
-        shutil.rmtree(ordered, ignore_errors=True)
-        shutil.copytree(partial, ordered)
-        copy, n = zarr.open_group(str(ordered), mode="r+"), group["rainfall_rate"].chunks[0]
-        for k in range(0, len(order), n):
-            copy["rainfall_rate"][k : k + n] = group["rainfall_rate"].oindex[order[k : k + n]]
-        copy["time"][:] = times[order]
-        _fill_times(ordered, None)
-        zarr.consolidate_metadata(str(ordered))
-        ordered.rename(out)
-        shutil.rmtree(partial)
-    else:
-        _fill_times(partial, None)
-        zarr.consolidate_metadata(str(partial))  # one read opens it, from a remote disk too
-        partial.rename(out)
-
-
-def time_step(frames: xr.DataArray) -> float:
-    """Minutes between frames: the most frequent gap (of a single frame: NaN)."""
-    gaps = np.diff(frames.time.values) / np.timedelta64(1, "m")
-    return float(pd.Series(gaps).mode().iloc[0]) if gaps.size else float("nan")
-
-
-def as_frames(rate: np.ndarray, start="2024-06-01", step: float = 5.0) -> xr.DataArray:
-    """Frames (time, y, x) in memory from an array in mm/h, 1 km and ``step`` minutes apart; for tests and notebooks."""
-    km = np.arange(max(rate.shape[1:])) * 1000.0
-    grid = frame(rate[0], km[: rate.shape[2]], -km[: rate.shape[1]])
-    times = pd.Timestamp(start) + pd.to_timedelta(np.arange(len(rate)) * step, unit="min")
-    return xr.DataArray(
-        rate,
-        {"time": times, "y": grid.y, "x": grid.x},
-        ("time", "y", "x"),
-        "rainfall_rate",
-        RAIN_RATE,
+        factor != 1
+    ):  # as CF's own scale factor it is applied when a frame is read: an archive has terabytes
+        scaled = frames.assign_attrs(scale_factor=np.float32(factor)).to_dataset(name="rain")
+        frames = _unwritten(xr.decode_cf(scaled, decode_times=False).rain)
+    said, (maker, licence) = (
+        {k.lower(): str(v) for k, v in dataset.attrs.items() if v},
+        made or ("", ""),
     )
+    source = maker or next((said[k] for k in MAKER if k in said), path)
+    attrs = RAIN_RATE | {
+        "source": source,
+        "license": said.get("license", said.get("licence", licence)),
+    }
+    mapping = dataset.get(str((rain.attrs | rain.encoding).get("grid_mapping", "")).split(":")[0])
+    if mapping is not None and (crs := _crs(mapping.attrs)):
+        attrs["crs"] = crs
+    return frames.drop_attrs(deep=False).rename("rainfall_rate").assign_attrs(attrs)
+
+
+def _open(path: str, endpoint: str) -> xr.Dataset:
+    options = (
+        {"anon": True, "endpoint_url": endpoint or None, "config_kwargs": PATIENCE}
+        if path[:3] == "s3:"
+        else {}
+    )
+    try:
+        disk, root = fsspec.url_to_fs(path, **options)
+        try:  # xarray, if it is not told, warns where the metadata are not in one place
+            consolidated = json.loads(disk.cat_file(f"{root}/zarr.json")).get(
+                "consolidated_metadata"
+            )
+        except FileNotFoundError:  # format 2, or no store at all
+            consolidated = disk.exists(f"{root}/.zmetadata") or not disk.cat_file(f"{root}/.zgroup")
+        return xr.open_zarr(
+            path, chunks=None, consolidated=bool(consolidated), storage_options=options or None
+        )
+    except Exception as error:  # zarr, fsspec, botocore and xarray each have errors of their own
+        where = f"{path} at {endpoint}" if endpoint else path
+        remedy = "and the network" if "://" in path else f"or give one of {', '.join(ARCHIVES)}"
+        raise NowcastError(
+            f"{where} is no Zarr store that can be read ({type(error).__name__}: {error}): check the address {remedy}"
+        ) from error
+
+
+def _choose(dataset: xr.Dataset, path: str, variable: str) -> xr.DataArray:
+    """The variable of that name, else the only one of rain, else the only one with the name of a rain rate."""
+    rain = {}
+    for name, v in dataset.data_vars.items():
+        kind, standard = (
+            amount_of_water(v.attrs.get("units", ""))[0],
+            v.attrs.get("standard_name", ""),
+        )
+        words = standard or (
+            f"{v.attrs.get('long_name')} {name}" if kind == "amount" else "rain"
+        )  # mm may be anything
+        if kind and (
+            name == variable
+            if variable
+            else v.ndim >= 3 and re.search("rain|precip", words, re.IGNORECASE)
+        ):
+            rain[name] = standard
+    names = (
+        list(rain) if len(rain) < 2 else [n for n in rain if rain[n].endswith(("_rate", "_flux"))]
+    )
+    if len(names) != 1:
+        found = ", ".join(
+            f"{n} [{v.attrs.get('units', 'no units')}]" for n, v in dataset.data_vars.items()
+        )
+        what = (
+            f"rain called {variable}"
+            if variable
+            else "one rain rate or amount, or be asked for one by name"
+        )
+        raise NowcastError(
+            f"{path} should hold {what} (units such as mm h-1 or mm); it has: {found or 'nothing'}"
+        )
+    return dataset[names[0]]
+
+
+def _axis(coordinate: xr.DataArray) -> str:
+    words = [
+        coordinate.name,
+        *(coordinate.attrs.get(k) for k in ("standard_name", "units", "axis")),
+    ]
+    names = {str(word).lower() for word in words}
+    return next((axis for axis, usual in AXES.items() if names & usual), str(coordinate.name))
+
+
+def _in_order(frames: xr.DataArray, path: str) -> xr.DataArray:
+    """Each time once, ascending, as a date of the usual calendar."""
+    times = frames.indexes["time"]
+    if times.empty:
+        raise NowcastError(f"{path} holds no frames: ingest again")
+    if not isinstance(times, pd.DatetimeIndex):
+        try:
+            times = pd.to_datetime([t.isoformat() for t in times], format="ISO8601")
+        except (AttributeError, ValueError) as error:
+            raise NowcastError(
+                f"{path} has no dates, but times such as {times[0]}: its time needs units"
+            ) from error
+    frames["time"] = ("time", times.as_unit("ns"), frames.time.attrs)
+    frames = frames if times.is_monotonic_increasing else frames.sortby("time")
+    return frames.drop_duplicates("time") if times.has_duplicates else frames
+
+
+def _hours(frames: xr.DataArray, bounds: xr.DataArray | None, path: str) -> float:
+    """In how many hours an amount fell: as the store says, or else the step of its times, if that is regular."""
+    said = re.search(
+        r"interval: *([\d.]+ *[a-z]+)", str(frames.attrs.get("cell_methods")), re.IGNORECASE
+    )
+    between = [] if bounds is None else np.unique(np.diff(bounds.values))
+    gaps = pd.Series(np.diff(frames.time.values))
+    step = [
+        s for s in gaps.mode()[:1] if not (gaps % s).any()
+    ]  # a missing frame makes a gap of several steps
+    for span in (said and said[1], *between, frames.attrs.get("accumulation_period"), *step):
+        with suppress(ValueError):
+            hours = pd.Timedelta(span) / pd.Timedelta("1h")
+            if hours > 0.001 and (said or len(between) < 2):
+                return hours
+    raise NowcastError(
+        f"{path} does not say in which time the {frames.attrs.get('units')} of its frames fell: its variable needs "
+        "cell_methods such as 'time: sum (interval: 5 minutes)'"
+    )
+
+
+def _unwritten(frames: xr.DataArray) -> xr.DataArray:
+    """Forget how it was written there: it is not how we write. (Older xarray's drop_encoding would read everything.)"""
+    for variable in (frames.variable, *(c.variable for c in frames.coords.values())):
+        variable.encoding = {}
+    return frames
+
+
+def _crs(mapping: dict) -> str:
+    """A CF grid mapping as WKT, in metres; "" if it is not understood."""
+    for words in (
+        mapping,
+        {k: v for k, v in mapping.items() if k not in ("crs_wkt", "spatial_ref")},
+    ):
+        with suppress(pyproj.exceptions.CRSError, KeyError):
+            crs = pyproj.CRS.from_cf(words)
+            if (
+                crs.is_projected and crs.axis_info[0].unit_conversion_factor == 1000
+            ):  # km, as its axes were
+                parts = crs.to_json_dict()
+                for axis in parts["coordinate_system"]["axis"]:
+                    axis["unit"] = "metre"
+                crs = pyproj.CRS.from_json_dict({k: v for k, v in parts.items() if k != "id"})
+            return crs.to_wkt()
+    return ""
 
 
 def describe(frames: xr.DataArray) -> str:
     """One line about frames (time, y, x): how many, how large, when, how wet. NaN counts as dry."""
     rows = [
-        (float(np.nanmax(r, initial=0)), float((r > 0.1).mean()))
+        (float(np.nanmax(r, initial=0)), float((r > DRY).mean()))
         for r in (f.values for f in frames)
     ]
     first, last = frames.indexes["time"][[0, -1]]
     return (
         f"{len(rows)} frames of {frames.sizes['y']}×{frames.sizes['x']} px, {first} to {last} UTC, mostly every "
-        f"{time_step(frames):g} minutes; maximum {max(m for m, _ in rows):.1f} mm/h, share above 0.1 mm/h "
+        f"{time_step(frames):g} minutes; maximum {max(m for m, _ in rows):.1f} mm/h, share above {DRY:g} mm/h "
         f"{np.mean([w for _, w in rows]):.3f}"
     )
-
-
-def save(predicted: xr.DataArray, out: str | Path) -> None:
-    """Write a forecast as CF-Zarr, all or nothing; an older forecast of that name is replaced.
-
-    Raises NowcastError if ``out`` exists and is no forecast, or cannot be written.
-    """
-    out = Path(out)
-    partial = out.with_name(out.name + ".partial")
-    try:
-        if out.exists() and "lead_time" not in (
-            xr.open_zarr(out, decode_timedelta=False).dims if out.is_dir() else ()
-        ):
-            raise NowcastError(f"{out} exists and is not a forecast: choose another name")
-        shutil.rmtree(partial, ignore_errors=True)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        attrs = {
-            "Conventions": "CF-1.9",
-            "title": "rain forecast",
-            "source": predicted.attrs.get("source", ""),
-            "license": predicted.attrs.get("license", ""),
-        }
-        dataset = predicted.to_dataset(name="rainfall_rate").assign_attrs(attrs)
-        encoding = {"valid_time": {"units": TIME["units"], "dtype": "i8"}}
-        dataset.to_zarr(partial, encoding=encoding, zarr_format=2)
-        shutil.rmtree(out, ignore_errors=True)
-        partial.rename(out)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise NowcastError(
-            f"cannot write {out}: {error.strerror or error}; free the place or choose another"
-        ) from error

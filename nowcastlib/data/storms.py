@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage, special
 
+from nowcastlib.units import DRY
+
 
 @dataclass(frozen=True)
 class Storm:
@@ -90,8 +92,8 @@ def rain(storm: Storm, n_frames: int) -> np.ndarray:
 
 
 def _rate(excess: np.ndarray, intensity: float) -> np.ndarray:
-    """mm/h: 0.1 at the edge of the rain, steep just inside, levelling off towards the core; 0 outside."""
-    return 0.1 * np.exp(intensity * np.maximum(excess, 0) ** 0.7) * (excess > 0)
+    """mm/h: DRY at the edge of the rain, steep just inside, levelling off towards the core; 0 outside."""
+    return DRY * np.exp(intensity * np.maximum(excess, 0) ** 0.7) * (excess > 0)
 
 
 def _planes(storm: Storm) -> Iterator[np.ndarray]:

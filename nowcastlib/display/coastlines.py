@@ -12,68 +12,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pyproj
 import xarray as xr
 
-EARTH = pyproj.Geod(ellps="WGS84")
+from nowcastlib.data import grid
+
 MARGIN = np.radians(1)  # lines are kept so far beyond the frame
 LONGEST_STEP = 0.25  # degrees between neighbouring points of a line
 TOLERANCE = 0.25  # px by which a simplified line may differ
 BREAK = -32768  # marks the end of a line in the file
 DEGREE = 32767 / 180  # units of the file
-
-
-def degrees(frames: xr.DataArray, n: int = 17) -> np.ndarray | None:
-    """Return longitudes and latitudes of some pixels, evenly spaced from corner to corner.
-
-    Parameters
-    ----------
-    frames : xarray.DataArray, dimensions (…, y, x)
-        Frames with coordinates in degrees, or in metres with the attribute ``crs``.
-    n : int
-        Number of pixels along each axis.
-
-    Returns
-    -------
-    array, shape (2, n, n), or None
-        Longitude and latitude in degrees; None if the place of the frames is unknown.
-    """
-    if min(frames.sizes["y"], frames.sizes["x"]) < 2:
-        return None
-    columns = np.linspace(float(frames.x[0]), float(frames.x[-1]), n)
-    rows = np.linspace(float(frames.y[0]), float(frames.y[-1]), n)
-    x, y = np.meshgrid(columns, rows)  # (n, n)
-
-    if str(frames.y.attrs.get("units", "")).startswith("degree"):
-        return np.stack([(x + 180) % 360 - 180, y])
-    if crs := frames.attrs.get("crs"):
-        return np.stack(_projection(crs).transform(x, y, direction="INVERSE"))
-    return None
-
-
-def pixel_width(frames: xr.DataArray) -> float | None:
-    """Return the width of the middle pixel on the ground.
-
-    Parameters
-    ----------
-    frames : xarray.DataArray, dimensions (…, y, x)
-        Frames with coordinates in degrees or metres.
-
-    Returns
-    -------
-    float or None
-        Width in km; None if it is unknown.
-    """
-    points = degrees(frames)
-    if points is not None:
-        middle = points.shape[1] // 2
-        (lon, next_lon), (lat, next_lat) = points[:, middle, middle : middle + 2]
-        metres = EARTH.inv(lon, lat, next_lon, next_lat)[2]
-        pixels = (frames.sizes["x"] - 1) / (points.shape[2] - 1)  # between the two points
-        return metres / 1000 / pixels
-    if frames.sizes["x"] > 1 and frames.x.attrs.get("units") == "m":
-        return abs(float(frames.x[1] - frames.x[0])) / 1000
-    return None
 
 
 def lines(frames: xr.DataArray) -> list[np.ndarray]:
@@ -90,7 +37,7 @@ def lines(frames: xr.DataArray) -> list[np.ndarray]:
         x and y in px; pixel centres are whole numbers. Lines reach beyond the frame. The list is
         empty if the place of the frames is unknown.
     """
-    points = degrees(frames)
+    points = grid.degrees(frames)
     if points is None:
         return []
     middle = points[:, points.shape[1] // 2, points.shape[2] // 2]
@@ -130,7 +77,7 @@ def _to_pixels(frames: xr.DataArray, points: np.ndarray, middle: np.ndarray) -> 
     lon = middle[0] + (lon - middle[0] + 180) % 360 - 180  # frames may lie across 180°
 
     if "crs" in frames.attrs and frames.y.attrs.get("units") == "m":
-        x, y = _projection(frames.attrs["crs"]).transform(lon, lat)
+        x, y = grid.projection(frames.attrs["crs"]).transform(lon, lat)
     else:
         turns = np.rint((float(frames.x.mean()) - middle[0]) / 360)  # x may run to 360° or more
         x, y = lon + 360 * turns, lat
@@ -138,12 +85,6 @@ def _to_pixels(frames: xr.DataArray, points: np.ndarray, middle: np.ndarray) -> 
     columns = (x - float(frames.x[0])) / float(frames.x[1] - frames.x[0])
     rows = (y - float(frames.y[0])) / float(frames.y[1] - frames.y[0])
     return np.stack([columns, rows], axis=1)
-
-
-@lru_cache(8)
-def _projection(crs: str) -> pyproj.Transformer:
-    """Transformer from longitude and latitude to a projection."""
-    return pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
 
 
 def _unit_vector(degrees: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ import traitlets
 import xarray as xr
 from matplotlib import colormaps, colors
 
+from nowcastlib.data import grid
 from nowcastlib.display import coastlines
 from nowcastlib.display.rain_scale import (
     COLOURS,
@@ -120,7 +121,7 @@ class Canvas(anywidget.AnyWidget):
     borders = traitlets.List().tag(sync=True)  # lines on the map: x, y, x, y, … in px
     degrees = traitlets.List().tag(
         sync=True
-    )  # longitudes and latitudes of some pixels, as coastlines.degrees
+    )  # longitudes and latitudes of some pixels, as grid.degrees
     pixel = traitlets.Float(0).tag(sync=True)  # width of a pixel in km; 0 is not known
 
 
@@ -361,11 +362,11 @@ def _rain(*sequences: tuple) -> dict:
 
 def _map(frames: xr.DataArray) -> dict:
     """What the canvas is told of the place of frames (…, y, x) on the Earth, and who made them."""
-    known = coastlines.degrees(frames)
+    known = grid.degrees(frames)
     return {
         "borders": [line.round(1).ravel().tolist() for line in coastlines.lines(frames)],
         "degrees": [] if known is None else known.round(4).tolist(),
-        "pixel": coastlines.pixel_width(frames) or 0.0,
+        "pixel": grid.pixel_width_km(frames) or 0.0,
         "credit": credit(frames),
     }
 

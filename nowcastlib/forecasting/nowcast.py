@@ -1,5 +1,6 @@
 """Any forecaster on any store: frames up to a time → the rain of the next hour, with valid times."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,3 +142,35 @@ def forecast(run: Forecaster, frames: xr.DataArray, at=None, leads: int = 12) ->
         | {k: past.attrs.get(k, "") for k in ("source", "license")}
         | {"pixel_km": pixel_km(past)},
     )
+
+
+def save(predicted: xr.DataArray, out: str | Path) -> None:
+    """Write a forecast as CF-Zarr, all or nothing; an older forecast of that name is replaced.
+
+    Raises NowcastError if ``out`` exists and is no forecast, or cannot be written.
+    """
+    out = Path(out)
+    partial = out.with_name(out.name + ".partial")
+    try:
+        if out.exists() and "lead_time" not in (
+            xr.open_zarr(out, decode_timedelta=False).dims if out.is_dir() else ()
+        ):
+            raise NowcastError(f"{out} exists and is not a forecast: choose another name")
+        shutil.rmtree(partial, ignore_errors=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        attrs = {
+            "Conventions": "CF-1.9",
+            "title": "rain forecast",
+            "source": predicted.attrs.get("source", ""),
+            "license": predicted.attrs.get("license", ""),
+        }
+        dataset = predicted.to_dataset(name="rainfall_rate").assign_attrs(attrs)
+        encoding = {"valid_time": {"units": "seconds since 1970-01-01", "dtype": "i8"}}
+        dataset.to_zarr(partial, encoding=encoding, zarr_format=2)
+        shutil.rmtree(out, ignore_errors=True)
+        partial.rename(out)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise NowcastError(
+            f"cannot write {out}: {error.strerror or error}; free the place or choose another"
+        ) from error

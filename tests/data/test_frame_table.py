@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nowcastlib.data import frame_table, store
+from nowcastlib.data import as_frames, frame_table, ingest, store
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.frame_table import (
     SPLITS,
     check_leakage,
     drop,
+    find_windows,
     frames_table,
     split_by_event,
-    windows,
 )
 from nowcastlib.errors import NowcastError
 
@@ -37,7 +37,7 @@ def test_columns_equal_numbers_by_hand():
     rate = np.zeros((5, 1, 4))
     for t in range(5):
         rate[t, 0, :t] = 2.0 * t
-    frames = store.as_frames(rate).assign_coords(
+    frames = as_frames(rate).assign_coords(
         time=pd.Timestamp("2024-06-01") + pd.to_timedelta([0, 5, 10, 30, 35], unit="min")
     )
     table = frames_table(frames)
@@ -58,7 +58,7 @@ def test_columns_equal_numbers_by_hand():
 
 
 def test_frames_are_measured_some_at_a_time(monkeypatch):
-    frames = store.as_frames(np.random.default_rng(0).gamma(0.3, 2, (7, 4, 4)))
+    frames = as_frames(np.random.default_rng(0).gamma(0.3, 2, (7, 4, 4)))
     whole = frames_table(frames)
     monkeypatch.setattr(frame_table, "SLAB", 3 * 4 * 4 * 4)  # three frames
     pd.testing.assert_frame_equal(frames_table(frames), whole)
@@ -66,14 +66,14 @@ def test_frames_are_measured_some_at_a_time(monkeypatch):
 
 def test_pixels_not_observed_count_neither_as_rain_nor_in_the_mean():
     rate = np.array([[[4.0, np.nan, 0.0, np.nan]], np.full((1, 4), np.nan)])
-    table = frames_table(store.as_frames(rate))
+    table = frames_table(as_frames(rate))
     assert table.valid.tolist() == [0.5, 0] and table.wet.tolist() == [0.25, 0]
     assert table["mean"][0] == 2 and np.isnan(table["mean"][1])
     assert table["max"][0] == 4 and np.isnan(table["max"][1])
 
 
 def test_disordered_times_are_refused():
-    frames = store.as_frames(np.zeros((3, 2, 2)))
+    frames = as_frames(np.zeros((3, 2, 2)))
     for order in ([1, 0, 2], [0, 1, 1]):
         with pytest.raises(NowcastError, match="ascend without duplicates"):
             frames_table(frames.isel(time=order))
@@ -82,7 +82,7 @@ def test_disordered_times_are_refused():
 @pytest.fixture
 def kept(tmp_path):
     """A store and the table kept beside it."""
-    return store.ingest(
+    return ingest(
         Demo(2, frames=5, size=16), tmp_path / "f.zarr", progress=False
     ), tmp_path / "f.zarr.csv"
 
@@ -110,7 +110,7 @@ def test_table_is_measured_again_when_the_store_grew_or_the_kept_one_is_broken_o
 ):
     path, beside = kept
     frames_table(path)
-    store.ingest(Demo(3, frames=5, size=16), path, progress=False)
+    ingest(Demo(3, frames=5, size=16), path, progress=False)
     grown = frames_table(path)
     assert len(grown) == 12  # the hole of the third storm is longer than what is left of it
     beside.write_text(beside.read_text().replace("wet,mean", "w"))
@@ -135,7 +135,7 @@ def test_short_and_dry_sequences_are_dropped_and_frames_keep_their_numbers():
     assert drop(table).sequence.unique().tolist() == [0, 3]  # the second is short, the third dry
     assert drop(table, shortest=9, driest=1.5).sequence.unique().tolist() == [0, 1]
     assert drop(table, driest=1).sequence.unique().tolist() == [0]
-    assert windows(drop(table), 10, 5)[-1].tolist() == list(
+    assert find_windows(drop(table), 10, 5)[-1].tolist() == list(
         range(33, 43)
     )  # of the store, not of the shorter table
     table.loc[21, "category"] = 6.1  # mean just above a half
@@ -156,45 +156,45 @@ def test_gaps_are_counted_anew_when_sequences_were_dropped():
 
 
 def test_a_radar_of_every_quarter_of_an_hour_has_sequences_too():
-    frames = store.as_frames(np.zeros((8, 2, 2)), step=15).isel(time=[0, 1, 2, 3, 6, 7])
+    frames = as_frames(np.zeros((8, 2, 2)), step=15).isel(time=[0, 1, 2, 3, 6, 7])
     assert frames_table(frames).sequence.tolist() == [0, 0, 0, 0, 1, 1]
     assert frames_table(frames, max_gap=10).sequence.nunique() == 6
 
 
 def test_only_the_wettest_windows_are_taken():
     table = events(6).assign(category=[4, 4, 3, 3, 3, 4])
-    assert windows(table, 2, 5, wetter_than=3).tolist() == [[0, 1], [1, 2], [4, 5]]
+    assert find_windows(table, 2, 5, wetter_than=3).tolist() == [[0, 1], [1, 2], [4, 5]]
     with pytest.raises(NowcastError, match="no window"):
-        windows(table, 3, 5, wetter_than=3.9)
+        find_windows(table, 3, 5, wetter_than=3.9)
 
 
 def test_windows_stay_within_a_storm():
-    found = windows(events(6, 4), 3, 5)
+    found = find_windows(events(6, 4), 3, 5)
     assert found.tolist() == [[k, k + 1, k + 2] for k in (0, 1, 2, 3, 6, 7)]
-    assert windows(events(6, 4), 3, 10).tolist() == [[0, 2, 4], [1, 3, 5]]
+    assert find_windows(events(6, 4), 3, 10).tolist() == [[0, 2, 4], [1, 3, 5]]
     with pytest.raises(NowcastError, match="no window"):
-        windows(events(2, 2), 2, 70)  # such frames exist, but of two storms
+        find_windows(events(2, 2), 2, 70)  # such frames exist, but of two storms
 
 
 def test_windows_do_not_bridge_a_missing_frame():
     table = events(8).drop(index=3).reset_index(drop=True)
-    assert windows(table, 3, 5).tolist() == [[0, 1, 2], [3, 4, 5], [4, 5, 6]]
-    assert windows(table, 2, 10).tolist() == [[0, 2], [2, 3], [3, 5], [4, 6]]
+    assert find_windows(table, 3, 5).tolist() == [[0, 1, 2], [3, 4, 5], [4, 5, 6]]
+    assert find_windows(table, 2, 10).tolist() == [[0, 2], [2, 3], [3, 5], [4, 6]]
 
 
 def test_windows_do_not_cross_a_split():
     table = events(8).assign(split=["train"] * 4 + [""] + ["validation"] * 3)
-    assert windows(table, 3, 5, "train").tolist() == [[0, 1, 2], [1, 2, 3]]
-    assert windows(table, 3, 5, "validation").tolist() == [[5, 6, 7]]
+    assert find_windows(table, 3, 5, "train").tolist() == [[0, 1, 2], [1, 2, 3]]
+    assert find_windows(table, 3, 5, "validation").tolist() == [[5, 6, 7]]
 
 
 def test_windows_bear_jitter_of_half_a_minute():
     table = events(4)
     table["time"] += pd.to_timedelta([0, 20, -20, 0], unit="s")
-    assert len(windows(table, 4, 5)) == 1
+    assert len(find_windows(table, 4, 5)) == 1
     table["time"] += pd.to_timedelta([0, 120, 0, 0], unit="s")
     with pytest.raises(NowcastError, match="no window"):
-        windows(table, 4, 5)
+        find_windows(table, 4, 5)
 
 
 @pytest.mark.parametrize(("length", "step"), [(7, 5), (4, 10), (2, 7)])
@@ -203,7 +203,7 @@ def test_window_longer_than_the_data_is_told(length, step):
         NowcastError,
         match=f"no window of {length} frames, {step} minutes apart.*10 frames in 2 seq",
     ):
-        windows(events(6, 4), length, step)
+        find_windows(events(6, 4), length, step)
 
 
 @pytest.mark.parametrize("n", [3, 4, 7, 20])
@@ -273,7 +273,7 @@ def test_share_of_zero_leaves_a_split_out(sizes):
 
 def test_leakage_is_found():
     table = events(20, 10)
-    train = windows(table.assign(split=["train"] * 6 + [""] * 24), 3, 5, "train")
+    train = find_windows(table.assign(split=["train"] * 6 + [""] * 24), 3, 5, "train")
     for judged in ([[5, 6, 7]], [[6, 7, 8]], [[11, 12, 13]]):
         with pytest.raises(
             NowcastError, match=r"judged on are in, or next to, .* from 2024-06-01 00:"

@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 
-from nowcastlib.data import grid, store
+from nowcastlib.data import as_frames, grid
 from nowcastlib.errors import NowcastError
 
 
 def frames(rate=None, step=5.0):
-    return store.as_frames(
-        np.arange(5 * 7 * 8.0).reshape(5, 7, 8) if rate is None else rate, step=step
-    )
+    return as_frames(np.arange(5 * 7 * 8.0).reshape(5, 7, 8) if rate is None else rate, step=step)
 
 
 def seen(size=500, radius=250.0, x=249.5, y=249.5):

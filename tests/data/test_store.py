@@ -1,642 +1,564 @@
-"""The store is whole or not there: gaps, reruns, interruptions, other grids, and what it must not touch."""
+"""CF-Zarr stores of others, on disk and on S3: whatever they call, order and measure their rain in, mm/h come out."""
 
-import json
-import shutil
-import signal
-import subprocess
-import sys
-import time
+import warnings
 from pathlib import Path
 
-import cf_xarray  # noqa: F401 (adds the accessor)
+import boto3
 import numpy as np
 import pandas as pd
 import pyproj
 import pytest
 import xarray as xr
-import zarr
-from made_archive import START, field, truncate, write, write_all
+from moto.server import ThreadedMotoServer
 
-from nowcastlib import files
-from nowcastlib.data import grid, store
-from nowcastlib.data.feeds import NoAnswer, frame
-from nowcastlib.data.feeds.archive import Archive
-from nowcastlib.data.feeds.cf_zarr import Cloud, open_frames
+from nowcastlib.data import RAIN_RATE, feeds
+from nowcastlib.data.feeds.cf_zarr import Cloud
+from nowcastlib.data.store import ARCHIVES, open_frames
 from nowcastlib.errors import NowcastError
-from nowcastlib.forecasting.baselines import persistence
-from nowcastlib.forecasting.nowcast import forecast
 
-
-class Fake:
-    """A feed of constant frames: frame n is n + 1 mm/h everywhere. ``interrupt`` is the frame where Ctrl-C comes."""
-
-    attribution = "a test"
-
-    def __init__(
-        self, minutes=(0, 5, 10, 15, 20), interrupt=None, broken=(), shape=(4, 6), east=0.0
-    ):
-        self.minutes, self.interrupt, self.broken, self.shape, self.east = (
-            minutes,
-            interrupt,
-            broken,
-            shape,
-            east,
-        )
-        self.reads = []
-
-    def list(self, start=None, end=None):
-        return pd.DataFrame(
-            {"time": START + pd.to_timedelta(self.minutes, unit="min"), "minute": self.minutes}
-        )
-
-    def read(self, row):
-        number = row.minute // 5
-        self.reads.append(number)
-        if number == self.interrupt:
-            raise KeyboardInterrupt
-        if number in self.broken:
-            raise NowcastError(f"frame_{number}.bin cannot be read")
-        y, x = np.mgrid[: self.shape[0], : self.shape[1]] * 1000.0
-        return frame(np.full(self.shape, number + 1.0), x[0] + self.east, -y[:, 0], "EPSG:3035")
-
-
-def names(folder):
-    return sorted(p.name for p in folder.iterdir())
-
-
-def same(a, b):
-    xr.testing.assert_identical(xr.open_zarr(a).load(), xr.open_zarr(b).load())
-
-
-def interrupted(out, at):
-    with pytest.raises(KeyboardInterrupt):
-        store.ingest(Fake(interrupt=at), out, progress=False)
-
-
-def test_store_is_plain_cf(tmp_path):
-    write_all("knmi", tmp_path / "in", [field(), 2 * field()])
-    out = store.ingest(
-        Archive("knmi", str(tmp_path / "in")), tmp_path / "new" / "out.zarr", progress=False
-    )
-    dataset = xr.open_zarr(out)
-    rate = dataset.rainfall_rate
-    np.testing.assert_allclose(rate, [field(), 2 * field()], rtol=1e-6)
-    assert rate.dims == ("time", "y", "x") and rate.dtype == "f4"
-    assert (rate.attrs["units"], rate.attrs["standard_name"]) == ("mm h-1", "rainfall_rate")
-    assert rate.time.values.tolist() == [
-        pd.Timestamp(t).value for t in ("2024-06-01T12:00", "2024-06-01T12:05")
-    ]
-    assert rate.x.attrs["units"] == "m" and rate.x[0] == 500 and rate.y[0] == -3_650_500
-    crs = pyproj.CRS(dataset[rate.attrs["grid_mapping"]].attrs["crs_wkt"])
-    assert (
-        "Stereographic" in crs.coordinate_operation.method_name
-        and crs.ellipsoid.semi_major_metre == pytest.approx(6_378_137)
-    )
-    assert "KNMI" in dataset.attrs["source"] and names(tmp_path / "new") == ["out.zarr"]
-    assert "rainfall_rate" in zarr.open_consolidated(str(out))  # one read opens it
-
-
-def test_unreadable_frame_is_named_and_stays_a_gap(tmp_path, caplog):
-    paths = write_all("mch", tmp_path / "in", [field()] * 4)
-    truncate(paths[1])
-    out = store.ingest(Archive("mch", str(tmp_path / "in")), tmp_path / "out.zarr", progress=False)
-    assert paths[1].name in caplog.text and paths[2].name not in caplog.text
-    assert (np.diff(open_frames(out).time) / np.timedelta64(1, "m")).tolist() == [10, 5]
-
-
-def test_nothing_stays_when_no_frame_is_readable(tmp_path):
-    truncate(write("mch", tmp_path / "in"))
-    with pytest.raises(NowcastError, match=r"not one of 1 frames .*AQC241531200F_00005\.801\.gif"):
-        store.ingest(Archive("mch", str(tmp_path / "in")), tmp_path / "out.zarr", progress=False)
-    with pytest.raises(NowcastError, match="there are no frames from the first to 2000"):
-        store.ingest(Fake(minutes=()), tmp_path / "out.zarr", end="2000", progress=False)
-    assert names(tmp_path) == ["in"]
-
-
-def test_rerun_adds_only_what_is_new(tmp_path):
-    out = store.ingest(Fake(minutes=(0, 5), broken=[1]), tmp_path / "out.zarr", progress=False)
-    later = Fake()
-    store.ingest(later, out, progress=False)
-    assert later.reads == [1, 2, 3, 4] and open_frames(out)[:, 0, 0].values.tolist() == [
-        1,
-        2,
-        3,
-        4,
-        5,
-    ]
-    before = out.stat().st_mtime_ns
-    store.ingest(again := Fake(), out, progress=False)
-    assert again.reads == [] and names(tmp_path) == ["out.zarr"]
-    assert out.stat().st_mtime_ns == before  # not even touched
-
-
-@pytest.mark.parametrize("at", [0, 1, 3])
-def test_interrupted_store_carries_on_to_the_same(tmp_path, at):
-    interrupted(tmp_path / "a.zarr", at)
-    assert not (tmp_path / "a.zarr").exists()
-    store.ingest(rest := Fake(), tmp_path / "a.zarr", progress=False)
-    assert rest.reads == list(range(at, 5))
-    same(tmp_path / "a.zarr", store.ingest(Fake(), tmp_path / "b.zarr", progress=False))
-
-
-@pytest.mark.parametrize("broken", [(), (3, 4)], ids=["the rest is fine", "the rest is broken"])
-@pytest.mark.parametrize(
-    "times", [3, 4], ids=["before the time grew", "before the time was written"]
-)
-def test_store_killed_within_a_frame_carries_on_to_the_same(tmp_path, times, broken):
-    interrupted(tmp_path / "a.zarr", 3)
-    group = zarr.open_group(str(tmp_path / "a.zarr.partial"), mode="r+")
-    group["rainfall_rate"].resize((4, 4, 6))
-    group["rainfall_rate"][3, :2] = 99  # half of the fourth frame
-    group["time"].resize((times,))
-    store.ingest(Fake(broken=broken), tmp_path / "a.zarr", progress=False)
-    same(
-        tmp_path / "a.zarr", store.ingest(Fake(broken=broken), tmp_path / "b.zarr", progress=False)
-    )
-
-
-def test_files_half_written_when_it_was_killed_do_not_stay(tmp_path):
-    interrupted(tmp_path / "a.zarr", 3)
-    (tmp_path / "a.zarr.partial" / "rainfall_rate" / "0.0.0.1f.partial").write_bytes(b"half")
-    out = store.ingest(Fake(), tmp_path / "a.zarr", progress=False)
-    assert not list(out.rglob("*.partial"))
-
-
-def test_what_an_interrupted_ingest_left_outlives_a_mistake(tmp_path):
-    interrupted(tmp_path / "a.zarr", 3)
-    with pytest.raises(NowcastError, match="use another store"):
-        store.ingest(Fake(east=500.0), tmp_path / "a.zarr", progress=False)
-    store.ingest(rest := Fake(), tmp_path / "a.zarr", progress=False)
-    assert rest.reads == [3, 4]
-
-
-def test_store_killed_at_birth_starts_again(tmp_path):
-    (tmp_path / "a.zarr.partial").mkdir()
-    (tmp_path / "a.zarr.partial" / ".zgroup").write_text("{")
-    store.ingest(Fake(), tmp_path / "a.zarr", progress=False)
-    same(tmp_path / "a.zarr", store.ingest(Fake(), tmp_path / "b.zarr", progress=False))
-    assert names(tmp_path) == ["a.zarr", "b.zarr"]
-
-
-@pytest.mark.parametrize("other", [{"shape": (5, 6)}, {"east": 500.0}], ids=["size", "place"])
-def test_frames_of_another_grid_are_refused_and_the_store_stays(tmp_path, other):
-    out = store.ingest(Fake(minutes=(0, 5)), tmp_path / "out.zarr", progress=False)
-    shutil.copytree(out, tmp_path / "copy.zarr")
-    with pytest.raises(NowcastError, match="use another store"):
-        store.ingest(Fake(**other), out, progress=False)
-    assert names(tmp_path) == ["copy.zarr", "out.zarr"]
-    same(out, tmp_path / "copy.zarr")
-
-
-def test_grid_that_changes_midway_leaves_nothing(tmp_path):
-    source = Fake()
-    source.read = lambda row: Fake(shape=(4, 6 + (row.minute == 10))).read(row)
-    with pytest.raises(NowcastError, match=r"2024-06-01 12:10:00 is \(4, 7\) px"):
-        store.ingest(source, tmp_path / "out.zarr", progress=False)
-    assert names(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "title"), [("rain", "rain rate"), ("rainfall_rate", "a national archive")]
-)
-def test_store_of_others_is_never_added_to(tmp_path, name, title):
-    data = xr.Dataset(
-        {name: (("time", "y", "x"), np.ones((1, 4, 6)), {"units": "mm h-1"})}, {"time": [START]}
-    )
-    data.assign_attrs(title=title).to_zarr(tmp_path / "theirs.zarr", zarr_format=2)
-    with pytest.raises(NowcastError, match="was not made by ingest"):
-        store.ingest(Fake(), tmp_path / "theirs.zarr", progress=False)
-    assert (
-        names(tmp_path) == ["theirs.zarr"]
-        and (xr.open_zarr(tmp_path / "theirs.zarr")[name] == 1).all()
-    )
-
-
-def test_unwritable_place_is_told(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("in the way")
-    for write_it in (
-        lambda: store.ingest(Fake(), tmp_path / "file" / "out.zarr", progress=False),
-        lambda: store.save(a_forecast(), tmp_path / "file" / "out.zarr"),
-        lambda: files.write_atomically(tmp_path / "file" / "out.json", b"{}"),
-    ):
-        with pytest.raises(NowcastError, match=r"cannot write .*out.*choose another"):
-            write_it()
-    monkeypatch.setattr(store.os, "access", lambda *_: False)
-    with pytest.raises(NowcastError, match="the folder is not writable"):
-        store.ingest(Fake(), tmp_path / "out.zarr", progress=False)
-    assert names(tmp_path) == ["file"]
-
-
-def test_frames_come_out_in_order_and_once_for_plain_xarray_too(tmp_path):
-    out = store.ingest(Fake(minutes=(15, 5, 5)), tmp_path / "out.zarr", progress=False)
-    store.ingest(Fake(minutes=(0, 5, 10)), out, progress=False)
-    plain = xr.open_zarr(out)
-    assert plain.rainfall_rate[:, 0, 0].values.tolist() == [1, 2, 3, 4]
-    assert plain.indexes["time"].is_monotonic_increasing and names(tmp_path) == ["out.zarr"]
-    same(out, store.ingest(Fake(minutes=(0, 5, 10, 15)), tmp_path / "b.zarr", progress=False))
-    assert "rainfall_rate" in zarr.open_consolidated(str(out))
-
-
-def test_store_killed_while_it_was_sorted_is_sorted_again(tmp_path):
-    out = store.ingest(Fake(minutes=(10, 15)), tmp_path / "a.zarr", progress=False)
-    (tmp_path / "a.zarr.partial.sorted").mkdir()
-    (tmp_path / "a.zarr.partial.sorted" / "half").write_text("half")
-    store.ingest(Fake(minutes=(0, 5, 10, 15)), out, progress=False)
-    assert open_frames(out)[:, 0, 0].values.tolist() == [1, 2, 3, 4] and names(tmp_path) == [
-        "a.zarr"
-    ]
-    assert not (out / "half").exists()
-
-
-def test_many_frames_in_disorder_are_sorted_over_chunks(tmp_path):
-    minutes = 5 * np.random.default_rng(0).permutation(150)
-    whole = Fake(minutes=sorted(minutes))
-    out = store.ingest(Fake(minutes=minutes[:70]), tmp_path / "a.zarr", progress=False)
-    same(
-        store.ingest(Fake(minutes=minutes), out, progress=False),
-        store.ingest(whole, tmp_path / "b.zarr"),
-    )
-
-
-def test_store_found_beside_a_half_made_one_is_the_truth(tmp_path):
-    """As a process leaves it that is killed after the sorted store took its name."""
-    out = store.ingest(Fake(minutes=(0, 5)), tmp_path / "a.zarr", progress=False)
-    shutil.copytree(out, tmp_path / "a.zarr.partial")
-    store.ingest(Fake(), out, progress=False)
-    same(out, store.ingest(Fake(), tmp_path / "b.zarr", progress=False))
-    assert names(tmp_path) == ["a.zarr", "b.zarr"]
-
-
-class Ahead(Fake):
-    """The same feed, four frames read at a time, the earlier the slower."""
-
-    concurrency = 4
-
-    def read(self, row):
-        time.sleep(0.01 * max(0, 4 - row.minute // 5))
-        return super().read(row)
-
-
-def test_frames_read_at_the_same_time_are_stored_in_order(tmp_path):
-    same(
-        store.ingest(Ahead(broken=[2]), tmp_path / "a.zarr", progress=False),
-        store.ingest(Fake(broken=[2]), tmp_path / "b.zarr", progress=False),
-    )
-
-
-def test_frames_are_not_read_far_ahead_of_writing(tmp_path):
-    source = Ahead(minutes=tuple(range(0, 500, 5)), interrupt=20)
-    with pytest.raises(KeyboardInterrupt):
-        store.ingest(source, tmp_path / "a.zarr", progress=False)
-    assert max(source.reads) < 30 and zarr.open_group(str(tmp_path / "a.zarr.partial"))[
-        "time"
-    ].shape == (20,)
-
-
-def test_every_second_frame_is_kept(tmp_path):
-    whole = store.open_frames(store.ingest(Fake(), tmp_path / "a.zarr", progress=False))
-    half = store.open_frames(store.ingest(Fake(), tmp_path / "b.zarr", every=2, progress=False))
-    assert len(whole) > 2 and (half.time.values == whole.time.values[::2]).all()
-    np.testing.assert_array_equal(half, whole[::2])
-    with pytest.raises(
-        NowcastError, match=r"was made otherwise \(.*every 2 frames\), not \(.*regrid none\)"
-    ):
-        store.ingest(Fake(), tmp_path / "b.zarr", progress=False)
-
-
-def test_crop_and_regrid_are_kept_in_mind(tmp_path):
-    out = store.ingest(
-        Fake(minutes=(0, 5)), tmp_path / "a.zarr", crop=(1, 0, 4, 4), regrid=2, progress=False
-    )
-    frames = open_frames(out)
-    assert (
-        frames.shape == (2, 2, 2)
-        and frames.x.values.tolist() == [1500, 3500]
-        and (frames[1] == 2).all()
-    )
-    with pytest.raises(
-        NowcastError,
-        match=r"was made otherwise \(.*crop 1,0,4,4, regrid 2\), not \(.*crop none, regrid none\)",
-    ):
-        store.ingest(Fake(), out, progress=False)
-    store.ingest(Fake(), out, crop=(1, 0, 4, 4), regrid=2, progress=False)
-    assert open_frames(out)[:, 0, 0].values.tolist() == [1, 2, 3, 4, 5] and names(tmp_path) == [
-        "a.zarr"
-    ]
-
-
-@pytest.mark.parametrize("crop", [(3, 0, 4, 4), (100, 0, 4, 4), (0, 0, 0, 4)])
-def test_bad_crop_leaves_nothing(tmp_path, crop):
-    with pytest.raises(NowcastError, match="reaches beyond"):
-        store.ingest(source := Fake(), tmp_path / "a.zarr", crop=crop, progress=False)
-    assert names(tmp_path) == [] and len(source.reads) < 4  # not the whole feed
-
-
-def test_frames_from_before_1970_are_kept(tmp_path):
-    class Old(Fake):
-        def list(self, start=None, end=None):
-            return super().list().assign(time=lambda t: t.time - pd.Timedelta("21900D"))
-
-    out = store.ingest(Old(minutes=(0, 5, 10)), tmp_path / "a.zarr", progress=False)
-    store.ingest(Old(), out, progress=False)
-    assert open_frames(out).indexes["time"].year.tolist() == [1964] * 5
-    assert open_frames(out)[:, 0, 0].values.tolist() == [1, 2, 3, 4, 5]
-
-
-def test_two_products_do_not_go_into_one_store(tmp_path):
-    source = Fake(minutes=(0, 5))
-    source.product = "SRI"
-    out = store.ingest(source, tmp_path / "a.zarr", progress=False)
-    other = Fake()
-    other.product = "VMI"
-    with pytest.raises(
-        NowcastError,
-        match=r"made otherwise \(nowcastlib ingest: product SRI, .* not \(.*product VMI",
-    ):
-        store.ingest(other, out, progress=False)
-
-
-def test_an_interrupted_store_outlives_a_name_that_is_taken(tmp_path):
-    interrupted(tmp_path / "a.zarr", 3)
-    foreign = xr.Dataset(
-        {"rain": (("time", "y", "x"), np.ones((1, 4, 6)), {"units": "mm h-1"})}, {"time": [START]}
-    )
-    foreign.to_zarr(tmp_path / "a.zarr", zarr_format=2)
-    with pytest.raises(NowcastError, match="was not made by ingest"):
-        store.ingest(Fake(), tmp_path / "a.zarr", progress=False)
-    shutil.rmtree(tmp_path / "a.zarr")
-    store.ingest(rest := Fake(), tmp_path / "a.zarr", progress=False)
-    assert rest.reads == [3, 4]
-
-
-def test_frame_in_which_nothing_is_observed_is_a_gap(tmp_path, caplog):
-    source = Fake()
-    source.read = lambda row: Fake().read(row) * (np.nan if row.minute == 10 else 1)
-    frames = open_frames(store.ingest(source, tmp_path / "a.zarr", progress=False))
-    assert frames.sizes["time"] == 4 and "12:10:00: nothing in it is observed" in caplog.text
-
-
-def test_feed_that_falls_silent_ends_the_ingest_after_three_frames_and_nothing_is_lost(tmp_path):
-    source = Fake(minutes=tuple(range(0, 100, 5)))
-    good = source.read
-
-    def read(row):
-        if row.minute >= 10:
-            raise NoAnswer("no answer: run again later")
-        return good(row)
-
-    source.read = read
-    with pytest.raises(NoAnswer):
-        store.ingest(source, tmp_path / "a.zarr", progress=False)
-    assert names(tmp_path) == ["a.zarr.partial"]
-    store.ingest(rest := Fake(), tmp_path / "a.zarr", progress=False)
-    assert rest.reads == [2, 3, 4]
-
-
-def test_feed_that_is_silent_now_and_then_is_asked_on_and_broken_frames_are_not_silence(tmp_path):
-    source, good = Fake(minutes=tuple(range(0, 60, 5)), broken=(1, 2, 3, 4)), Fake.read
-
-    def read(row):
-        if row.minute // 5 in (5, 6, 8, 9):
-            raise NoAnswer("no answer")
-        return good(source, row)
-
-    source.read = read
-    frames = open_frames(store.ingest(source, tmp_path / "a.zarr", progress=False))
-    assert frames[:, 0, 0].values.tolist() == [1, 8, 11, 12]
-
-
-def test_chunks_suit_windows_and_large_grids_stay_small_in_memory(tmp_path):
-    chunks = {}
-    for name, shape in {
-        "small": (4, 6),
-        "course": (128, 128),
-        "composite": (640, 710),
-        "continent": (3500, 7000),
-    }.items():
-        rate = frame(np.zeros(shape, "f4"), np.arange(shape[1]), -np.arange(shape[0]))
-        chunks[name] = store._create(tmp_path / name, rate, Fake(), "").rate.chunks
-    assert chunks.pop("small") == (64, 4, 6)
-    assert chunks == {
-        "course": (64, 128, 128),
-        "composite": (16, 256, 256),
-        "continent": (1, 256, 256),
+TIMES = pd.date_range("2024-01-01", periods=3, freq="10min")
+
+
+def foreign(
+    rates=("rain",),
+    units="kg m-2 s-1",
+    times=("2024-01-01T00:10", "2024-01-01T00:00", "2024-01-01T00:00"),
+):
+    """A store as others write it: south up, degrees, mm per second, times in disorder and twice."""
+    data = np.arange(3 * 2 * 4, dtype="f4").reshape(3, 2, 4) / 3600
+    axes = {
+        "t": ("t", np.array(times, "datetime64[ns]"), {"standard_name": "time"}),
+        "latitude": ("latitude", [50.0, 51.0], {"units": "degrees_north"}),
+        "longitude": ("longitude", [5.0, 6, 7, 8], {"units": "degrees_east"}),
     }
+    return xr.Dataset({name: (tuple(axes), data, {"units": units}) for name in rates}, axes)
 
 
-def test_cf_reading_finds_axes_units_and_projection(tmp_path):
-    dataset = xr.open_zarr(store.ingest(Fake(), tmp_path / "a.zarr", progress=False))
-    assert dataset.cf.axes == {"X": ["x"], "Y": ["y"], "T": ["time"]}
-    assert dataset.cf["rainfall_rate"].attrs["units"] == "mm h-1"
-    assert dataset.cf.standard_names["projection_x_coordinate"] == ["x"]
-    assert dataset.cf.grid_mapping_names == {"lambert_azimuthal_equal_area": ["crs"]}
-    assert dataset.cf["rainfall_rate"].cf.grid_mapping_name == "lambert_azimuthal_equal_area"
-    assert pyproj.CRS.from_cf(dataset.crs.attrs).equals(pyproj.CRS("EPSG:3035"))
-    assert dataset.attrs["Conventions"] == "CF-1.9" and dataset.time.encoding["units"].startswith(
-        "seconds since"
-    )
+def tidy(
+    units="mm h-1", name="rain", times=TIMES, axis=("y", "x"), dims=("time", "y", "x"), **attrs
+):
+    """A store that needs no putting in order: the rain of each frame is 1, 2, 3 in its unit, not observed at one px."""
+    data = np.arange(1, 1 + len(times), dtype="f4")[:, None, None] * np.ones((1, 2, 2), "f4")
+    data[:, 0, 1] = np.nan
+    data = data.reshape([{"time": len(times), "y": 2, "x": 2}.get(d, 1) for d in dims])
+    coords = {
+        "time": times,
+        "y": ("y", [1000.0, 0.0], {"units": "m"}),
+        "x": ("x", [0.0, 1000.0], {"units": "m"}),
+    }
+    return xr.Dataset({name: (dims, data, {"units": units} | attrs)}, coords)
 
 
-def test_polar_projection_names_its_pole_as_cf_asks(tmp_path):
-    write("fmi", tmp_path / "in")
-    out = store.ingest(Archive("fmi", str(tmp_path / "in")), tmp_path / "a.zarr", progress=False)
-    crs = xr.open_zarr(out).crs
+def written(dataset, folder, **options) -> str:
+    path = folder / "theirs.zarr"
+    dataset.to_zarr(path, **({"zarr_format": 2} | options))
+    return str(path)
+
+
+def rates(path, **options) -> list:
+    """The rain of each frame at the first pixel, if nothing is observed at the second."""
+    frames = open_frames(path, **options)
+    assert np.isnan(frames[:, 0, 1]).all() and frames.attrs["units"] == "mm h-1"
+    return frames[:, 0, 0].values.tolist()
+
+
+@pytest.mark.parametrize(
+    "names", [{}, {"latitude": "row", "longitude": "column"}], ids=["named", "known by degrees"]
+)
+def test_store_of_others_becomes_north_up_mm_per_hour(tmp_path, names):
+    source = Cloud(written(foreign().rename(names), tmp_path))
+    table = source.list()
+    assert table.time.astype(str).tolist() == ["2024-01-01 00:00:00", "2024-01-01 00:10:00"]
+    last = source.read(next(table.iloc[[-1]].itertuples()))
+    np.testing.assert_allclose(last, [[4, 5, 6, 7], [0, 1, 2, 3]], rtol=1e-5)
     assert (
-        crs.attrs["grid_mapping_name"] == "polar_stereographic"
-        and crs.attrs["latitude_of_projection_origin"] == 90
+        last.dims == ("y", "x")
+        and last.y.values.tolist() == [51, 50]
+        and last.attrs["units"] == "mm h-1"
     )
-    assert (
-        grid.mapping("+proj=stere +lat_0=-90 +lat_ts=-71")["latitude_of_projection_origin"] == -90
+    assert source.list(start="2024-01-01T00:05").number.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "why"),
+    [
+        (foreign(("rain", "snow")), r"should hold one rain rate .* rain \[kg m-2 s-1\], snow"),
+        (foreign(units="K"), r"should hold one rain rate .* rain \[K\]"),
+        (
+            tidy("dBZ", standard_name="equivalent_reflectivity_factor"),
+            r"should hold one .* rain \[dBZ\]",
+        ),
+        (tidy("m s-1", standard_name="wind_speed"), r"should hold one .* rain \[m s-1\]"),
+        (
+            tidy("kg m-2", name="tqv", long_name="water vapour"),
+            r"should hold one .* tqv \[kg m-2\]",
+        ),
+        (foreign(()), "it has: nothing"),
+        (foreign().isel(t=slice(0)), "holds no frames"),
+        (tidy().rename(y="row"), "has the axes"),
+        (tidy().drop_vars("time"), "has the axes"),
+        (tidy().assign_coords(x=("x", [0, 1], {"standard_name": "latitude"})), "has the axes"),
+        (tidy(times=[1, 2, 3]), "has no dates, but times such as 1"),
+        (tidy().expand_dims(number=2), "has the axes"),
+        (tidy().expand_dims(lat=2), "has the axes"),
+    ],
+)
+def test_store_without_one_rain_rate_on_a_grid_is_refused(tmp_path, dataset, why):
+    path = written(dataset, tmp_path)
+    with pytest.raises(NowcastError, match=f"theirs.zarr .*{why}"):
+        open_frames(path)
+
+
+@pytest.mark.parametrize(
+    ("units", "first"),
+    [
+        *(
+            (u, 1)
+            for u in ("mm h-1", "mm/h", "mm/hr", "mm h**-1", "mm h^-1", "kg m-2 h-1", "mm per hour")
+        ),
+        *((u, 3600) for u in ("kg m-2 s-1", "kg m**-2 s**-1", "kg/m2/s", "kg.m-2.s-1", "mm/s")),
+        *((u, 12) for u in ("mm/5min", "mm (5 min)-1", "mm / 5 minutes")),
+        ("m s-1", 3.6e6),
+        ("mm day-1", 1 / 24),
+    ],
+)
+def test_rate_is_known_by_its_unit_however_it_is_spelt(tmp_path, units, first):
+    assert rates(written(tidy(units), tmp_path)) == pytest.approx([first, 2 * first, 3 * first])
+
+
+def bounds(minutes):
+    """Time bounds of frames that each hold the rain of so many minutes."""
+    return np.stack([TIMES - pd.to_timedelta(minutes, unit="min"), TIMES], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("units", "mm"), [("mm", 1), ("kg m-2", 1), ("kg m**-2", 1), ("cm", 10), ("m", 1000)]
+)
+@pytest.mark.parametrize(
+    ("said", "minutes"),
+    [
+        (("cell_methods", "bounds", "period"), 5),
+        (("bounds", "period"), 15),
+        (("period",), 60),
+        ((), 10),  # the step of its times
+    ],
+)
+def test_amount_is_divided_by_the_time_in_which_it_fell(tmp_path, units, mm, said, minutes):
+    dataset = tidy(units, standard_name="precipitation_amount")
+    if "cell_methods" in said:
+        dataset.rain.attrs["cell_methods"] = "time: sum (interval: 5 minutes)"
+    if "bounds" in said:
+        dataset = dataset.assign(time_bnds=(("time", "nv"), bounds(15)))
+        dataset.time.attrs["bounds"] = "time_bnds"
+    if "period" in said:
+        dataset.rain.attrs["accumulation_period"] = "PT1H"
+    rate = 60 / minutes * mm
+    assert rates(written(dataset, tmp_path)) == pytest.approx([rate, 2 * rate, 3 * rate])
+
+
+def test_packed_amount_is_unpacked(tmp_path):
+    packing = {"rain": {"dtype": "i2", "scale_factor": 0.5, "add_offset": 1.0, "_FillValue": -1}}
+    assert rates(written(tidy("mm"), tmp_path, encoding=packing)) == [6, 12, 18]
+
+
+def test_step_of_the_times_is_found_beside_gaps(tmp_path):
+    times = pd.to_datetime(
+        ["2024-01-01T00:00", "2024-01-01T00:05", "2024-01-01T00:10", "2024-01-01T02:00"]
     )
+    dataset = tidy("mm", times=times, standard_name="rainfall_amount")
+    assert rates(written(dataset, tmp_path)) == pytest.approx([12, 24, 36, 48])
 
 
-def test_a_time_not_yet_written_is_0_while_the_store_grows_and_cf_finds_no_trace_of_it(tmp_path):
-    """Zarr 2 would invent times otherwise."""
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        tidy("mm", times=TIMES[:1]),
+        tidy("mm", times=TIMES + pd.to_timedelta([0, 0, 7], unit="min")),
+        tidy(
+            "mm",
+            times=TIMES[:1],
+            cell_methods="time: sum (interval: 1 fortnight)",
+            accumulation_period="5",
+        ),
+        tidy("mm")
+        .assign(time_bnds=(("time", "nv"), bounds([5, 10, 10])))
+        .assign_coords(time=("time", TIMES, {"bounds": "time_bnds"})),
+    ],
+    ids=["one frame", "no regular step", "no words for a time", "bounds of two lengths"],
+)
+def test_amount_of_an_unknown_time_is_refused(tmp_path, dataset):
+    path = written(dataset, tmp_path)
+    with pytest.raises(
+        NowcastError, match=r"does not say in which time .* \(interval: 5 minutes\)"
+    ):
+        open_frames(path)
 
-    def filled(name):
-        return json.loads((tmp_path / name / "time" / ".zarray").read_text())["fill_value"]
 
-    interrupted(tmp_path / "a.zarr", 3)
-    assert filled("a.zarr.partial") == 0
-    store.ingest(Fake(), tmp_path / "a.zarr", progress=False)
-    assert (
-        filled("a.zarr") is None
-        and "_FillValue" not in xr.open_zarr(tmp_path / "a.zarr").time.encoding
+def test_variable_is_chosen_by_the_name_of_a_rain_rate_or_by_hand(tmp_path):
+    both = tidy("mm", name="acrr", long_name="precipitation").merge(
+        tidy("mm/h", name="RATE") * 0 + 7
     )
-
-
-def test_what_was_done_stands_in_the_history(tmp_path):
-    out = store.ingest(Fake(), tmp_path / "a.zarr", crop=(1, 0, 4, 4), regrid=2, progress=False)
-    attributes = xr.open_zarr(out).attrs
-    assert (
-        attributes["history"] == "nowcastlib ingest: crop 1,0,4,4, regrid 2"
-        and attributes["source"] == "a test"
+    both.RATE.attrs = {"units": "mm/h", "standard_name": "rainfall_rate"}
+    both["rain_mask"], both["rain_of_a_gauge"] = ((), 0), ("time", [0.0, 1, 2], both.RATE.attrs)
+    path = written(
+        both.assign(wind=both.RATE.assign_attrs(units="m s-1", standard_name="wind_speed")),
+        tmp_path,
     )
-    assert attributes["license"] == ""  # the feed tells none
-    licensed = Fake()
-    licensed.licence = "CC0 1.0"
-    assert (
-        open_frames(store.ingest(licensed, tmp_path / "b.zarr", progress=False)).attrs["license"]
-        == "CC0 1.0"
+    assert rates(path) == [7, 7, 7] and rates(path, variable="acrr") == [6, 12, 18]
+    source = Cloud(path, variable="acrr")
+    assert source.read(next(source.list().itertuples())).values[0, 0] == 6
+    for name in ("snow", "rain_mask"):
+        with pytest.raises(
+            NowcastError, match=rf"rain called {name} (?=.*acrr \[mm\])(?=.*RATE \[mm/h\])"
+        ):
+            open_frames(path, variable=name)
+
+
+def test_axes_of_any_name_and_order_become_time_y_x_in_metres(tmp_path):
+    dataset = tidy(dims=("number", "time", "x", "height", "y")).isel(time=slice(None, None, -1))
+    dataset = dataset.rename(time="valid", y="nj", x="ni").assign_coords(
+        nj=("nj", [0.0, 1.0], {"standard_name": "projection_y_coordinate", "units": "km"}),
+        ni=("ni", [3.0, 2.0], {"axis": "X", "units": "km"}),
+        lat=(
+            ("nj", "ni"),
+            np.ones((2, 2)),
+            {"standard_name": "latitude", "units": "degrees_north"},
+        ),
+        number=[0],
     )
+    dataset.valid.attrs["axis"] = "T"
+    frames = open_frames(written(dataset, tmp_path))
+    assert frames.dims == ("time", "y", "x") and set(frames.coords) == {"time", "y", "x"}
+    assert frames.y.values.tolist() == [1000, 0] and frames.x.values.tolist() == [2000, 3000]
+    assert frames.y.attrs["units"] == frames.x.attrs["units"] == "m"
+    assert frames[:, 0, 0].values.tolist() == [1, 2, 3] and frames.indexes["time"].equals(
+        TIMES.rename("time")
+    )
+    assert np.isnan(frames[0].values).tolist() == [
+        [False, True],
+        [False, False],
+    ]  # the first x, the last y
 
 
-KILLED = """
-import os, sys, signal
-sys.path[:0] = {tests!r}
-from test_store import Fake
-from nowcastlib.data import store
-store.CHUNK = 4 * 4 * 24  # four frames a chunk
-class Killed(Fake):
-    def read(self, row):
-        if row.minute == {minute}:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().read(row)
-store.ingest(Killed(minutes=tuple(range(0, 100, 5))), {out!r}, progress=False)
+def test_dates_of_another_calendar_are_read_unless_there_is_no_such_day(tmp_path):
+    for days, calendar in ((59, "noleap"), (59, "360_day")):
+        dataset = tidy(times=[days, days + 1, days + 2])
+        dataset.time.attrs = {"units": "days since 2023-01-01", "calendar": calendar}
+        path = written(dataset, tmp_path, mode="w")
+        if calendar == "noleap":
+            assert open_frames(path).indexes["time"][0] == pd.Timestamp("2023-03-01")
+        else:
+            with pytest.raises(NowcastError, match="times such as 2023-02-30"):
+                open_frames(path)
+
+
+CF_STEREO = {
+    "grid_mapping_name": "polar_stereographic",
+    "latitude_of_projection_origin": 90.0,
+    "straight_vertical_longitude_from_pole": 10.0,
+    "standard_parallel": 60.0,
+    "false_easting": 0.0,
+    "false_northing": 0.0,
+    "earth_radius": 6370040.0,
+}
+
+
+def place(frames, lon=10.0, lat=51.0):
+    crs = pyproj.CRS(frames.attrs["crs"])
+    return pyproj.Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True).transform(lon, lat)
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        CF_STEREO,
+        CF_STEREO | {"crs_wkt": "a projection"},
+        {"crs_wkt": pyproj.CRS.from_cf(CF_STEREO).to_wkt()},
+        {"spatial_ref": pyproj.CRS.from_cf(CF_STEREO).to_wkt("WKT1_GDAL")},
+        {
+            "crs_wkt": pyproj.CRS(
+                "+proj=stere +lat_0=90 +lat_ts=60 +lon_0=10 +R=6370040 +units=km"
+            ).to_wkt()
+        },
+    ],
+    ids=["CF", "CF beside a broken WKT", "WKT", "WKT 1", "WKT in km"],
+)
+def test_projection_is_known_in_metres(tmp_path, mapping):
+    dataset = tidy(grid_mapping="crs: x y").assign(crs=((), 0, mapping))
+    assert place(open_frames(written(dataset, tmp_path))) == pytest.approx((0, -4_209_286), abs=1)
+
+
+def test_projection_that_is_not_understood_is_not_named(tmp_path):
+    for mapping in ({}, {"grid_mapping_name": "flat_earth"}):
+        dataset = tidy(grid_mapping="crs").assign(crs=((), 0, mapping))
+        assert "crs" not in open_frames(written(dataset, tmp_path, mode="w")).attrs
+
+
+@pytest.mark.parametrize(
+    ("attrs", "source", "licence"),
+    [
+        (
+            {"source": "KNMI, precipitation", "license": ""},
+            "KNMI, precipitation",
+            "",
+        ),  # as our own stores say it
+        ({"Copyright": "DPC", "title": "rain", "license": "CC-BY-SA-4.0"}, "DPC", "CC-BY-SA-4.0"),
+        ({"institution": "DWD", "source": "radar", "licence": "CC BY 4.0"}, "DWD", "CC BY 4.0"),
+        ({"title": "rain", "institution": ""}, "rain", ""),
+        ({}, "theirs.zarr", ""),
+    ],
+)
+def test_maker_and_licence_are_those_that_the_store_names(tmp_path, attrs, source, licence):
+    ours = Cloud(written(tidy().assign_attrs(attrs), tmp_path))
+    assert ours.attribution.endswith(source) and ours.licence == licence
+    assert ours.frames.attrs == RAIN_RATE | {"source": ours.attribution, "license": licence}
+
+
+@pytest.mark.parametrize("units", ["mm h-1", "kg m-2"])
+def test_nothing_is_read_before_it_is_asked_for(tmp_path, units):
+    dataset = tidy(units, standard_name="rainfall_amount").isel(
+        time=[2, 0, 1], y=slice(None, None, -1)
+    )
+    path = written(dataset, tmp_path, encoding={"rain": {"chunks": (1, 2, 2)}})
+    chunks = sorted(p for p in (Path(path) / "rain").iterdir() if not p.name.startswith("."))
+    for chunk in chunks[:2]:  # of the last frame and of the first
+        chunk.write_bytes(b"broken")
+    source = Cloud(path)
+    first, second, _ = source.list().itertuples()
+    assert source.read(second).values[0, 0] == {"mm h-1": 2, "kg m-2": 12}[units]
+    with pytest.raises(
+        NowcastError, match=r"theirs\.zarr: its frame of 2024-01-01 00:00:00 cannot be read"
+    ):
+        source.read(first)
+
+
+@pytest.mark.parametrize("consolidated", [True, False])
+@pytest.mark.parametrize("zarr_format", [2, None], ids=["format 2", "the format of the day"])
+def test_store_opens_without_a_warning_from_its_metadata_where_they_are(
+    tmp_path, zarr_format, consolidated
+):
+    path = written(tidy(), tmp_path, zarr_format=zarr_format, consolidated=consolidated)
+    if consolidated:  # then those of the arrays are not looked at
+        for name in ("zarr.json", ".zarray", ".zattrs"):
+            for file in Path(path).glob(f"*/{name}"):
+                file.unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert rates(path) == [1, 2, 3]
+
+
+@pytest.fixture(scope="module")
+def server():
+    moto = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    yield f"http://{host}:{port}"
+    moto.stop()
+
+
+@pytest.fixture
+def nobody(monkeypatch):
+    """No credentials, as a reader of public data has none."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def upload(folder, url: str, endpoint: str, acl: str = "public-read") -> None:
+    """Put a store where ``url`` says, on the server at ``endpoint``."""
+    bucket, prefix = url.removeprefix("s3://").split("/", 1)
+    client = boto3.client(
+        "s3",
+        "us-east-1",
+        endpoint_url=endpoint,
+        aws_access_key_id="me",
+        aws_secret_access_key="secret",
+    )
+    client.create_bucket(Bucket=bucket)
+    for file in (p for p in Path(folder).rglob("*") if p.is_file()):
+        client.put_object(
+            Bucket=bucket,
+            Key=f"{prefix}/{file.relative_to(folder)}",
+            Body=file.read_bytes(),
+            ACL=acl,
+        )
+
+
+@pytest.mark.parametrize("zarr_format", [2, None], ids=["format 2", "the format of the day"])
+def test_bucket_is_read_without_credentials(tmp_path, server, nobody, zarr_format):
+    url = f"s3://rain-{zarr_format or 'today'}/deep/theirs.zarr"
+    upload(written(tidy("mm/5min"), tmp_path, zarr_format=zarr_format), url, server)
+    assert rates(f"{url}/", endpoint=server) == pytest.approx([12, 24, 36])
+    source = Cloud(url, server)
+    assert source.read(next(source.list().itertuples())).values[0, 0] == 12
+
+
+def test_what_fails_on_the_way_to_a_bucket_is_told(tmp_path, server, nobody):
+    upload(written(tidy(), tmp_path), "s3://private/x.zarr", server, "private")
+    for bucket, endpoint, why in (
+        ("no", server, "NotFound"),
+        ("private", server, "Forbidden"),
+        ("private", "http://127.0.0.1:9", "Could not connect"),
+    ):
+        with pytest.raises(
+            NowcastError,
+            match=f"s3://{bucket}/x.zarr at {endpoint} .*{why}.*: check the address and",
+        ):
+            open_frames(f"s3://{bucket}/x.zarr", endpoint)
+
+
+def test_server_that_goes_away_ends_the_reading(tmp_path, nobody):
+    moto = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    moto.start()
+    endpoint = "http://{}:{}".format(*moto.get_host_and_port())
+    upload(written(tidy(), tmp_path), "s3://gone/theirs.zarr", endpoint)
+    source = Cloud("s3://gone/theirs.zarr", endpoint)
+    row = next(source.list().itertuples())
+    moto.stop()
+    with pytest.raises(
+        feeds.NoAnswer, match=r"s3://gone/theirs\.zarr: its frame of 2024-01-01 .* cannot be read"
+    ):
+        source.read(row)
+
+
+DWD = (
+    'PROJCRS["Stereographic_North_Pole",BASEGEOGCRS["GCS_unnamed ellipse",DATUM["D_unknown",'
+    'ELLIPSOID["Unknown",6370040,0,LENGTHUNIT["metre",1]]],PRIMEM["Greenwich",0,ANGLEUNIT["Degree",0.0174532925199433]]'
+    '],CONVERSION["unnamed",METHOD["Polar Stereographic (variant B)"],PARAMETER["Latitude of standard parallel",60,'
+    'ANGLEUNIT["Degree",0.0174532925199433]],PARAMETER["Longitude of origin",10,ANGLEUNIT["Degree",0.0174532925199433]]'
+    ',PARAMETER["False easting",0,LENGTHUNIT["metre",1000]],PARAMETER["False northing",0,LENGTHUNIT["metre",1000]]],'
+    'CS[Cartesian,2],AXIS["x",south,MERIDIAN[90,ANGLEUNIT["degree",0.0174532925199433]],ORDER[1],'
+    'LENGTHUNIT["metre",1000]],AXIS["y",south,MERIDIAN[180,ANGLEUNIT["degree",0.0174532925199433]],ORDER[2],'
+    'LENGTHUNIT["metre",1000]], BBOX[46.18, 3.09, 55.77, 17.10]]'
+)
+FRANCE = """
+PROJCS["unknown", GEOGCS["unknown", DATUM["unknown", SPHEROID["unknown",6378137,298.252840776245]],
+    PRIMEM["Greenwich",0], UNIT["degree",0.0174532925199433,AUTHORITY["EPSG","9122"]]],
+    PROJECTION["Polar_Stereographic"], PARAMETER["latitude_of_origin",45], PARAMETER["central_meridian",0],
+    PARAMETER["false_easting",0], PARAMETER["false_northing",0], UNIT["metre",1],
+    AXIS["Easting",SOUTH], AXIS["Northing",SOUTH],
+    USAGE[SCOPE["Engineering survey, topographic mapping."], AREA["Europe"], BBOX[39.47, -9.96, 54.18, 14.54]]]
 """
-FULL = """
-import resource, sys
-sys.path[:0] = {tests!r}
-from test_store import Noise
-from nowcastlib import files
-from nowcastlib.errors import NowcastError
-from nowcastlib.data import grid
-from nowcastlib.data import store
-store.CHUNK = 4 * 4 * 64 * 64
-resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))  # a chunk is larger than any file may be
-try:
-    store.ingest(Noise(minutes=tuple(range(0, 50, 5)), shape=(64, 64)), {out!r}, progress=False)
-except NowcastError as error:
-    print(error)
-"""
+FLUX = {"standard_name": "rainfall_flux", "units": "kg m-2 h-1"}
+AMOUNT = {"standard_name": "rainfall_amount", "units": "kg m-2", "long_name": "5 minute rainfall "}
+NAMED = {
+    axis: {"standard_name": f"projection_{axis}_coordinate", "axis": axis.upper()} for axis in "yx"
+}
+KM, M = ({axis: {"units": unit} for axis in "yx"} for unit in ("km", "m"))
+ITALY = pyproj.CRS("+proj=tmerc +lat_0=42 +lon_0=12.5 +ellps=WGS84").to_wkt()
+# as the archives describe themselves: the rain and its attributes, those of the axes, the projection, the first y and x
+# and their steps; and a city's longitude and latitude, row and column
+THEIRS = {
+    "be-rmi": (
+        "rain_rate",
+        FLUX,
+        NAMED,
+        "EPSG:3812",
+        (999_500, -1000),
+        (300_500, 1000),
+        (4.35, 50.85),
+        (328, 348),
+    ),
+    "de-dwd": (
+        "rainfall_amount",
+        AMOUNT,
+        KM,
+        DWD,
+        (-4758.144724, 1),
+        (-442.962167, 1),
+        (13.4, 52.52),
+        (733, 682),
+    ),
+    "fr-mf": (
+        "prate",
+        FLUX,
+        NAMED,
+        FRANCE,
+        (-3_526_818, -1000),
+        (-619_652, 1000),
+        (2.35, 48.86),
+        (564, 788),
+    ),
+    "it-dpc-sri": (
+        "RR",
+        FLUX,
+        M,
+        ITALY,
+        (649_500, -1000),
+        (-599_500, 1000),
+        (14.25, 40.85),
+        (776, 747),
+    ),
+    "uk-metoffice": (
+        "RR",
+        FLUX,
+        M,
+        "EPSG:27700",
+        (1_549_500, -1000),
+        (-404_500, 1000),
+        (-0.1, 51.5),
+        (1370, 936),
+    ),
+}
 
 
-class Noise(Fake):
-    """Frames that do not compress."""
-
-    def read(self, row):
-        rate = super().read(row)
-        return rate.copy(data=np.random.default_rng(row.minute).random(rate.shape, "f4"))
-
-
-def run(script, **values):
-    script = script.format(tests=[str(p) for p in Path(__file__).parents[:2]], **values)
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-
-
-@pytest.mark.parametrize("minute", [0, 30, 95])
-def test_store_of_a_process_that_was_killed_carries_on_to_the_same(tmp_path, minute):
-    out, all_of_it = tmp_path / "a.zarr", tuple(range(0, 100, 5))
+@pytest.mark.parametrize("name", THEIRS)
+def test_national_archive_opens_by_its_name_with_the_rain_in_its_place(
+    tmp_path, server, nobody, monkeypatch, name
+):
+    variable, attrs, axes, crs, *starts, city, at = THEIRS[name]
+    y, x = (
+        first + step * (n + np.arange(-2, 4)) for (first, step), n in zip(starts, at, strict=True)
+    )
+    rain = np.zeros((3, 6, 6), "f4")
+    rain[:, 2, 2], rain[:, :, 5] = (
+        0.5 if attrs is AMOUNT else 6,
+        np.nan,
+    )  # on the city; not observed at an edge
+    dataset = xr.Dataset(
+        {
+            variable: (("time", "y", "x"), rain, attrs | {"grid_mapping": "crs"}),
+            "crs": (
+                (),
+                0,
+                {"crs_wkt": pyproj.CRS(crs).to_wkt() if crs.startswith("EPSG") else crs},
+            ),
+        },
+        {
+            "time": pd.date_range("2020-01-01", periods=3, freq="5min"),
+            "y": ("y", y, axes["y"]),
+            "x": ("x", x, axes["x"]),
+            "lat": (
+                ("y", "x"),
+                np.zeros((6, 6)),
+                {"standard_name": "latitude", "units": "degrees_north"},
+            ),
+            "lon": (
+                ("y", "x"),
+                np.zeros((6, 6)),
+                {"standard_name": "longitude", "units": "degrees_east"},
+            ),
+            "missing_times": TIMES,
+        },
+    )
+    path, _, maker, licence = ARCHIVES[name]
+    upload(written(dataset, tmp_path), path, server)
+    monkeypatch.setitem(ARCHIVES, name, (path, server, maker, licence))
+    source = feeds.feed("cloud", path=name)
+    first = source.read(next(source.list().itertuples()))
+    there_x, there_y = place(first, *city)
+    assert first.sel(x=there_x, y=there_y, method="nearest") == pytest.approx(
+        6
+    ) and first.sum() == pytest.approx(6)
     assert (
-        run(KILLED, minute=minute, out=str(out)).returncode == -signal.SIGKILL and not out.exists()
+        abs(first.y - there_y).min() <= 500
+        and abs(first.x - there_x).min() <= 500
+        and first.y[0] > first.y[-1]
     )
-    store.ingest(rest := Fake(minutes=all_of_it), out, progress=False)
-    same(out, store.ingest(Fake(minutes=all_of_it), tmp_path / "b.zarr", progress=False))
-    assert names(tmp_path) == ["a.zarr", "b.zarr"] and len(rest.reads) == 20 - minute // 5 // 4 * 4
-
-
-def test_full_disk_is_told_and_a_rerun_carries_on(tmp_path):
-    out = tmp_path / "a.zarr"
-    told = run(FULL, out=str(out))
-    assert (
-        "cannot write" in told.stdout
-        and "free the place or choose another, then run again" in told.stdout
-    ), told
-    many = {"minutes": tuple(range(0, 50, 5)), "shape": (64, 64)}
-    same(
-        store.ingest(Noise(**many), out, progress=False),
-        store.ingest(Noise(**many), tmp_path / "b.zarr"),
+    assert first.y.attrs["units"] == first.x.attrs["units"] == "m"
+    assert np.isnan(first).sum() == 6 and np.isnan(first[:, -1]).all()
+    assert (source.attribution, source.licence) == (maker, licence) and licence.startswith(
+        ("CC-BY-", "OGL-")
     )
-
-
-def a_forecast(rate=1.0):
-    return forecast(persistence, store.as_frames(np.full((3, 4, 4), rate)), leads=2)
-
-
-def test_saved_forecast_is_cf_and_replaces_an_older_one(tmp_path):
-    out = tmp_path / "new" / "f.zarr"
-    store.save(a_forecast(1), out)
-    store.save(a_forecast(1), out.with_name("f.zarr.partial"))  # as a killed one would leave it
-    store.save(a_forecast(2), out)
-    saved = xr.open_zarr(out, decode_timedelta=False)
-    assert saved.rainfall_rate.dims == ("lead_time", "y", "x") and (saved.rainfall_rate == 2).all()
-    assert saved.rainfall_rate.attrs["units"] == "mm h-1" and saved.lead_time.values.tolist() == [
-        5,
-        10,
-    ]
-    assert saved.valid_time.values[0] == np.datetime64("2024-06-01T00:15") and names(
-        tmp_path / "new"
-    ) == ["f.zarr"]
-
-
-def test_failed_save_keeps_the_older_forecast(tmp_path, monkeypatch):
-    store.save(a_forecast(1), tmp_path / "f.zarr")
-
-    def full_disk(self, path, **_):
-        path.mkdir()
-        (path / "half").write_text("half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(xr.Dataset, "to_zarr", full_disk)
-    with pytest.raises(NowcastError, match="No space left"):
-        store.save(a_forecast(2), tmp_path / "f.zarr")
-    assert (
-        names(tmp_path) == ["f.zarr"]
-        and (xr.open_zarr(tmp_path / "f.zarr", decode_timedelta=False).rainfall_rate == 1).all()
-    )
-
-
-def test_save_overwrites_nothing_but_a_forecast(tmp_path):
-    store.ingest(Fake(), tmp_path / "frames.zarr", progress=False)
-    (tmp_path / "letters").mkdir()
-    (tmp_path / "letters" / "dear.txt").write_text("dear")
-    (tmp_path / "file").write_text("dear")
-    for name in ("frames.zarr", "letters", "file"):
-        with pytest.raises(NowcastError, match=name):
-            store.save(a_forecast(), tmp_path / name)
-    assert (tmp_path / "letters" / "dear.txt").exists() and (tmp_path / "file").exists()
-    assert open_frames(tmp_path / "frames.zarr").sizes["time"] == 5
-
-
-def test_failed_write_keeps_the_older_file(tmp_path, monkeypatch):
-    files.write_atomically(tmp_path / "a", b"old")
-    monkeypatch.setattr(
-        store.os,
-        "replace",
-        lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")),
-    )
-    with pytest.raises(NowcastError, match="No space left"):
-        files.write_atomically(tmp_path / "a", b"new")
-    assert (tmp_path / "a").read_bytes() == b"old"
-
-
-def test_time_step_is_the_most_frequent_gap():
-    frames = store.as_frames(np.zeros((5, 7, 8)), step=6)
-    assert store.time_step(frames.isel(time=[0, 2, 3, 4])) == 6 and np.isnan(
-        store.time_step(frames[:1])
-    )
-
-
-def test_description_counts_gaps_as_dry():
-    rate = np.zeros((2, 2, 5))
-    rate[0, 0, 0], rate[1] = 7.0, np.nan
-    assert "2 frames of 2×5 px" in store.describe(store.as_frames(rate))
-    assert "maximum 7.0 mm/h, share above 0.1 mm/h 0.050" in store.describe(store.as_frames(rate))
-
-
-def test_stores_of_other_formats_are_ingested_and_forecast(tmp_path):
-    theirs = store.as_frames(np.random.default_rng(0).gamma(1, 1, (5, 8, 8)).astype("f4"))
-    encoding = {"rainfall_rate": {"dtype": "i2", "scale_factor": 0.01, "_FillValue": -1}}
-    theirs.to_dataset().to_zarr(
-        tmp_path / "theirs.zarr", encoding=encoding, consolidated=False
-    )  # format 3, with Zarr 3
-    ours = store.open_frames(
-        store.ingest(Cloud(str(tmp_path / "theirs.zarr")), tmp_path / "ours.zarr", progress=False)
-    )
-    np.testing.assert_allclose(ours, theirs, atol=0.0051)
-    store.save(
-        forecast(persistence, store.open_frames(tmp_path / "theirs.zarr"), leads=2),
-        tmp_path / "f.zarr",
-    )
-    saved = xr.open_zarr(tmp_path / "f.zarr", decode_timedelta=False).rainfall_rate
-    np.testing.assert_allclose(saved[1], theirs[-1], atol=0.0051)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nowcastlib.data import store, windows
+from nowcastlib.data import as_frames, ingest, windows
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.windows import RadarWindows, training_data
 from nowcastlib.errors import NowcastError
@@ -20,7 +20,7 @@ def frames():
     """Rain of 12 × 16 px with a pixel that is never observed."""
     rate = np.random.default_rng(0).gamma(0.3, 5, (6, 12, 16))
     rate[:, 6, 8] = np.nan
-    return store.as_frames(rate)
+    return as_frames(rate)
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,7 @@ def stores(tmp_path_factory):
     """Two stores of four synthetic storms each, 14 frames of 32 px a storm."""
     folder = tmp_path_factory.mktemp("stores")
     demos = [Demo(4, frames=14, size=32, seed=s) for s in (0, 1)]
-    return [
-        store.ingest(demo, folder / f"{k}.zarr", progress=False) for k, demo in enumerate(demos)
-    ]
+    return [ingest(demo, folder / f"{k}.zarr", progress=False) for k, demo in enumerate(demos)]
 
 
 def test_window_is_the_frames_in_model_units_with_gaps(frames):
@@ -69,9 +67,7 @@ def test_random_crop_depends_on_seed_epoch_and_number_alone(frames):
 
 def test_random_window_moves_all_frames_alike_and_changes_no_value():
     rate = np.arange(1.0, 26).reshape(5, 5)
-    windows = RadarWindows(
-        store.as_frames(np.stack([rate, rate + 100])), np.array([[0, 1]]), random=True
-    )
+    windows = RadarWindows(as_frames(np.stack([rate, rate + 100])), np.array([[0, 1]]), random=True)
     seen = set()
     for windows.epoch in range(60):
         first, second = RainScale().from_model(windows[0])[:, 0].round().int()
@@ -98,7 +94,7 @@ def test_all_rates_of_a_window_are_varied_by_one_factor(frames):
 def test_random_crop_prefers_rain():
     rate = np.zeros((1, 40, 40))
     rate[:, :8, :8] = 5.0
-    windows = RadarWindows(store.as_frames(rate), np.array([[0]] * 200), crop=8, random=True)
+    windows = RadarWindows(as_frames(rate), np.array([[0]] * 200), crop=8, random=True)
     share = np.mean([float((windows[i] > 0).float().mean()) for i in range(200)])
     by_chance = (sum(range(1, 9)) / 8 / 33) ** 2  # mean over all 33 × 33 corners
     assert share > 3 * by_chance
@@ -108,9 +104,9 @@ def test_a_large_store_is_read_window_by_window_and_gives_the_same(monkeypatch):
     rate = np.random.default_rng(0).gamma(1, 3, (6, 30, 40)).astype("f4")
     rate[2, 4:9] = np.nan
     rows, options = np.array([[0, 1, 2], [3, 4, 5]]), {"crop": 16, "random": True, "seed": 5}
-    small = RadarWindows(store.as_frames(rate), rows, **options)
+    small = RadarWindows(as_frames(rate), rows, **options)
     monkeypatch.setattr(windows, "MEMORY", 0)
-    large = RadarWindows(store.as_frames(rate), rows, **options)
+    large = RadarWindows(as_frames(rate), rows, **options)
     assert small.known is not None and large.known is None
     for small.epoch in range(5):
         large.epoch = small.epoch
@@ -169,7 +165,7 @@ def test_training_data_mistakes_are_told(stores, tmp_path):
         def read(self, row):
             return super().read(row) * 0
 
-    dry = store.ingest(Dry(3, frames=14, size=16), tmp_path / "dry.zarr", progress=False)
+    dry = ingest(Dry(3, frames=14, size=16), tmp_path / "dry.zarr", progress=False)
     with pytest.raises(NowcastError, match=r"dry\.zarr holds no rain"):
         training_data([dry], 4, 16)
     with pytest.raises(

@@ -20,7 +20,7 @@ from browser_tools import FLAGS, chromium
 from matplotlib import colormaps
 from playwright.sync_api import sync_playwright
 
-from nowcastlib.data import store, storms
+from nowcastlib.data import as_frames, storms
 from nowcastlib.display import rain_scale
 from nowcastlib.display.player import (
     BROWN_GREEN,
@@ -248,7 +248,7 @@ def storm():
         20,
         50,
     ]  # what equals a threshold does not exceed it
-    frames = store.as_frames(rate).assign_attrs(source="Radar of Nowhere")[:11]
+    frames = as_frames(rate).assign_attrs(source="Radar of Nowhere")[:11]
     stays = forecast(forecaster("persistence"), frames, frames.time.values[5], 6)
     stays[2, 20:] = np.nan  # not known
     moved = [
@@ -363,7 +363,7 @@ def test_the_outline_runs_between_the_pixels(browser, tmp_path):
     rate = np.zeros((4, 6, 7), "f4")
     rate[:, 2:4, 1:4] = 3
     rate[:, 5, 6] = np.nan
-    frames = store.as_frames(rate)
+    frames = as_frames(rate)
     with opened(
         browser, tmp_path, ForecastPlayer(frames, {"a": forecast(persistence, frames[:3], None, 1)})
     ) as page:
@@ -549,7 +549,7 @@ def test_names_are_text_and_empty_fields_are_pictures(browser, tmp_path):
     """Dry, not observed at all, a single lead, no past, and names that look like markup."""
     rate = np.zeros((4, 6, 6), "f4")
     rate[3] = np.nan
-    frames = store.as_frames(rate)
+    frames = as_frames(rate)
     name = "</script><b>bold</b>"
     made = forecast(persistence, frames[:3], None, 1)
     with opened(
@@ -580,7 +580,7 @@ def test_the_map_lies_where_the_pixels_are(browser, tmp_path):
     """49° N, the border of Canada, through the middle of row 10 of 21, and 0.1° a pixel."""
     lat, lon = 50 - 0.1 * np.arange(21), -112 + 0.1 * np.arange(60)
     axes = {"y": ("y", lat, {"units": "degrees_north"}), "x": ("x", lon, {"units": "degrees_east"})}
-    frames = store.as_frames(np.zeros((1, 21, 60))).assign_coords(axes)
+    frames = as_frames(np.zeros((1, 21, 60))).assign_coords(axes)
     with opened(browser, tmp_path, FramePlayer(frames)) as page:
         box = page.locator(".nowcast-picture").bounding_box()
         line = page.locator(".nowcast-borders").bounding_box()
@@ -601,7 +601,7 @@ def test_the_map_lies_where_the_pixels_are(browser, tmp_path):
 def test_every_frame_of_a_long_day_is_the_one_that_its_label_says(browser, tmp_path):
     """288 frames of 64 px."""
     rates = np.repeat([0.0, 0.2, 0.7, 1.5, 3.0, 7.0, 15.0, 30.0, 70.0, 200.0, np.nan], 27)[:288]
-    frames = store.as_frames(np.broadcast_to(rates[:, None, None], (288, 64, 64)).astype("f4"))
+    frames = as_frames(np.broadcast_to(rates[:, None, None], (288, 64, 64)).astype("f4"))
     path = tmp_path / "day.html"
     path.write_text(f"<!doctype html><meta charset=utf-8><body>{FramePlayer(frames).page()}")
     page = browser.new_page()

@@ -5,7 +5,8 @@ import pyproj
 import pytest
 import xarray as xr
 
-from nowcastlib.data.feeds import frame
+from nowcastlib.data import grid
+from nowcastlib.data.grid import frame
 from nowcastlib.display import coastlines, plots
 
 AZIMUTHAL = "+proj=aeqd +lat_0=49 +lon_0=-105 +ellps=WGS84"
@@ -55,21 +56,21 @@ def test_frames_across_180_degrees_have_the_coasts_of_both_sides():
                    projected("+proj=aeqd +lat_0=-17.5 +lon_0=180", 120, 5000.0)):  # fmt: skip
         x = np.concatenate(coastlines.lines(frames))[:, 0]
         assert (x < 55).any() and (x > 60).any() and np.isfinite(x).all()
-        lon = coastlines.degrees(frames)[0]
+        lon = grid.degrees(frames)[0]
         assert lon.min() < -177 and lon.max() > 177
 
 
 def test_an_ocean_and_frames_without_a_place_have_no_lines():
     assert coastlines.lines(in_degrees(np.arange(-140, -136, 0.1), np.arange(2, -2, -0.1))) == []
     nowhere = projected("")
-    assert coastlines.lines(nowhere) == [] and coastlines.degrees(nowhere) is None
-    assert coastlines.pixel_width(nowhere) == 2.0
-    assert coastlines.pixel_width(nowhere[:1, :1]) is None
+    assert coastlines.lines(nowhere) == [] and grid.degrees(nowhere) is None
+    assert grid.pixel_width_km(nowhere) == 2.0
+    assert grid.pixel_width_km(nowhere[:1, :1]) is None
 
 
 def test_degrees_run_from_the_first_to_the_last_pixel():
     frames = projected(AZIMUTHAL)
-    lon, lat = coastlines.degrees(frames, 3)
+    lon, lat = grid.degrees(frames, 3)
     assert (lon[1, 1], lat[1, 1]) == pytest.approx((-105, 49))
     inverse = pyproj.Proj(AZIMUTHAL)(float(frames.x[0]), float(frames.y[-1]), inverse=True)
     assert (lon[2, 0], lat[2, 0]) == pytest.approx(inverse)
@@ -81,9 +82,9 @@ def test_a_pixel_is_as_wide_as_it_is_on_the_ground():
     mercator = frame(
         np.zeros((3, 3)), 1000.0 * np.arange(3), y - 1000.0 * (np.arange(3) - 1), "EPSG:3857"
     )
-    assert coastlines.pixel_width(mercator) == pytest.approx(0.5, rel=0.01)
+    assert grid.pixel_width_km(mercator) == pytest.approx(0.5, rel=0.01)
     degrees = in_degrees(np.arange(10, 12, 0.1), np.arange(61, 59, -0.1))
-    assert coastlines.pixel_width(degrees) == pytest.approx(0.1 * 111.2 / 2, rel=0.02)
+    assert grid.pixel_width_km(degrees) == pytest.approx(0.1 * 111.2 / 2, rel=0.02)
 
 
 def test_show_frame_draws_the_border_in_km():

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nowcastlib.data import store
-from nowcastlib.data.feeds import frame
+from nowcastlib.data import as_frames
+from nowcastlib.data.grid import frame
 from nowcastlib.display import player, rain_scale
 from nowcastlib.display.player import EDGES, NOT_KNOWN, STEPS, VALUES, ForecastPlayer, FramePlayer
 from nowcastlib.errors import NowcastError
@@ -185,7 +185,7 @@ def test_frames_that_know_their_place_bring_borders_degrees_and_km():
     """Around Basel, where Switzerland, France and Germany meet."""
     metres = 1000.0 * np.arange(-16, 16)
     here = frame(np.zeros((32, 32)), metres, -metres, "+proj=aeqd +lat_0=47.58 +lon_0=7.59")
-    frames = here.expand_dims(time=store.as_frames(np.zeros((1, 2, 2))).time).assign_attrs(
+    frames = here.expand_dims(time=as_frames(np.zeros((1, 2, 2))).time).assign_attrs(
         here.attrs
     )
     canvas = FramePlayer(frames).canvas
@@ -194,5 +194,5 @@ def test_frames_that_know_their_place_bring_borders_degrees_and_km():
         axis=1
     ).sum() >= 3  # the borders of three countries end in the middle
     assert canvas.pixel == pytest.approx(1, rel=0.01) and np.shape(canvas.degrees) == (2, 17, 17)
-    nowhere = FramePlayer(store.as_frames(np.zeros((1, 4, 4)))).canvas
+    nowhere = FramePlayer(as_frames(np.zeros((1, 4, 4)))).canvas
     assert nowhere.borders == [] and nowhere.degrees == [] and nowhere.pixel == 1

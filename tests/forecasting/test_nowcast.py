@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from made_forecasts import RUNS, moving_rain, network
 
-from nowcastlib.data import store
+from nowcastlib.data import as_frames
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import baselines
@@ -82,7 +82,7 @@ def test_frame_that_is_needed_and_missing_is_told(storm):
         NowcastError, match=r"none at 2024-06-01 23:50:00 \(the store holds 2024-06-01"
     ):
         forecast(baselines.persistence, storm, "2024-06-02")
-    with pytest.raises(NowcastError, match="'noon' is no time"):
+    with pytest.raises(NowcastError, match="'noon' is not a time"):
         forecast(baselines.persistence, storm, "noon")
     with pytest.raises(NowcastError, match="ask for at least 1"):
         forecast(baselines.persistence, storm, leads=0)
@@ -114,18 +114,18 @@ def test_the_shipped_network_moves_a_cluster_and_leaves_the_dry_dry(shape):
     row, column = shape[0] // 2, shape[1] // 4
     for t in range(6):
         rate[t, row - 3 : row + 3, column + t : column + t + 6] = 12.0
-    predicted = forecast(forecaster("radar"), store.as_frames(rate), leads=4)
+    predicted = forecast(forecaster("radar"), as_frames(rate), leads=4)
     for lead in (1, 4):
         field = predicted.values[lead - 1]
         assert field.max() > 1
         middle = np.average(np.indices(shape)[1], weights=field)
         assert middle == pytest.approx(column + 5 + lead + 2.5, abs=1.5)
-    assert (forecast(forecaster("radar"), store.as_frames(rate * 0), leads=4) == 0).all()
+    assert (forecast(forecaster("radar"), as_frames(rate * 0), leads=4) == 0).all()
 
 
 def test_the_ensemble_of_the_shipped_network():
     frames = Demo(1, frames=6, size=128, seed=5)
-    frames = store.as_frames(np.stack([frames.read(row) for row in frames.list().itertuples()]))
+    frames = as_frames(np.stack([frames.read(row) for row in frames.list().itertuples()]))
     members = forecast(forecaster("radar-members"), frames, leads=3)
     assert members.dims == ("member", "lead_time", "y", "x") and members.shape == (10, 3, 128, 128)
     one = forecast(forecaster("radar"), frames, leads=3)

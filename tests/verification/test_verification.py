@@ -18,6 +18,7 @@ from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import baselines
 from nowcastlib.forecasting.nowcast import forecast
 from nowcastlib.units import RainScale
+from nowcastlib.verification.counts import COUNTS, PROBABILITIES, SCALES, count
 from nowcastlib.verification.evaluation import (
     SCORES,
     effective_resolution,
@@ -30,7 +31,6 @@ from nowcastlib.verification.evaluation import (
     score,
     table,
 )
-from nowcastlib.verification.counts import COUNTS, PROBABILITIES, SCALES, count
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,10 @@ frame as a DataArray ``rainfall_rate(y, x)`` in mm/h, north up, NaN = not observ
 from dataclasses import MISSING, fields
 from typing import NamedTuple, Protocol
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
 from nowcastlib.errors import NowcastError
-
-RAIN_RATE = {"standard_name": "rainfall_rate", "long_name": "rain rate", "units": "mm h-1"}
 
 
 class NoAnswer(NowcastError):
@@ -21,7 +18,7 @@ class NoAnswer(NowcastError):
 
 
 class Source(Protocol):
-    """What ``store.ingest`` asks of a feed. ``licence`` ("") and ``concurrency`` (1) may be left out."""
+    """What ``ingest`` asks of a feed. ``licence`` ("") and ``concurrency`` (1) may be left out."""
 
     attribution: str  # who made the data; written into the store, shown below its pictures
     licence: str  # under which others may use them
@@ -30,42 +27,6 @@ class Source(Protocol):
     def list(self, start=None, end=None) -> pd.DataFrame: ...
 
     def read(self, row: NamedTuple) -> xr.DataArray: ...
-
-
-def frame(
-    rate: np.ndarray, x: np.ndarray, y: np.ndarray, crs: str = "", **attributes
-) -> xr.DataArray:
-    """A rain-rate frame (y, x) in mm/h with its coordinates, for a source's ``read``.
-
-    ``x`` and ``y`` are pixel centres in metres (``y`` falls from row to row: north up) and ``crs`` anything that
-    pyproj understands, or "" where the map projection is not known.
-    """
-    metres = {"units": "m"}
-    return xr.DataArray(
-        np.asarray(rate, "f4"),
-        coords={
-            "y": ("y", y, metres | {"standard_name": "projection_y_coordinate", "axis": "Y"}),
-            "x": ("x", x, metres | {"standard_name": "projection_x_coordinate", "axis": "X"}),
-        },
-        dims=("y", "x"),
-        name="rainfall_rate",
-        attrs=RAIN_RATE | ({"crs": crs} if crs else {}) | attributes,
-    )
-
-
-def within(times: pd.Series, start, end) -> pd.Series:
-    """Which times lie in [start, end); either may be None; both are UTC."""
-    start, end = (None if t is None else utc(t) for t in (start, end))
-    return (times >= (start or pd.Timestamp.min)) & (times < (end or pd.Timestamp.max))
-
-
-def utc(time) -> pd.Timestamp:
-    """A time without a zone, which is UTC. Raises NowcastError if it is none."""
-    try:
-        stamp = pd.Timestamp(time)
-    except ValueError as error:
-        raise NowcastError(f"{time!r} is no time: write it like 2015-05-15T16:00") from error
-    return stamp if stamp.tzinfo is None else stamp.tz_convert("UTC").tz_localize(None)
 
 
 def feed(name: str, **options) -> Source:

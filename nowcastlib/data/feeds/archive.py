@@ -21,7 +21,9 @@ import rasterio
 import xarray as xr
 
 from nowcastlib import _pysteps  # noqa: F401
-from nowcastlib.data.feeds import frame, odim, within
+from nowcastlib.data.feeds import odim
+from nowcastlib.data.grid import frame
+from nowcastlib.data.times import within
 from nowcastlib.errors import NowcastError
 
 from pysteps import datasets  # isort: skip

@@ -19,7 +19,9 @@ import pyproj
 import xarray as xr
 
 from nowcastlib.data import storms
-from nowcastlib.data.feeds import frame, palettes, within
+from nowcastlib.data.feeds import palettes
+from nowcastlib.data.grid import frame
+from nowcastlib.data.times import within
 from nowcastlib.units import RainScale
 
 

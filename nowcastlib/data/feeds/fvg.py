@@ -15,7 +15,9 @@ from requests.adapters import HTTPAdapter
 from tqdm.auto import tqdm
 from urllib3 import Retry
 
-from nowcastlib.data.feeds import NoAnswer, frame, odim, palettes, utc, within
+from nowcastlib.data.feeds import NoAnswer, odim, palettes
+from nowcastlib.data.grid import frame
+from nowcastlib.data.times import utc, within
 from nowcastlib.errors import NowcastError
 
 log = logging.getLogger("nowcastlib")

@@ -17,7 +17,8 @@ import pandas as pd
 import xarray as xr
 from PIL import Image, ImageSequence
 
-from nowcastlib.data.feeds import frame, within
+from nowcastlib.data.grid import frame
+from nowcastlib.data.times import within
 from nowcastlib.errors import NowcastError
 
 VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm"}  # and animated .gif

@@ -20,7 +20,6 @@ import pandas as pd
 import pyproj
 import xarray as xr
 
-from nowcastlib.data.feeds import frame
 from nowcastlib.data.feeds.odim_fields import (
     ACCUMULATION,
     Attributes,
@@ -28,6 +27,7 @@ from nowcastlib.data.feeds.odim_fields import (
     numbers,
     rain_field,
 )
+from nowcastlib.data.grid import frame
 from nowcastlib.errors import NowcastError
 from nowcastlib.units import RainScale
 

@@ -17,8 +17,9 @@ import pytest
 import rasterio
 from made_archive import PIXEL, START, WRITERS, field, truncate, write, write_all
 
-from nowcastlib.data.feeds import archive, frame
+from nowcastlib.data.feeds import archive
 from nowcastlib.data.feeds.archive import PRODUCTS, Archive, download
+from nowcastlib.data.grid import frame
 from nowcastlib.errors import NowcastError
 
 ALL = sorted(WRITERS)

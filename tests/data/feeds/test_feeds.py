@@ -1,7 +1,6 @@
 """Each feed: right numbers, right place, right time; and a clear sentence where something is missing."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from nowcastlib.data import feeds
@@ -12,13 +11,6 @@ from nowcastlib.errors import NowcastError
 def test_unknown_source_is_told():
     with pytest.raises(NowcastError, match="unknown source 'zzz'"):
         feeds.feed("zzz")
-
-
-def test_times_are_utc_and_must_be_times():
-    times = pd.Series(pd.date_range("2024-06-01T12:00", periods=4, freq="5min"))
-    assert feeds.within(times, "2024-06-01T14:05+02:00", None).tolist() == [False, True, True, True]
-    with pytest.raises(NowcastError, match="'rubbish' is no time"):
-        feeds.within(times, "rubbish", None)
 
 
 def test_options_of_a_feed_are_checked():

@@ -15,14 +15,14 @@ import requests
 from fvg_server import SPAN, TIMES, Answer, feed, row
 from PIL import Image
 
-from nowcastlib.data import grid, store
+from nowcastlib.data import grid, ingestion, store
 from nowcastlib.data.feeds import NoAnswer, demo, palettes
 from nowcastlib.data.feeds.fvg import FVG, HDF5, PNG, Fvg
 from nowcastlib.errors import NowcastError
 
 
 def ingest(server, tmp_path, **options):
-    path = store.ingest(feed(server, **options), tmp_path / "f.zarr", *SPAN, progress=False)
+    path = ingestion.ingest(feed(server, **options), tmp_path / "f.zarr", *SPAN, progress=False)
     return store.open_frames(path)
 
 
@@ -37,7 +37,9 @@ def test_download_gives_the_same_rain_as_the_demo_itself_within_its_disc(tmp_pat
     rain = demo.Demo(events=2, frames=12, size=40)
     with demo.serve(rain) as url:
         radar = Fvg(base=url)
-        path = store.ingest(radar, tmp_path / "f.zarr", "2024-06-01", "2024-06-03", progress=False)
+        path = ingestion.ingest(
+            radar, tmp_path / "f.zarr", "2024-06-01", "2024-06-03", progress=False
+        )
         assert len(radar.list("2024-06-01", "2024-06-03")) == 24
     frames = store.open_frames(path)
     assert frames.indexes["time"].equals(pd.DatetimeIndex(rain.list().time, name="time"))
@@ -101,7 +103,9 @@ def test_trouble_on_the_way_changes_nothing(tmp_path):
     rain = demo.Demo(events=1, frames=12, size=24)
     for name, trouble in (("calm", 0), ("rough", 2)):
         with demo.serve(rain, trouble) as url:
-            store.ingest(Fvg(base=url), tmp_path / name, "2024-06-01", "2024-06-02", progress=False)
+            ingestion.ingest(
+                Fvg(base=url), tmp_path / name, "2024-06-01", "2024-06-02", progress=False
+            )
     calm, rough = (store.open_frames(tmp_path / name) for name in ("calm", "rough"))
     assert calm.equals(rough) and calm.sizes["time"] == 12
     with demo.serve(rain, trouble=1) as url:

@@ -7,7 +7,7 @@ import pytest
 from made_archive import truncate
 from PIL import Image
 
-from nowcastlib.data import frame_table, store
+from nowcastlib.data import frame_table, ingest, store
 from nowcastlib.data.feeds import images
 from nowcastlib.data.feeds.images import Images
 from nowcastlib.errors import NowcastError
@@ -185,9 +185,9 @@ def test_windows_never_cross_from_a_video_to_the_next_even_a_day_long_one(tmp_pa
     source = Images(
         str(tmp_path), spacing=288
     )  # the five frames would last till the next day begins
-    frames = store.open_frames(store.ingest(source, tmp_path / "out.zarr", progress=False))
+    frames = store.open_frames(ingest(source, tmp_path / "out.zarr", progress=False))
     table = frame_table.frames_table(frames, max_gap=288)
-    assert [list(w) for w in frame_table.windows(table, 4, 288)] == [
+    assert [list(w) for w in frame_table.find_windows(table, 4, 288)] == [
         [0, 1, 2, 3],
         [1, 2, 3, 4],
         [5, 6, 7, 8],

@@ -1,0 +1,39 @@
+"""Times of frames are UTC; the usual step is the most frequent gap."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nowcastlib.data.grid import as_frames
+from nowcastlib.data.times import time_step, utc, within
+from nowcastlib.errors import NowcastError
+
+
+def test_a_time_with_a_zone_becomes_utc():
+    assert utc("2024-06-01T14:05+02:00") == pd.Timestamp("2024-06-01T12:05")
+    assert utc("2024-06-01") == pd.Timestamp("2024-06-01")
+
+
+def test_a_word_that_is_not_a_time_is_refused():
+    with pytest.raises(NowcastError, match="'rubbish' is not a time: write it like 2015-05-15"):
+        utc("rubbish")
+    with pytest.raises(NowcastError, match="'rubbish'"):
+        within(pd.Series(pd.date_range("2024-06-01", periods=2)), "rubbish")
+
+
+def test_times_lie_within_a_span_that_excludes_its_end():
+    times = pd.Series(pd.date_range("2024-06-01T12:00", periods=4, freq="5min"))
+    start, end = "2024-06-01T14:05+02:00", "2024-06-01T12:15"
+    assert within(times, start, None).tolist() == [False, True, True, True]
+    assert within(times, None, end).tolist() == [True, True, True, False]
+    assert within(times, start, end).tolist() == [False, True, True, False]
+    assert within(times).all()
+
+
+def test_time_step_is_the_most_frequent_gap():
+    frames = as_frames(np.zeros((5, 7, 8)), step=6)
+    assert time_step(frames.isel(time=[0, 2, 3, 4])) == 6
+
+
+def test_a_single_frame_has_no_time_step():
+    assert np.isnan(time_step(as_frames(np.zeros((1, 7, 8)))))
