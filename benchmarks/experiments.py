@@ -34,7 +34,7 @@ from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.moving_mnist import MovingMNIST
 from nowcastlib.data.windows import training_data
 from nowcastlib.forecasting.nowcast import Network, forecast
-from nowcastlib.networks.models import ModelConfig
+from nowcastlib.networks import ModelConfig
 from nowcastlib.training import loop
 from nowcastlib.training.loop import TrainConfig
 from nowcastlib.verification.evaluation import evaluate, issue_times, mean_csi, score

@@ -17,7 +17,7 @@ import xarray as xr
 
 from nowcastlib.data import store
 from nowcastlib.forecasting.nowcast import MEMBERS, Network, forecaster
-from nowcastlib.networks.models import build
+from nowcastlib.networks import build
 from nowcastlib.verification.evaluation import evaluate, issue_times, score
 
 FOLDS = ("mch2015", "mch2017", "fmi", "knmi", "bom")

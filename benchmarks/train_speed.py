@@ -33,7 +33,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nowcastlib.data.moving_mnist import MovingMNIST
-from nowcastlib.networks.models import ModelConfig, build
+from nowcastlib.networks import ModelConfig, build
 from nowcastlib.training.loop import TrainConfig, fastest_precision, fit, keep_memory
 
 HIDDEN, KERNEL, SIZE, BATCH, FRAMES = (64, 32, 32, 16), 5, 64, 16, 5

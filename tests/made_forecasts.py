@@ -7,7 +7,8 @@ import xarray as xr
 from nowcastlib.data import as_frames, storms
 from nowcastlib.forecasting.baselines import BASELINES
 from nowcastlib.forecasting.nowcast import Network
-from nowcastlib.networks.models import ConvEDLSTM, ModelConfig
+from nowcastlib.networks import ModelConfig
+from nowcastlib.networks.conv_ed_lstm import ConvEDLSTM
 from nowcastlib.training.loop import TrainConfig
 
 

@@ -9,7 +9,7 @@ from torch.utils.data import ConcatDataset, Dataset
 
 from nowcastlib.data import as_frames, storms
 from nowcastlib.data.windows import RadarWindows
-from nowcastlib.networks.models import ModelConfig
+from nowcastlib.networks import ModelConfig
 from nowcastlib.training.loop import TrainConfig, fit
 
 CONFIG = TrainConfig(

@@ -51,7 +51,7 @@ def test_each_source_has_its_feed_and_its_own_folder(monkeypatch, tmp_path, sour
 def test_configurations_of_a_preset_fit_the_size_and_length_of_its_storms(preset):
     for config in (preset.radar, preset.guided):
         assert config.crop <= preset.pixels and config.n_in + config.n_out <= Demo().frames
-        assert config.crop % config.model.coarsest == 0
+        assert config.crop % config.model.size_multiple == 0
     assert (preset.guided.model.kind, preset.guided.loss) == ("guided", "exceedance")
 
 

@@ -1,4 +1,9 @@
-"""Rain divided into scales, and how long each of them lasts: the idea of S-PROG (Seed 2003), on tensors."""
+"""Rain divided into scales, and the persistence of each scale: the idea of S-PROG, on tensors.
+
+References
+----------
+Seed 2003, "A dynamic and spatial scaling approach to advection forecasting", J. Appl. Meteorol. 42.
+"""
 
 from itertools import pairwise
 
@@ -7,40 +12,75 @@ from torch import Tensor
 
 from nowcastlib.networks.motion import blur
 
-SIGMAS = (1.5, 3.0, 6.0, 12.0, 24.0)  # px; between them lie the scales
-SCALES = len(SIGMAS) + 1
+SIGMAS = (1.5, 3.0, 6.0, 12.0, 24.0)  # px; each scale lies between two neighbouring blurs
+N_SCALES = len(SIGMAS) + 1
+WIDEST_AVERAGE = 24.0  # px
 
 
-def divide(fields: Tensor) -> Tensor:
-    """Fields (B, 1, H, W) as a sum of ``SCALES`` fields (B, scale, H, W), the finest first."""
-    smooth = [fields, *(blur(fields, sigma) for sigma in SIGMAS)]
-    return torch.cat([a - b for a, b in pairwise(smooth)] + smooth[-1:], 1)
+def decompose(fields: Tensor) -> Tensor:
+    """Divide fields into scales that add up to them.
 
+    Parameters
+    ----------
+    fields : Tensor
+        (B, 1, H, W).
 
-def memory(now: Tensor, past: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """How much of each scale is left after k steps, as ``at_once · each_step ** k``; both (B, scale, 1, 1).
-
-    ``now`` (B, scale, H, W) are the scales of the last frame; ``past`` (B, T, scale, H, W) those of the frames before,
-    the newest first, laid over it along the motion, where ``known`` (B, T, 1, H, W; 0 or 1). The correlations with
-    them are fitted by least squares of their logarithms; what is noise or badly measured is lost at once. The
-    coarsest stays as it is.
+    Returns
+    -------
+    Tensor
+        (B, N_SCALES, H, W), the finest scale first.
     """
-    now = now[:, None] * known
-    both, own, other = (
-        (a * b).mean((-2, -1)) for a, b in ((now, past), (now, now), (past * known, past))
-    )
-    alike = (both / (own * other + 1e-12).sqrt()).clamp(0.05, 0.999).log()  # (B, T, scale)
-    lag = torch.arange(1.0, alike.shape[1] + 1).to(alike)[:, None]
-    away, middle = lag - lag.mean(), alike.mean(1)
-    slope = ((away * (alike - middle[:, None])).sum(1) / (away**2).sum().clamp(min=1)).clamp(max=0)
-    start = (middle - slope * lag.mean()).clamp(max=0)
-    lasting = torch.arange(SCALES).to(alike) < SCALES - 1
-    return tuple((x * lasting).exp()[..., None, None] for x in (start, slope))
+    blurred = [fields, *(blur(fields, sigma) for sigma in SIGMAS)]
+    bands = [finer - coarser for finer, coarser in pairwise(blurred)]
+    return torch.cat([*bands, blurred[-1]], 1)
 
 
-def energy(scales: Tensor) -> Tensor:
-    """Squares of scales (B, scale, H, W), each averaged over twice its own width (at most 24 px)."""
-    widths = [min(2 * sigma, 24.0) for sigma in (*SIGMAS, SIGMAS[-1])]
-    return torch.cat(
-        [blur(part**2, width) for part, width in zip(scales.split(1, 1), widths, strict=True)], 1
-    )
+def persistence_of_scales(now: Tensor, past: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+    """Measure how long each scale of this very rain lasts.
+
+    The share of a scale that is left after k steps is ``intercept * decay ** k``. A line is fitted
+    by least squares to the logarithms of the correlations between the last frame and the frames
+    before it. The intercept captures measurement noise. The size_multiple scale does not decay.
+
+    Parameters
+    ----------
+    now : Tensor
+        Scales of the last frame, (B, scale, H, W).
+    past : Tensor
+        Scales of the frames before it, the newest first, advected to its time,
+        (B, T, scale, H, W).
+    observed : Tensor
+        1 where a past frame is known after advection, else 0, (B, T, 1, H, W).
+
+    Returns
+    -------
+    intercept, decay : Tensor
+        Both (B, scale, 1, 1), between 0 and 1.
+    """
+    # Correlation of each past frame with the last one, where both are known: (B, T, scale)
+    now = now[:, None] * observed
+    covariance = (now * past).mean((-2, -1))
+    variance_now = (now * now).mean((-2, -1))
+    variance_past = (past * observed * past).mean((-2, -1))
+    correlation = covariance / (variance_now * variance_past + 1e-12).sqrt()
+    log_correlation = correlation.clamp(0.05, 0.999).log()
+
+    # Regression line through the T points (lag, log correlation): both (B, scale)
+    lag = torch.arange(1.0, log_correlation.shape[1] + 1).to(log_correlation)[:, None]
+    deviation = lag - lag.mean()
+    mean = log_correlation.mean(1)
+    products = (deviation * (log_correlation - mean[:, None])).sum(1)
+    slope = (products / (deviation**2).sum().clamp(min=1)).clamp(max=0)
+    start = (mean - slope * lag.mean()).clamp(max=0)
+
+    decays = torch.arange(N_SCALES).to(log_correlation) < N_SCALES - 1
+    intercept = (start * decays).exp()[..., None, None]
+    decay = (slope * decays).exp()[..., None, None]
+    return intercept, decay
+
+
+def local_energy(scales: Tensor) -> Tensor:
+    """Squares of scales (B, scale, H, W), averaged over twice the scale's own width."""
+    widths = [min(2 * sigma, WIDEST_AVERAGE) for sigma in (*SIGMAS, SIGMAS[-1])]  # px
+    bands = scales.split(1, 1)
+    return torch.cat([blur(band**2, w) for band, w in zip(bands, widths, strict=True)], 1)

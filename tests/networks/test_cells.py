@@ -1,4 +1,4 @@
-"""Cells against independent references: every option by hand, the right gradients, nothing from the future."""
+"""Cells against independent references: equations, options, gradients, causality."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def reference_step(cell, x, h, c, stride):
 
 @pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (5, 2)])
 def test_cell_equals_the_papers_equations_in_numpy(kernel, stride):
-    cell = seeded(lambda: ConvLSTMCell(2, 3, kernel, stride))
+    cell = seeded(lambda: ConvLSTMCell(2, 3, kernel, stride=stride))
     x = torch.randn(1, 4, 2, 6, 8, dtype=torch.float64)
     h = c = np.zeros((3, 6 // stride, 8 // stride))
     state = None
@@ -149,7 +149,9 @@ def test_sequence_and_trace_equal_steps(kind, options, size):
         torch.testing.assert_close(outputs[:, t], output)
     torch.testing.assert_close(last, state)
     trace = cell.trace(x)
-    assert list(trace) == list(cell.names) and all(t.shape == outputs.shape for t in trace.values())
+    assert list(trace) == list(cell.gate_names) and all(
+        t.shape == outputs.shape for t in trace.values()
+    )
     torch.testing.assert_close(trace[cell.output], outputs)
     for gate in {"i", "f", "o", "z", "r"} & set(trace):
         assert ((trace[gate] > 0) & (trace[gate] < 1)).all()
@@ -166,7 +168,7 @@ def test_gradients_of_the_cell_are_right(kind, options, size):
 
 
 @pytest.mark.parametrize("kind", [ConvLSTMCell, ConvGRUCell])
-def test_a_cell_without_input_carries_its_state_on(kind):
+def test_cell_without_input_evolves_its_state(kind):
     cell, fed = seeded(lambda: kind(0, 3)), seeded(lambda: kind(2, 3))
     with torch.no_grad():  # the same cell, but for an input that is 0
         fed.from_h.weight.copy_(cell.from_h.weight)
@@ -176,36 +178,36 @@ def test_a_cell_without_input_carries_its_state_on(kind):
         else:  # R weighs the bias of the new content where it comes from the state
             cell.from_h.bias.zero_()
             fed.from_x.bias.zero_()
-    state = tuple(torch.randn(2, 3, 5, 6, dtype=torch.float64) for _ in range(kind.states))
+    state = tuple(torch.randn(2, 3, 5, 6, dtype=torch.float64) for _ in range(kind.n_states))
     ours, _ = cell.sequence(None, state, steps=4)
     theirs, _ = fed.sequence(torch.zeros(2, 4, 2, 5, 6, dtype=torch.float64), state)
     torch.testing.assert_close(ours, theirs)
-    with pytest.raises(ValueError, match="needs a state to start from"):
+    with pytest.raises(ValueError, match="without input needs"):
         cell(None)
-    with pytest.raises(ValueError, match="takes no input"):
+    with pytest.raises(ValueError, match="has no input"):
         cell(torch.zeros(2, 1, 5, 6), state)
 
 
 @pytest.mark.parametrize(
     ("x", "why"),
     [
-        (torch.zeros(2, 3, 6, 8), r"C = 2 and none of them 0; this has the shape \(2, 3, 6, 8\)"),
-        (torch.zeros(2, 6, 8), r"this has the shape \(2, 6, 8\)"),
-        (torch.zeros(2, 4, 2, 6, 8), r"this has the shape \(2, 4, 2, 6, 8\)"),
+        (torch.zeros(2, 3, 6, 8), r"C = 2, none of them 0; .* has the shape \(2, 3, 6, 8\)"),
+        (torch.zeros(2, 6, 8), r"has the shape \(2, 6, 8\)"),
+        (torch.zeros(2, 4, 2, 6, 8), r"has the shape \(2, 4, 2, 6, 8\)"),
         (torch.zeros(0, 2, 6, 8), "none of them 0"),
         (torch.zeros(2, 0, 6, 8), "none of them 0"),
-        (None, "this has None"),
+        (None, "has None"),
     ],
 )
-def test_a_frame_of_another_shape_is_refused(x, why):
+def test_frame_of_another_shape_is_refused(x, why):
     for kind in (ConvLSTMCell, ConvGRUCell):
         with pytest.raises(ValueError, match=why):
             kind(2, 3)(x)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 6, 8), (2, 3, 8, 6)])
-def test_a_state_of_another_shape_is_refused(shape):
-    with pytest.raises(ValueError, match=r"the state is for \("):
+def test_state_of_another_shape_is_refused(shape):
+    with pytest.raises(ValueError, match=r"the state has the shape \("):
         ConvLSTMCell(2, 3)(torch.zeros(2, 2, 6, 8), (torch.zeros(shape), torch.zeros(shape)))
 
 
@@ -225,7 +227,7 @@ def test_odd_sizes_one_frame_and_one_sample(options, size):
 
 
 @pytest.mark.parametrize("kind", [ConvLSTMCell, ConvGRUCell])
-def test_what_moves_in_comes_out_moved(kind):
+def test_cell_commutes_with_translation(kind):
     cell = seeded(lambda: kind(1, 3, 3))
     x = torch.zeros(1, 3, 1, 24, 24, dtype=torch.float64)
     x[..., 9:13, 9:13] = torch.rand(
@@ -237,7 +239,7 @@ def test_what_moves_in_comes_out_moved(kind):
 
 
 @pytest.mark.parametrize("kind", [ConvLSTMCell, ConvGRUCell])
-def test_no_frame_reaches_an_earlier_output_of_a_cell(kind):
+def test_cell_is_causal(kind):
     cell, x = seeded(lambda: kind(1, 3, 3)), torch.rand(1, 5, 1, 6, 6, dtype=torch.float64)
     changed = x.clone()
     changed[:, 3] = 1 - changed[:, 3]
@@ -245,7 +247,7 @@ def test_no_frame_reaches_an_earlier_output_of_a_cell(kind):
     assert (difference[:3] == 0).all() and (difference[3:] > 0).all()
 
 
-def test_the_output_gate_comes_out_if_asked_for_and_the_hidden_state_goes_on():
+def test_gate_out_changes_the_output_but_not_the_state():
     plain, gated = (
         seeded(lambda gate=gate: ConvLSTMCell(2, 3, gate_out=gate)) for gate in (False, True)
     )
@@ -271,7 +273,7 @@ def test_norm_gives_each_convolution_mean_0_and_variance_1_before_its_own_scale(
     ):
         per_channel = (slice(None), None, None)
         bare = ((got - affine.bias[per_channel]) / affine.weight[per_channel]).detach()
-        groups = bare.reshape(2, 1 if norm == "layer" else kind.gates, -1)
+        groups = bare.reshape(2, 1 if norm == "layer" else kind.n_gates, -1)
         np.testing.assert_allclose(groups.mean(-1), 0, atol=1e-12)
         np.testing.assert_allclose(groups.var(-1, unbiased=False), 1, atol=1e-3)
         before = convolution.detach().reshape(groups.shape)
@@ -282,7 +284,7 @@ def test_norm_gives_each_convolution_mean_0_and_variance_1_before_its_own_scale(
 
 
 @pytest.mark.parametrize("kind", [ConvLSTMCell, ConvGRUCell])
-def test_leaky_slope_bends_what_each_convolution_gives_below_zero(kind):
+def test_leaky_slope_scales_negative_values_of_each_convolution(kind):
     cell = seeded(lambda: kind(2, 3, leaky_slope=0.2))
     x, h = (
         torch.randn(2, 2, 8, 8, dtype=torch.float64),
@@ -301,7 +303,7 @@ def test_leaky_slope_bends_what_each_convolution_gives_below_zero(kind):
 @pytest.mark.parametrize(
     "options", [{"norm": "layer"}, {"leaky_slope": 0.2}, {"norm": "group", "leaky_slope": 0.2}]
 )
-def test_norm_and_bend_go_into_the_step(options):
+def test_norm_and_activation_are_part_of_the_step(options):
     plain, cell = (seeded(lambda o=o: ConvLSTMCell(1, 3, **o)) for o in ({}, options))
     x = torch.randn(1, 2, 1, 6, 6, dtype=torch.float64)
     h, c = (
@@ -373,7 +375,7 @@ def test_bias_off_leaves_the_convolutions_without(kind, channels):
         {"in_channels": 0},
     ],
 )
-def test_an_lstm_forgets_little_at_first(options):
+def test_bias_of_the_forget_gate_starts_at_1(options):
     cell, maps = ConvLSTMCell(**{"in_channels": 2, "hidden": 3} | options), torch.zeros(1, 3, 6, 6)
     with (
         torch.no_grad()
@@ -389,20 +391,20 @@ def test_an_lstm_forgets_little_at_first(options):
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"kernel": 4}, "kernel 4 is even"),
-        ({"state_kernel": 2}, "kernel 2 is even"),
-        ({"stride": 3}, "stride 3 is neither 1 nor 2"),
+        ({"kernel": 4}, "kernel size 4 is even"),
+        ({"state_kernel": 2}, "kernel size 2 is even"),
+        ({"stride": 3}, "stride is 3: choose 1 or 2"),
         ({"pool": True}, "needs stride 2"),
         ({"norm": "batch"}, "unknown norm 'batch': choose layer or group"),
         (
             {"double": "cubic"},
-            "unknown way to double the size 'cubic': choose transpose or nearest",
+            "unknown double 'cubic': choose transpose or nearest",
         ),
-        ({"double": "transpose", "stride": 2}, "both double the size and, by its stride, halve it"),
-        ({"double": "nearest", "stride": 2}, "both double the size and, by its stride, halve it"),
+        ({"double": "transpose", "stride": 2}, "stride 2 halves the size and double doubles it"),
+        ({"double": "nearest", "stride": 2}, "stride 2 halves the size and double doubles it"),
     ],
 )
 @pytest.mark.parametrize("kind", [ConvLSTMCell, ConvGRUCell])
-def test_impossible_cells_are_refused(kind, options, why):
+def test_contradictory_cell_options_are_refused(kind, options, why):
     with pytest.raises(ValueError, match=why):
         kind(1, 2, **options)

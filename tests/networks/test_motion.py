@@ -10,8 +10,7 @@ import torch
 from nowcastlib.data import storms
 from nowcastlib.forecasting.nowcast import Network
 from nowcastlib.forecasting.probabilities import quantile
-from nowcastlib.networks import motion
-from nowcastlib.networks.models import ModelConfig, build
+from nowcastlib.networks import ModelConfig, build, motion
 from nowcastlib.training.config import TrainConfig
 from nowcastlib.units import RainScale
 
@@ -176,7 +175,7 @@ def test_beyond_the_edge_it_knows_less_the_farther_away(network):
 def test_how_far_is_outside():
     field = torch.zeros(1, 2, 5, 9)
     field[:, 0], field[:, 1] = 3.0, -4.0
-    found = motion.outside(field)
+    found = motion.distance_outside(field)
     assert found.shape == (1, 1, 5, 9)
     np.testing.assert_allclose(found[0, 0, 0], np.hypot(np.maximum(np.arange(9) + 3 - 8, 0), 4))
     assert found[0, 0, 4, :6].max() == 0 and found[0, 0, 4, 8] == 3

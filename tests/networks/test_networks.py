@@ -12,8 +12,9 @@ from made_networks import seeded
 
 import nowcastlib
 from nowcastlib.data import storms
+from nowcastlib.networks import ModelConfig, build
 from nowcastlib.networks.cells import ConvGRUCell, ConvLSTMCell, LSTMCell
-from nowcastlib.networks.models import ConvEDLSTM, ModelConfig, build
+from nowcastlib.networks.conv_ed_lstm import ConvEDLSTM
 from nowcastlib.training.loop import load
 
 TINY = ModelConfig(hidden=(3, 4, 4, 3), kernel=(3, 3, 3, 3))

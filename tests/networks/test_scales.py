@@ -1,4 +1,4 @@
-"""Scales of rain add up to it, and each lasts as long as it lasts."""
+"""Scales add up to the field, and their persistence is measured."""
 
 import pytest
 import torch
@@ -12,47 +12,47 @@ def waves(wavelength, phase=0.0):
     return (0.5 + 0.4 * torch.sin(2 * torch.pi * x / wavelength + phase)).expand(1, 1, 96, 96)
 
 
-def test_scales_add_up_and_keep_apart():
+def test_scales_add_up_and_separate_wavelengths():
     fine, coarse = waves(4), waves(96)
     field = fine + coarse
-    parts = scales.divide(field)
-    assert parts.shape == (1, scales.SCALES, 96, 96)
+    parts = scales.decompose(field)
+    assert parts.shape == (1, scales.N_SCALES, 96, 96)
     torch.testing.assert_close(parts.sum(1, keepdim=True), field)
     inner = (..., slice(30, 66), slice(30, 66))
     power = [float(part.var()) for part in parts[inner].unbind(1)]
     assert power[0] > 10 * sum(power[1:4]), "the short waves are in the finest scale"
-    assert sum(power[4:]) > 10 * sum(power[1:3]), "the long ones in the coarsest two"
+    assert sum(power[4:]) > 10 * sum(power[1:3]), "the long ones in the size_multiple two"
 
 
 @pytest.mark.parametrize(("once", "step"), [(1.0, 0.8), (0.7, 0.9), (0.6, 1.0)])
-def test_memory_is_what_was_put_in(once, step):
+def test_persistence_is_recovered_from_synthetic_scales(once, step):
     torch.manual_seed(0)
-    now = torch.randn(2, scales.SCALES, 64, 64)
+    now = torch.randn(2, scales.N_SCALES, 64, 64)
     left = [once * step**k for k in (1, 2, 3, 4)]
     past = torch.stack([c * now + (1 - c**2) ** 0.5 * torch.randn_like(now) for c in left], 1)
-    at_once, each_step = scales.memory(now, past, torch.ones(2, 4, 1, 64, 64))
+    intercept, decay = scales.persistence_of_scales(now, past, torch.ones(2, 4, 1, 64, 64))
     for k, c in enumerate(left, 1):
-        found = (at_once * each_step**k)[:, :-1]
+        found = (intercept * decay**k)[:, :-1]
         torch.testing.assert_close(found, torch.full_like(found, c), atol=0.04, rtol=0)
-    assert (at_once * each_step**9)[:, -1].min() == 1, "the coarsest stays"
+    assert (intercept * decay**9)[:, -1].min() == 1, "the size_multiple stays"
 
 
-def test_memory_looks_only_where_something_is_known():
+def test_persistence_uses_observed_pixels_only():
     torch.manual_seed(0)
-    now = torch.randn(1, scales.SCALES, 64, 64)
+    now = torch.randn(1, scales.N_SCALES, 64, 64)
     past, known = now[:, None].repeat(1, 2, 1, 1, 1), torch.ones(1, 2, 1, 64, 64)
     past[..., :20], known[..., :20] = torch.randn(20), 0
-    at_once, each_step = scales.memory(now, past, known)
-    assert (at_once * each_step**3).min() > 0.99
-    nothing = scales.memory(now * 0, past * 0, known * 0)
+    intercept, decay = scales.persistence_of_scales(now, past, known)
+    assert (intercept * decay**3).min() > 0.99
+    nothing = scales.persistence_of_scales(now * 0, past * 0, known * 0)
     assert all(torch.isfinite(part).all() for part in nothing)
 
 
-def test_energy_is_local_and_is_kept():
-    parts = torch.zeros(1, scales.SCALES, 200, 200)
+def test_local_energy_is_local_and_conserved():
+    parts = torch.zeros(1, scales.N_SCALES, 200, 200)
     parts[:, :, 100, 100] = 2.0
-    found = scales.energy(parts)
+    found = scales.local_energy(parts)
     torch.testing.assert_close(
-        found.sum((2, 3)), torch.full((1, scales.SCALES), 4.0), atol=1e-2, rtol=0
+        found.sum((2, 3)), torch.full((1, scales.N_SCALES), 4.0), atol=1e-2, rtol=0
     )
     assert found[0, 0, 100, 110] < 1e-6 < found[0, 4, 100, 110]

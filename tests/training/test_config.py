@@ -10,7 +10,7 @@ import torch
 from made_networks import CONFIG
 
 from nowcastlib.networks.losses import mse, ssim_mse
-from nowcastlib.networks.models import ModelConfig
+from nowcastlib.networks import ModelConfig
 from nowcastlib.training.config import DECAYS, TrainConfig
 from nowcastlib.units import RainScale
 

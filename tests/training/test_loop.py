@@ -17,7 +17,8 @@ from nowcastlib.data.windows import RadarWindows
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting.nowcast import Network
 from nowcastlib.networks.losses import LOSSES
-from nowcastlib.networks.models import ConvEDLSTM, ModelConfig
+from nowcastlib.networks import ModelConfig
+from nowcastlib.networks.conv_ed_lstm import ConvEDLSTM
 from nowcastlib.training import loop
 from nowcastlib.training.loop import HISTORY, fastest_precision, fit, load, load_config
 

@@ -15,7 +15,7 @@ from made_networks import CONFIG, Clock, one_thread, same, train, weights, windo
 
 from nowcastlib.errors import NowcastError
 from nowcastlib.networks.losses import LOSSES, mse
-from nowcastlib.networks.models import ModelConfig
+from nowcastlib.networks import ModelConfig
 from nowcastlib.training import loop
 from nowcastlib.training.loop import fit, load
 

@@ -1,0 +1,100 @@
+"""The Conv-Encoder-Decoder-LSTM: a stack of cells that feeds its own forecast back."""
+
+import torch
+from torch import Tensor, nn
+
+from nowcastlib.networks import stacks
+from nowcastlib.networks.base import FrameNetwork
+from nowcastlib.networks.packing import pack, unpack
+
+
+class ConvEDLSTM(FrameNetwork):
+    """A stack of convolutional cells through which one frame at a time passes.
+
+    The first half of the cells halves height and width, the second half doubles them. Every cell
+    keeps its state. The output of the highest cell becomes the next frame, which is the next input
+    while forecasting. Works at any height and width, unless ``config.size`` is set.
+
+    Parameters
+    ----------
+    config : ConvEDLSTMConfig
+    channels : int
+        Channels of a frame.
+
+    References
+    ----------
+    Zampar 2025 (Conv-ED-LSTM). Bengio et al. 2015, arXiv 1506.03099 (scheduled sampling).
+    """
+
+    def __init__(self, config, channels: int = 1):
+        super().__init__(config)
+        packed = channels * config.patch**2
+        self.cells = self._make_cells(packed)
+
+        top = config.hidden[-1]
+        self.head = nn.Conv2d(top + (packed if config.skip else 0), packed, 1)
+        if config.skip:
+            # Untrained, the output is nearly the last input: training starts at persistence.
+            with torch.no_grad():
+                self.head.weight[:, top:] = torch.eye(packed)[..., None, None]
+                self.head.bias.zero_()
+
+    def _make_cells(self, in_channels: int) -> nn.ModuleList:
+        config = self.config
+        cells = nn.ModuleList()
+        size = config.size // config.patch  # px of the states; 0: any
+        for k, (hidden, kernel) in enumerate(zip(config.hidden, config.kernel, strict=True)):
+            options = {}
+            if config.stride == 2:
+                halves = k < len(config.hidden) // 2
+                options = self._halving() if halves else self._doubling()
+                size = size // 2 if halves else size * 2
+            if config.cell == "convlstm":
+                options["gate_out"] = config.use_lstm_output
+                if size:
+                    options["size"] = (size, size)
+            cells.append(stacks.make_cell(config, in_channels, hidden, kernel, **options))
+            in_channels = hidden
+        return cells
+
+    def _halving(self) -> dict:
+        return {"stride": 2, "pool": self.config.max_pool}
+
+    def _doubling(self) -> dict:
+        return {"double": "nearest" if self.config.transpose is False else "transpose"}
+
+    def forward(
+        self, x: Tensor, n_out: int, truth: Tensor | None = None, coins: Tensor | None = None
+    ) -> Tensor:
+        """Logits of the ``n_out`` frames after ``x``; see ``ForecastNetwork.forward``.
+
+        Coins may also be tossed for single pixels of patches:
+        (B, n_out - 1, C·patch², H/patch, W/patch). It does not help.
+        """
+        size = x.shape[-2:]
+        x = self._pack(x)  # (B, T, C·patch², H/patch, W/patch)
+        outputs, states = stacks.read(self.cells, x)
+        if coins is not None:
+            truth = self._pack(truth)
+            coins = coins[(..., *[None] * (5 - coins.ndim))]  # (B, n_out - 1, 1, 1, 1)
+
+        frame = x[:, -1]
+        logits = [self._output(outputs[:, -1], frame)]
+        for t in range(n_out - 1):
+            frame = torch.sigmoid(logits[-1])  # (B, C·patch², H/patch, W/patch)
+            if coins is not None:
+                frame = torch.where(coins[:, t], truth[:, t], frame)
+            top, states = stacks.step(self.cells, frame, states)
+            logits.append(self._output(top, frame))
+
+        # (B, n_out, C·patch², H/patch, W/patch) → (B, n_out, C, H, W)
+        return unpack(torch.stack(logits, 1).contiguous(), self.config.patch, size)
+
+    def _pack(self, frames: Tensor) -> Tensor:
+        return pack(frames, self.config.patch, self.config.size_multiple)
+
+    def _output(self, top: Tensor, frame: Tensor) -> Tensor:
+        """Logits of the frame after ``frame``, both (B, C·patch², H/patch, W/patch)."""
+        if self.config.skip:
+            top = torch.cat([top, torch.logit(frame, eps=0.01)], 1)
+        return self.head(top)

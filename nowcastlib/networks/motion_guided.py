@@ -1,0 +1,215 @@
+"""A Lagrangian ConvLSTM: rain is advected, its growth and decay are learned."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nowcastlib.networks import motion, stacks
+from nowcastlib.networks import scales as rain_scales
+from nowcastlib.networks.base import ForecastNetwork
+from nowcastlib.networks.packing import pack, pad, unpack
+from nowcastlib.units import RATES, RainScale
+
+MOTION_FRAMES = 4  # newest frames from which the motion is estimated
+TYPICAL_SPEED = 10.0  # px per step; velocities are divided by it before the cells see them
+EDGE_DISTANCE = 32.0  # px; unit of the distance beyond the edge
+SURE_SPREAD = (
+    0.03  # model units; spread of the logistic distribution if nothing of the rain is lost
+)
+SPREAD_PER_LOSS = 0.55  # spread of a logistic distribution with standard deviation 1
+
+
+class Past(NamedTuple):
+    """What is known of the rain when the forecast starts."""
+
+    velocity: Tensor  # (B, 2, H, W), px per step
+    path: Tensor  # (B, steps, 2, H, W), px; see ``motion.follow``
+    frames: list[Tensor]  # T of (B, 2, H, W); see ``_advect_to_last``
+    scales: Tensor  # (B, scale, H, W), of the last frame
+    intercept: Tensor  # (B, scale, 1, 1); see ``scales.persistence_of_scales``
+    decay: Tensor  # (B, scale, 1, 1)
+    energy: Tensor  # (B, scale, H, W), of the last frame
+
+
+class Corrections(NamedTuple):
+    """What the cells answer for one lead time; all are 0 before training."""
+
+    factor: Tensor  # (B, 1, H, W): relative growth or decay of the rain
+    source: Tensor  # (B, 1, H, W): rain that is added, model units
+    sureness: Tensor  # (B, 1, H, W): log of the factor by which the distribution is sharper
+    kept: Tensor  # (B, scale, H, W): share of each scale that is kept in addition
+    rates: Tensor  # (B, rate, H, W): correction of each logit
+
+
+class Parcels(NamedTuple):
+    """Forecasts for parcels of rain, at the place where each parcel is now."""
+
+    path: Tensor  # (B, n_out, 2, H, W), px; see ``motion.follow``
+    rain: Tensor  # (B, n_out, 1, H, W), model units
+    logits: Tensor  # (B, n_out, rate, H, W)
+
+
+class MotionGuided(ForecastNetwork):
+    """Forecasts the probability that the rain rate exceeds each of ``RATES``.
+
+    The motion of the rain is estimated, not learned. Past frames are advected to the time of the
+    last one, so that cells of stride 1 see each parcel of rain grow or decay in its place. The same
+    frames tell how long each scale of this very rain lasts; what is lost of it widens the forecast
+    distribution, a logistic one about the rain that is left. For each lead time and pixel the cells
+    answer ``Corrections``. The probabilities are then advected along the motion, interpolated once.
+    Beyond the edge the rain is taken to be like the rain at the edge, the less so the farther away.
+    Untrained, all corrections are 0, and the network is S-PROG with probabilities. No forecast is
+    fed back. One channel; any height and width.
+
+    Parameters
+    ----------
+    config : GuidedConfig
+    channels : int
+        1; other numbers raise ValueError.
+
+    References
+    ----------
+    Seed 2003, J. Appl. Meteorol. 42 (S-PROG). Germann and Zawadzki 2002, Mon. Weather Rev. 130.
+    """
+
+    def __init__(self, config, channels: int = 1):
+        super().__init__(config)
+        if channels != 1:
+            raise ValueError(f"a guided network works on one channel, not {channels}")
+
+        patch = config.patch**2
+        self.encoder = stacks.make_stack(config, 2 * patch + 2)  # rain, where it is known, motion
+        self.forecaster = stacks.make_stack(config, patch + 2)  # rain, motion
+        self.split = [1, 1, 1, rain_scales.N_SCALES, len(RATES)]  # channels of the Corrections
+        self.head = nn.Conv2d(config.hidden[-1], sum(self.split) * patch, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+        levels = torch.tensor(RainScale().to_model(np.array(RATES)), dtype=torch.float32)
+        self.levels = nn.Parameter(levels.view(-1, 1, 1))  # the rates, model units
+        # For each rate: log of the decay with the distance beyond the edge, and the logit far away
+        self.beyond = nn.Parameter(torch.tensor([[-1.0], [-2.0]]).repeat(1, len(RATES)))
+
+    def velocity(self, frames: Tensor) -> Tensor:
+        """Motion (B, 2, H, W), px per step, of the rain in frames (B, T, H, W)."""
+        return motion.flow(frames[:, -MOTION_FRAMES:]) * self.config.motion
+
+    def forward(
+        self, x: Tensor, n_out: int, truth: Tensor | None = None, coins: Tensor | None = None
+    ) -> Tensor:
+        """Logits of the probability that the rain rate exceeds each of ``RATES``.
+
+        (B, T, 1, H, W) with T of 2 or more → (B, n_out, rate, H, W). See
+        ``ForecastNetwork.forward``.
+        """
+        self.refuse_coins(coins)
+        path, _, logits = self.parcels(x, n_out)
+        advected = motion.sample(logits.flatten(0, 1), path.flatten(0, 1))  # (B·n_out, rate, H, W)
+        advected = advected.unflatten(0, path.shape[:2])
+
+        # Beyond the edge, the logits approach those of rain far away.
+        decay = self.beyond[0].exp().view(-1, 1, 1)
+        far_away = self.beyond[1].view(-1, 1, 1)
+        distance = motion.distance_outside(path)  # (B, n_out, 1, H, W)
+        weight = torch.exp(-decay * distance / EDGE_DISTANCE)  # (B, n_out, rate, H, W)
+        return far_away + (advected - far_away) * weight
+
+    @staticmethod
+    def probabilities(logits: Tensor) -> Tensor:
+        """Probabilities that the rain rate exceeds each of ``RATES``, shaped as ``logits``."""
+        return torch.sigmoid(logits)
+
+    def parcels(self, x: Tensor, n_out: int) -> Parcels:
+        """Forecast what becomes of each parcel of rain, at the place where it is now.
+
+        Parameters
+        ----------
+        x : Tensor
+            Observed frames (B, T, 1, H, W) in model units, T of 2 or more; fewer raise ValueError.
+        n_out : int
+            Number of frames to forecast.
+        """
+        if x.shape[1] < self.config.fewest_frames:
+            raise ValueError("one frame has no motion: give 2 or more frames")
+        size = x.shape[-2:]
+        past = self._past(x, n_out)
+        wind = self._wind(past.velocity)  # (B, 2, H/patch, W/patch)
+
+        encoded = torch.stack([torch.cat([self._pack(f), wind], 1) for f in past.frames], 1)
+        _, states = stacks.read(self.encoder, encoded)
+
+        rain = [x[:, -1].float()]
+        logits = []
+        for lead in range(1, n_out + 1):
+            inputs = torch.cat([self._pack(rain[-1]), wind], 1)  # (B, patch² + 2, …)
+            top, states = stacks.step(self.forecaster, inputs, states)
+            corrections = self._corrections(top, size)
+
+            left = past.intercept * past.decay**lead  # (B, scale, 1, 1)
+            rain.append(self._rain_left(past, left, corrections))
+            logits.append(self._logits(rain[-1], past, left, corrections))
+        return Parcels(past.path[:, :n_out], torch.stack(rain[1:], 1), torch.stack(logits, 1))
+
+    @torch.no_grad()
+    def _past(self, x: Tensor, n_out: int) -> Past:
+        """Measure motion and persistence, in float32 and without gradients."""
+        with torch.autocast(x.device.type, enabled=False):
+            steps = x.shape[1] - 1
+            velocity = self.velocity(x[:, :, 0].float())
+            path = motion.follow(velocity, max(n_out, steps))
+            frames = _advect_to_last(x, path)
+
+            # Earlier frames, the newest first: (B, T-1, scale, H, W) and (B, T-1, 1, H, W)
+            scales = [rain_scales.decompose(f[:, :1]) for f in frames]
+            earlier = torch.stack(scales[-2::-1], 1)
+            observed = torch.stack([f[:, 1:] > 0.99 for f in frames[-2::-1]], 1)
+            observed = observed.to(frames[-1].dtype)
+
+            intercept, decay = rain_scales.persistence_of_scales(scales[-1], earlier, observed)
+            energy = rain_scales.local_energy(scales[-1])
+        return Past(velocity, path, frames, scales[-1], intercept, decay, energy)
+
+    def _wind(self, velocity: Tensor) -> Tensor:
+        """The motion as the cells see it, about 1: (B, 2, H, W) → (B, 2, H/patch, W/patch)."""
+        padded = pad(velocity, self.config.size_multiple)
+        return F.avg_pool2d(padded / TYPICAL_SPEED, self.config.patch)
+
+    def _pack(self, frame: Tensor) -> Tensor:
+        return pack(frame, self.config.patch, self.config.size_multiple)
+
+    def _corrections(self, top: Tensor, size: tuple[int, int]) -> Corrections:
+        """(B, hidden, H/patch, W/patch) → maps of the frame's size."""
+        maps = unpack(self.head(top), self.config.patch, size).float()
+        return Corrections(*maps.split(self.split, 1))
+
+    def _rain_left(self, past: Past, left: Tensor, corrections: Corrections) -> Tensor:
+        """Rain (B, 1, H, W), model units, if the share ``left`` (B, scale, 1, 1) is left."""
+        kept = ((left + corrections.kept) * past.scales).sum(1, keepdim=True)
+        return kept * (1 + corrections.factor) + corrections.source
+
+    def _logits(self, rain: Tensor, past: Past, left: Tensor, corrections: Corrections) -> Tensor:
+        """Logits (B, rate, H, W) of a logistic distribution about the rain (B, 1, H, W)."""
+        # Standard deviation of what is lost: (B, 1, H, W)
+        lost = ((1 - left**2) * past.energy).sum(1, keepdim=True).sqrt()
+        spread = SURE_SPREAD + SPREAD_PER_LOSS * lost
+        sharpness = corrections.sureness.clamp(-3, 3).exp()
+        return (rain - self.levels) / spread * sharpness + corrections.rates
+
+
+def _advect_to_last(x: Tensor, path: Tensor) -> list[Tensor]:
+    """Frames (B, T, 1, H, W) at the places where their rain is in the last frame.
+
+    A list of T tensors (B, 2, H, W): the rain, and 1 where it is known, else 0.
+    """
+    frames = []
+    for age in range(x.shape[1] - 1, 0, -1):
+        frame = x[:, -1 - age]
+        with_mask = torch.cat([frame, torch.ones_like(frame)], 1).float()
+        frames.append(motion.sample(with_mask, path[:, age - 1], "zeros"))
+
+    now = x[:, -1].float()
+    frames.append(torch.cat([now, torch.ones_like(now)], 1))
+    return frames

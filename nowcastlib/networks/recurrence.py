@@ -1,0 +1,134 @@
+"""The interface of all recurrent cells: one step, a sequence, and a trace of the gates."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+# Hidden state H and, in an LSTM, the cell state C: each (B, hidden, H', W').
+State = tuple[Tensor, ...]
+
+
+class RecurrentCell(nn.Module):
+    """A cell with a memory. A subclass defines ``_inputs`` and ``_gates``.
+
+    A frame is (B, C, H, W) and a sequence (B, T, C, H, W); an ``LSTMCell`` takes (B, N) and
+    (B, T, N). The first tensor of a state is the hidden state; ``None`` as a state stands for
+    zeros. A cell without input channels takes ``None`` as its input.
+
+    Attributes
+    ----------
+    gate_names : tuple of str
+        Names, as in the paper's equations, of the tensors that ``_gates`` returns; the new state
+        stands last.
+    output : str
+        The gate or state that the cell returns as its output.
+    n_states : int
+        Number of tensors in a state.
+    """
+
+    gate_names: tuple[str, ...]
+    output = "H"
+    n_states = 1
+    hidden: int
+    from_x: nn.Module | None
+
+    def forward(self, x: Tensor | None, state: State | None = None) -> tuple[Tensor, State]:
+        """One step in time.
+
+        Parameters
+        ----------
+        x : Tensor or None
+            One frame, (B, C, H, W).
+        state : tuple of Tensor, optional
+            State before this frame; zeros if not given.
+
+        Returns
+        -------
+        output : Tensor
+            (B, hidden, H', W').
+        state : tuple of Tensor
+            State after this frame.
+        """
+        return self._step(self._inputs(x), state)
+
+    def sequence(
+        self, x: Tensor | None, state: State | None = None, steps: int = 0
+    ) -> tuple[Tensor, State]:
+        """All steps of a known sequence; the input convolutions of all frames are one call.
+
+        Parameters
+        ----------
+        x : Tensor or None
+            The frames, (B, T, C, H, W); None for a cell without input.
+        state : tuple of Tensor, optional
+            State before the first frame; zeros if not given.
+        steps : int
+            Number of steps of a cell without input.
+
+        Returns
+        -------
+        outputs : Tensor
+            (B, T, hidden, H', W').
+        state : tuple of Tensor
+            State after the last frame.
+        """
+        outputs = []
+        for inputs in self._inputs_of_all_frames(x, steps):
+            output, state = self._step(inputs, state)
+            outputs.append(output)
+
+        # (T·B, …) → (T, B, …) → (B, T, …): unlike torch.stack, this keeps channels last in memory
+        stacked = torch.cat(outputs).unflatten(0, (len(outputs), -1)).transpose(0, 1)
+        return stacked, state
+
+    def trace(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:
+        """All gates and states of a sequence by their names, each (B, T, hidden, H', W').
+
+        Parameters
+        ----------
+        x : Tensor
+            The frames, (B, T, C, H, W).
+        state : tuple of Tensor, optional
+            State before the first frame; zeros if not given.
+        """
+        steps = []
+        for inputs in self._inputs_of_all_frames(x, 0):
+            gates = self._gates(inputs, self._zeros(inputs) if state is None else state)
+            state = self._new_state(gates)
+            steps.append(gates)
+
+        by_name = zip(self.gate_names, zip(*steps, strict=True), strict=True)
+        return {name: torch.stack(tensors, 1) for name, tensors in by_name}
+
+    def _inputs(self, x: Tensor | None) -> Tensor | float:
+        """What the input adds to the gates: (B, gates·hidden, H', W'), or 0.0 without an input."""
+        raise NotImplementedError
+
+    def _gates(self, inputs: Tensor | float, state: State) -> tuple[Tensor, ...]:
+        """The tensors named by ``gate_names``, each (B, hidden, H', W')."""
+        raise NotImplementedError
+
+    def _inputs_of_all_frames(self, x: Tensor | None, steps: int) -> Sequence[Tensor | float]:
+        if x is None:
+            return [self._inputs(None)] * steps
+        x = x.transpose(0, 1)  # (T, B, C, H, W)
+        inputs = self._inputs(x.flatten(0, 1))  # (T·B, gates·hidden, H', W')
+        return inputs.unflatten(0, x.shape[:2]).unbind()  # T times (B, gates·hidden, H', W')
+
+    def _step(self, inputs: Tensor | float, state: State | None) -> tuple[Tensor, State]:
+        if state is None and self.from_x is None:
+            raise ValueError("a cell without input needs an initial state")
+        gates = self._gates(inputs, self._zeros(inputs) if state is None else state)
+        return gates[self.gate_names.index(self.output)], self._new_state(gates)
+
+    def _new_state(self, gates: tuple[Tensor, ...]) -> State:
+        return tuple(reversed(gates[-self.n_states :]))
+
+    def _zeros(self, inputs: Tensor) -> State:
+        """The state before the first frame.
+
+        One pixel of one sample is broadcast to all: its convolution costs nothing.
+        """
+        pixel = inputs.new_zeros(1, self.hidden, *(1,) * (inputs.ndim - 2))
+        return (pixel,) * self.n_states
