@@ -176,7 +176,7 @@ class _ConvCell(RecurrentCell):
         return self.activation(self.norm_x(self.pool(convolved)))  # (B, gates·hidden, H', W')
 
     def _from_h(self, h: Tensor, inputs: Tensor | float) -> Tensor:
-        """What the hidden state (B, hidden, H', W') adds to the gates: (B, gates·hidden, H', W')."""
+        """What the state (B, hidden, H', W') adds to the gates: (B, gates·hidden, H', W')."""
         is_initial = h.shape == (1, self.hidden, 1, 1)
         if isinstance(inputs, Tensor) and not is_initial:
             if (len(h), *h.shape[2:]) != (len(inputs), *inputs.shape[2:]):
