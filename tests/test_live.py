@@ -356,7 +356,7 @@ FAILURES = {
     "unknown forecaster": (dict(), "--forecasters zzz", "no forecaster 'zzz'"),
     "no time": (dict(), "--at noon", "'noon' is not a time"),
     "every at": (dict(), "--every 5", "does not go with --at"),
-    "option": (dict(), "--path here", "the source fvg has no option 'path'"),
+    "option": (dict(), "--path here", "--path is not an option of the source fvg"),
     "folder": (dict(), "--out .", "is a folder: name a page in it"),
 }
 

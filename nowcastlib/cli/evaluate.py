@@ -1,0 +1,91 @@
+"""``nowcast evaluate``: score forecasters on the frames of a store."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from nowcastlib.cli.source_options import option
+from nowcastlib.errors import NowcastError
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score forecasters on a store by lead time, threshold, scale and event."""
+
+    # CF-Zarr store of rain rate with the observed frames.
+    data: Path
+
+    # Names of shipped networks and baselines, or folders of runs, separated by commas.
+    forecasters: Annotated[str, tyro.conf.arg(metavar="NAMES")] = (
+        "radar,persistence,extrapolation,sprog"
+    )
+
+    # Number of time steps to forecast.
+    leads: Annotated[int, tyro.conf.arg(metavar="N")] = 12
+
+    # Rain rates in mm/h, separated by commas; an event is a rate above the threshold.
+    thresholds: Annotated[str, tyro.conf.arg(metavar="RATES")] = "0.5,2,5"
+
+    # Forecast from the central square of this many pixels a side; 0 uses the whole grid.
+    size: Annotated[int, tyro.conf.arg(metavar="PX")] = 256
+
+    # Width in pixels of a border along the edges of that square which is not scored.
+    margin: Annotated[int, tyro.conf.arg(metavar="PX")] = 0
+
+    # Score only pixels for which every forecaster gives a value.
+    common: bool = False
+
+    # Use every N-th possible issue time.
+    every: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+
+    # Time of the first frame to use, UTC.
+    start: Annotated[str | None, option("TIME", "the first frame")] = None
+
+    # Frames at and after this time, UTC, are not used.
+    end: Annotated[str | None, option("TIME", "use all")] = None
+
+    # Write protocol and scores to this file.
+    json: Annotated[Path | None, option("FILE", "print a summary only")] = None
+
+    def run(self) -> None:
+        """Evaluate, print the mean CSI, and write the report if ``json`` names a file."""
+        from nowcastlib.cli import report
+        from nowcastlib.data import open_frames, within
+        from nowcastlib.forecasting import forecaster
+        from nowcastlib.verification import evaluate
+
+        thresholds = _rates(self.thresholds)
+        frames = open_frames(self.data)
+        times = frames.indexes["time"].to_series()
+        frames = frames.isel(time=within(times, self.start, self.end).values)
+
+        names = [name.strip() for name in self.forecasters.split(",")]
+        forecasters = {name: forecaster(name) for name in names}
+        counts = evaluate(
+            frames,
+            forecasters,
+            self.leads,
+            thresholds,
+            self.size,
+            self.margin,
+            self.every,
+            self.common,
+        )
+
+        print(report.summary(counts))
+        if self.json:
+            protocol = report.protocol(frames, counts, self)
+            report.write(self.json, report.full(counts, protocol, self.common))
+            print(self.json)
+
+
+def _rates(thresholds: str) -> list[float]:
+    """Rain rates (mm/h) from numbers that are separated by commas."""
+    try:
+        return [float(threshold) for threshold in thresholds.split(",")]
+    except ValueError as error:
+        raise NowcastError(
+            f"--thresholds {thresholds!r} are not numbers: write them like 0.5,2,5"
+        ) from error

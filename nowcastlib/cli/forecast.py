@@ -1,0 +1,48 @@
+"""``nowcast forecast``: forecast the next steps after the frames of a store."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from nowcastlib.cli.source_options import option
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Forecast the next steps and write them as CF-Zarr rainfall_rate(lead_time, y, x) in mm/h."""
+
+    # CF-Zarr store of rain rate with the observed frames.
+    data: Path
+
+    # The forecast to write, such as forecast.zarr; an older forecast there is replaced.
+    out: Path
+
+    # Name of a shipped network or of a baseline, or the folder of a run. radar-members is an
+    # ensemble of ten.
+    weights: Annotated[str, tyro.conf.arg(metavar="NAME|RUN")] = "radar"
+
+    # Time of the last frame that the forecaster may use, UTC, such as 2015-05-15T17:00.
+    at: Annotated[str | None, option("TIME", "the last frame of the store")] = None
+
+    # Number of time steps to forecast; a step is as long as that of the store.
+    leads: Annotated[int, tyro.conf.arg(metavar="N")] = 12
+
+    # Use only the central square of this many pixels a side; 0 uses the whole grid.
+    size: Annotated[int, tyro.conf.arg(metavar="PX")] = 0
+
+    def run(self) -> None:
+        """Write the forecast, then print one line about it."""
+        from nowcastlib.data import centre, open_frames
+        from nowcastlib.forecasting import forecast, forecaster, save
+
+        frames = open_frames(self.data)
+        if self.size:
+            frames = centre(frames, self.size)
+
+        predicted = forecast(forecaster(self.weights), frames, self.at, self.leads)
+        save(predicted, self.out)
+
+        first, last = predicted.valid_time.values[[0, -1]].astype("datetime64[m]")
+        print(f"{self.out}: {self.leads} leads by {self.weights}, valid {first} to {last} UTC")

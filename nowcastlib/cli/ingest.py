@@ -1,0 +1,52 @@
+"""``nowcast ingest``: write the frames of a feed to a store."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from nowcastlib.cli.source_options import SourceName, SourceOptions, option
+from nowcastlib.errors import NowcastError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ingest(SourceOptions):
+    """Write a feed's frames to a CF-Zarr store of rain rate in mm/h.
+
+    Run it again to continue after an interruption, or to add newer frames.
+    """
+
+    # The store to write, such as frames.zarr.
+    out: Path
+
+    # Where the frames come from. demo: synthetic rain. archive: files of a weather service. fvg:
+    # the radars of Friuli Venezia Giulia. cloud: any CF-Zarr store. images: pictures or videos.
+    source: SourceName = "demo"
+
+    # Time of the first frame, UTC, such as 2015-05-15 or 2015-05-15T16:00.
+    start: Annotated[str | None, option("TIME", "the first one; fvg: two hours ago")] = None
+
+    # Frames at and after this time, UTC, are left out.
+    end: Annotated[str | None, option("TIME", "keep all")] = None
+
+    # Keep every N-th frame.
+    every: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+
+    # Source archive: download the pysteps example archive (335 MB) if the folder does not exist.
+    download: bool = False
+
+    def run(self) -> None:
+        """Write the store, then print one line about its frames."""
+        from nowcastlib.data import describe, feeds, ingest, open_frames
+
+        feed = self.feed()
+        if self.download:
+            if self.source != "archive":
+                raise NowcastError(
+                    f"--download is not an option of the source {self.source}: only archive has it"
+                )
+            feeds.archive.download(feed.path)
+
+        ingest(feed, self.out, self.start, self.end, self.crop, self.regrid, every=self.every)
+        print(f"{self.out}: {describe(open_frames(self.out))}")

@@ -1,0 +1,75 @@
+"""``nowcast live``: a page with the forecast of the next hour, from a feed's newest frames."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from nowcastlib.cli.source_options import SourceName, SourceOptions, option
+from nowcastlib.errors import NowcastError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live(SourceOptions):
+    """Forecast the next hour from a feed's newest frames, as a page that works offline."""
+
+    # The page to write; the fetched frames are kept in a small store beside it.
+    out: Path = Path("live.html")
+
+    # Where the frames come from; see ingest.
+    source: SourceName = "fvg"
+
+    # Names of shipped networks and baselines, or folders of runs, separated by commas.
+    forecasters: Annotated[str, tyro.conf.arg(metavar="NAMES")] = "radar,sprog,extrapolation"
+
+    # Number of time steps to forecast; 0 forecasts one hour.
+    leads: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+
+    # How many minutes before the newest frame to look for frames.
+    minutes: Annotated[float, tyro.conf.arg(metavar="MINUTES")] = 120
+
+    # Use only the central square of this many pixels a side; 0 uses the whole grid.
+    size: Annotated[int, tyro.conf.arg(metavar="PX")] = 0
+
+    # Renew the page after this many minutes, again and again until Ctrl-C; 0 writes it once.
+    every: Annotated[float, tyro.conf.arg(metavar="MINUTES")] = 0
+
+    # Forecast as if it were this time, UTC, such as 2024-06-01T16:00.
+    at: Annotated[str | None, option("TIME", "now")] = None
+
+    # Show the page in the browser.
+    open: bool = True
+
+    def run(self) -> None:
+        """Write the page, open it, and renew it as long as ``every`` asks for."""
+        from nowcastlib import live
+        from nowcastlib.data import utc
+        from nowcastlib.forecasting import forecaster
+
+        if self.every < 0:
+            raise NowcastError(f"--every {self.every:g} is below 0: give minutes, or 0 for once")
+        if self.every and self.at:
+            raise NowcastError("--every does not go with --at: a look back is made once")
+
+        feed = self.feed()
+        names = [name.strip() for name in self.forecasters.split(",")]
+        forecasters = {name: forecaster(name) for name in names}
+        options = {
+            "minutes": self.minutes,
+            "leads": self.leads,
+            "size": self.size,
+            "crop": self.crop,
+            "regrid": self.regrid,
+            "reload": self.every,
+        }
+        now = (lambda: utc(self.at)) if self.at else live.utcnow
+
+        def update() -> None:
+            print(live.live(feed, forecasters, self.out, now=now, **options))
+
+        update()
+        if self.open:
+            live.show(self.out)
+        if self.every:
+            live.again(update, self.every)

@@ -1,0 +1,121 @@
+"""What ``nowcast evaluate`` prints and writes: a summary for the eye, a report as JSON."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from nowcastlib.data import pixel_km, time_step
+from nowcastlib.files import write_atomically
+from nowcastlib.verification import (
+    COUNTS,
+    effective_resolution,
+    interval,
+    mean_csi,
+    score,
+    table,
+)
+
+if TYPE_CHECKING:
+    from nowcastlib.cli.evaluate import Evaluate
+
+TITLE = (
+    "CSI pooled over cases, averaged over leads, by threshold in mm/h "
+    "(in brackets the 90 % interval of a bootstrap over the cases)"
+)
+
+
+def summary(counts: xr.Dataset) -> str:
+    """A table for the terminal: the mean CSI and its interval, a row for each forecaster."""
+    csi, bounds = mean_csi(counts.sum("case")), interval(counts[[*COUNTS]])
+    low, high = bounds.sel(bound="low"), bounds.sel(bound="high")
+
+    rows = {}
+    for name in counts.forecaster.values:
+        cells = zip(
+            *(values.sel(forecaster=name).values for values in (csi, low, high)), strict=True
+        )
+        rows[name] = [f"{mean:.3f} ({low:.2f}–{high:.2f})" for mean, low, high in cells]
+    columns = [float(threshold) for threshold in counts.threshold.values]
+    return f"{TITLE}\n{pd.DataFrame.from_dict(rows, 'index', columns=columns)}"
+
+
+def full(counts: xr.Dataset, protocol: dict, common: bool) -> dict:
+    """The whole report: protocol, mean CSI with intervals and by event, resolution, scores, FSS."""
+    pooled = counts.sum("case")
+    events = counts.groupby("event").sum()
+    by_event = {
+        f"{pd.Timestamp(event):%Y-%m-%d %H:%M}": by_threshold(mean_csi(events.sel(event=event)))
+        for event in events.event.values
+    }
+    report = {
+        "protocol": protocol,
+        "mean_csi": by_threshold(mean_csi(pooled)),
+        "mean_csi_interval": by_threshold(interval(counts[[*COUNTS]])),
+        "mean_csi_by_event": by_event,
+    }
+
+    # a mask of common pixels has sharp edges, whose fine detail nobody has forecast
+    if not common:
+        resolution = effective_resolution(pooled).to_pandas().T
+        report["effective_resolution_km"] = resolution.to_dict("list")
+
+    fss = score(pooled, "fss").to_dataframe().reset_index()
+    return report | {"scores": table(counts).to_dict("records"), "fss": fss.to_dict("records")}
+
+
+def protocol(frames: xr.DataArray, counts: xr.Dataset, options: "Evaluate") -> dict:
+    """How the scores were computed: the data, the cases, and a definition of each term."""
+    unknown = "nor is NaN in any forecast" if options.common else "NaN in a forecast counts as dry"
+    return {
+        "data": str(options.data),
+        "source": frames.attrs["source"],
+        "cases": counts.sizes["case"],
+        "events": len(np.unique(counts.event)),
+        "step_minutes": time_step(frames),
+        "pixel_km": pixel_km(frames),
+        "size": options.size,
+        "margin": options.margin,
+        "event": "rain rate > threshold (mm/h)",
+        "csi": "hits / (hits + misses + false alarms), pooled over cases; "
+        "mean_csi: averaged over lead times > 0",
+        "csi_averaged": "mean of the CSI of the csi_defined cases in which it is defined",
+        "interval": "90 % interval of 1,000 bootstrap samples of the cases; "
+        "cases are not independent",
+        "unknown": f"NaN in the observation is not scored; {unknown}",
+        "undefined": "null",
+        "fss": "fractions skill score, windows of scale px, outside the domain is dry",
+        "effective_resolution_km": "wavelength below which the forecast has less than half of the "
+        "observed power, by lead time",
+        "ensemble": "scores use the mean of the members; crps and brier use the members",
+    }
+
+
+def write(path: Path, report: dict) -> None:
+    """Write a report as JSON, all or nothing."""
+    write_atomically(path, json.dumps(plain(report), indent=1).encode())
+
+
+def by_threshold(values: xr.DataArray) -> dict[str, dict[str, Any]]:
+    """Values (forecaster, threshold, …) as {forecaster: {threshold: number or list}}."""
+    return {
+        str(name): {
+            str(threshold): values.sel(forecaster=name, threshold=threshold).values.tolist()
+            for threshold in values.threshold.values
+        }
+        for name in values.forecaster.values
+    }
+
+
+def plain(value: Any) -> Any:
+    """The same value for JSON: NumPy numbers as Python numbers, NaN as None, keys as text."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and np.isnan(value) else value

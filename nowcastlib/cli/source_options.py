@@ -1,0 +1,99 @@
+"""Options of ``ingest`` and ``live``: where frames come from, and which part of them is kept."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from nowcastlib.errors import NowcastError
+
+if TYPE_CHECKING:
+    from nowcastlib.data import Source
+
+SourceName = Literal["demo", "archive", "fvg", "cloud", "images"]
+
+# option of the command line → keyword of the feed, for each source
+SOURCE_OPTIONS = {
+    "demo": {"events": "events", "pixels": "size"},
+    "archive": {"path": "path", "product": "product"},
+    "fvg": {"radar": "radar", "product": "product", "base": "base"},
+    "cloud": {"path": "path", "endpoint": "endpoint", "variable": "variable"},
+    "images": {"path": "path", "spacing": "spacing"},
+}
+
+
+def option(metavar: str, default: str):
+    """How the help text of an option names its value and its default."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """Where frames come from, and which part of them is kept."""
+
+    source: SourceName = "demo"
+
+    # Source archive: folder of the files. Source images: folder of the pictures or videos. Source
+    # cloud: path or URL of the store, or the name of a public archive, such as it-dpc-sri.
+    path: Annotated[str | None, option("PATH", "data/archive for archive, otherwise required")] = (
+        None
+    )
+
+    # Source archive: mch, fmi, fmi-geotiff, knmi, bom or odim. Source fvg: a product of the radar,
+    # such as SRI or VMI.
+    product: Annotated[str | None, option("NAME", "mch for archive, SRI for fvg")] = None
+
+    # Source fvg: number of the radar; 1 is Fossalon di Grado.
+    radar: Annotated[int | None, option("N", "1")] = None
+
+    # Source fvg: address of another server with the same interface.
+    base: Annotated[str | None, option("URL", "the public server")] = None
+
+    # Source cloud: address of an S3 service other than Amazon's.
+    endpoint: Annotated[str | None, option("URL", "Amazon S3")] = None
+
+    # Source cloud: name of the rain variable, needed if the store has several.
+    variable: Annotated[str | None, option("NAME", "the only one")] = None
+
+    # Source images: minutes between two pictures.
+    spacing: Annotated[float | None, option("MINUTES", "5")] = None
+
+    # Source demo: number of synthetic storms of 36 frames each.
+    events: Annotated[int | None, option("N", "6")] = None
+
+    # Source demo: height and width of a frame in pixels of 1 km.
+    pixels: Annotated[int | None, option("PX", "128")] = None
+
+    # Keep only a rectangle of each frame, in pixels: the first two numbers are its upper left
+    # corner.
+    crop: Annotated[
+        tuple[int, int, int, int] | None, option("X Y WIDTH HEIGHT", "the whole frame")
+    ] = None
+
+    # Reduce the grid to this number of columns by area means. The shipped networks were trained at
+    # about 1 km per pixel. 0 keeps the grid.
+    regrid: Annotated[int, tyro.conf.arg(metavar="COLUMNS")] = 0
+
+    def feed(self) -> "Source":
+        """The feed that these options describe.
+
+        Raises
+        ------
+        NowcastError
+            If an option was given that the chosen source does not have, or one that it needs is
+            missing.
+        """
+        from nowcastlib.data import feeds
+
+        own = SOURCE_OPTIONS[self.source]
+        names = {name for options in SOURCE_OPTIONS.values() for name in options}
+        given = {name: getattr(self, name) for name in sorted(names)}
+
+        for name, value in given.items():
+            if value is not None and name not in own:
+                known = ", ".join(f"--{option}" for option in own)
+                raise NowcastError(
+                    f"--{name} is not an option of the source {self.source}: it has {known}"
+                )
+
+        return feeds.feed(self.source, **{keyword: given[name] for name, keyword in own.items()})
