@@ -17,7 +17,7 @@ from made_archive import START, field, truncate, write, write_all
 
 from nowcastlib.cli import main
 from nowcastlib.data import feeds, ingest, store, storms
-from nowcastlib.data.feeds import archive, demo
+from nowcastlib.data.feeds import archive, demo_server
 from nowcastlib.data.feeds.archive import Archive
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.forecasting.baselines import BASELINES
@@ -285,7 +285,7 @@ def test_demo_feed_needs_nothing(tmp_path, capsys):
 
 
 def test_the_interface_of_the_real_radar_is_one_address_away(tmp_path, capsys):
-    with demo.serve(Demo(events=1, frames=6, size=40)) as url:
+    with demo_server.serve(Demo(events=1, frames=6, size=40)) as url:
         line = f"ingest --source fvg --base {url} --start 2024-06-01 --end 2024-06-02 --crop 6 6 28 28 --regrid 14"
         assert main(f"{line} --out {tmp_path}/d.zarr".split()) == 0
     assert "6 frames of 14×14 px, 2024-06-01 12:00:00" in capsys.readouterr().out

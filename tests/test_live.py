@@ -18,7 +18,7 @@ from playwright.sync_api import sync_playwright
 from nowcastlib import live
 from nowcastlib.cli import main
 from nowcastlib.data import as_frames, ingest, store
-from nowcastlib.data.feeds import demo
+from nowcastlib.data.feeds import demo_server
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.feeds.fvg import Fvg
 from nowcastlib.errors import NowcastError
@@ -65,7 +65,7 @@ def test_page_holds_what_forecast_makes_of_the_frames_that_the_radar_offers(tmp_
     names, played = ("extrapolation", "sprog", "convedlstm"), []
     player = live.ForecastPlayer
     monkeypatch.setattr(live, "ForecastPlayer", lambda *args: played.extend(args) or player(*args))
-    with demo.serve(Demo(events=1, frames=14, size=48)) as url:
+    with demo_server.serve(Demo(events=1, frames=14, size=48)) as url:
         page = page_of(
             Fvg(base=url),
             tmp_path,
