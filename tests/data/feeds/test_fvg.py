@@ -356,9 +356,7 @@ def test_a_server_that_falls_silent_ends_the_ingest_and_a_rerun_carries_on(serve
     files |= {f"{k}": [files["103"][0]] for k in range(104, 120)}
     hanging = {f"{k}": [Answer(wait=30)] for k in range(102, 120)}
     server.answers = files | hanging
-    with pytest.raises(
-        NoAnswer, match=r"products/10\d: no answer .*run again later"
-    ):
+    with pytest.raises(NoAnswer, match=r"products/10\d: no answer .*run again later"):
         ingest(server, tmp_path, timeout=0.2, retries=0)
     assert not (tmp_path / "f.zarr").exists() and len(server.asked) < 15
     server.answers = files
