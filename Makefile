@@ -9,7 +9,7 @@ lab: setup  ## open JupyterLab on the tour
 test: setup  ## library tests and all notebooks, on the tiny preset
 	$(BIN)/pytest
 
-course: setup  ## run all notebooks in order; executed pages in build/
+course: setup  ## run all notebooks in order and build the site in build/
 	$(BIN)/python notebooks/run_course.py
 
 lint: setup

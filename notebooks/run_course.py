@@ -1,226 +1,142 @@
-"""Run all notebooks in order and leave their pages, and an index of them, in build/: ``make course``."""
+"""Execute all notebooks in order and build the course's site in build/: ``make course``.
+
+Sphinx writes the pages (docs/conf.py). This script does what Sphinx does not: it runs the notebooks
+one after another, prints the seconds that each took, and replaces an older site only by a complete
+new one.
+"""
 
 import re
+import shutil
 import sys
-from base64 import b64decode, b64encode
-from dataclasses import dataclass
-from html import escape, unescape
-from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
 
 import nbformat
-from latex2mathml.converter import convert as mathml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from nbconvert import HTMLExporter
-from PIL import Image
+from sphinx.cmd.build import build_main
 from traitlets.config import Config
 
-HERE = Path(__file__).parent
-BUILD = HERE.parent / "build"
-HEADER = HERE.parent / "docs" / "forecast.gif"
-COVER = (640, 400)  # px at most; shown at half of it
-COURSE = "Precipitation nowcasting with ConvLSTM"
-ABOUT = (
-    "From a weather radar’s frames to a rain forecast with honest scores, in notebooks that run on a laptop, offline, "
-    "in minutes. These are their pages, executed; players and pictures work without a kernel and without a network."
-)
-NAV = """<style>
-.course { display: flex; gap: 1em; justify-content: space-between; padding: 0.6em 1em; font: 15px/1.4 sans-serif }
-.course a { color: #0a58a8 }
-</style>
-"""
-STYLE = """
-:root { color-scheme: light dark }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 0 auto; padding: 1rem }
-header img { max-width: 100%; height: auto; background: #fff }
-ol { list-style: none; padding: 0; display: grid; gap: 1rem }
-ol { grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)) }
-li { border: 1px solid #8886; border-radius: 8px; overflow: hidden }
-li img { display: block; width: 100%; height: 11rem; object-fit: contain; background: #fff }
-li div { padding: 0.8rem 1rem }
-li.failed { border: 2px solid #d33 }
-h2 { font-size: 1.1rem; margin: 0 }
-p { margin: 0.4rem 0 }
-.ran { font-size: 0.9rem; opacity: 0.8 }
-"""
+ROOT = Path(__file__).parents[1]
+LINKED = ("benchmarks", "recipes", "nowcastlib", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE")
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
-@dataclass
-class Chapter:
-    """A notebook, and what became of it."""
-
-    path: Path
-    title: str  # with its number
-    goal: str  # the first of its goals
-    state: str = "not run"
-    failed: bool = False
-    link: str = ""  # to its page, if there is one
-    cover: str = ""  # an <img>, if there is a picture
-
-
-def chapter(path: Path) -> Chapter:
-    """What a notebook says of itself: its first heading, and the first of its goals, in plain words."""
-    text = "\n".join(
-        cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"
-    )
-    title = re.search(r"^# (.+)$", text, re.M)
-    goal = re.search(r"^## Goals\s+[-*] (.+?)(?=^[-*#]|\Z)", text, re.M | re.S)
-    words = re.sub(r"[`*]|\[([^]]*)\]\([^)]*\)", r"\1", " ".join(goal[1].split())) if goal else ""
-    return Chapter(path, title[1] if title else path.stem, words)
-
-
-def page(notebook, links: str = "") -> str:
-    """An executed notebook as HTML. No kernel is behind it: where a widget is HTML as well, that is shown."""
-    notebook.metadata.pop("widgets", None)
-    widget = "application/vnd.jupyter.widget-view+json"
-    for cell in notebook.cells:
-        outputs = [
-            o
-            for o in cell.get("outputs", [])
-            if widget not in o.get("data", {}) or "text/html" in o.data
-        ]
-        for output in outputs:
-            output.get("data", {}).pop(widget, None)
-        if cell.cell_type == "code":
-            cell.outputs = outputs
-    offline = {"mathjax_url": "", "require_js_url": "", "jquery_url": ""}
-    text = HTMLExporter(embed_images=True, **offline).from_notebook_node(notebook)[0]
-    text = re.sub(r"(<body[^>]*>)", lambda m: m[1] + links, _described(text), count=1)
-    text = re.sub(
-        r'href="(\d[^"/]*)\.ipynb', r'href="\1.html', text
-    )  # notebooks lead to each other, and so do pages
-    # browsers draw MathML by themselves; MathJax would come from the network
-    return re.sub(
-        r"\$\$\s*(\\begin.+?)\$\$",
-        lambda m: mathml(unescape(m[1]), display="block"),
-        text,
-        flags=re.S,
-    )
-
-
-def _described(text: str) -> str:
-    """A page in which each picture that has no words yet bears the name of its section, for those who cannot see it."""
-    section = ""
-
-    def say(match: re.Match) -> str:
-        nonlocal section
-        section = re.sub("<.*?>|¶", "", match[1]).replace('"', "&quot;") if match[1] else section
-        return match[0] if match[1] else f'alt="Picture of the section “{section}”"'
-
-    return re.sub(
-        r'<h\d[^>]*>(.*?)</h\d>|alt="No description has been provided for this image"', say, text
-    )
-
-
-def cover(notebook) -> str:
-    """The largest picture that a notebook shows, made small, as an <img> that names the section; "" if it has none."""
-    best, section, largest = "", "", 0
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            section = ([section, *re.findall(r"^#+ (.+)$", cell.source, re.M)])[-1]
-        for data in (output.get("data", {}) for output in cell.get("outputs", [])):
-            gifs = re.findall(r"data:image/gif;base64,([\w+/=]+)", data.get("text/html", ""))
-            for content in filter(None, [data.get("image/png"), *gifs]):
-                image = Image.open(BytesIO(b64decode(content)))
-                if image.width * image.height > largest:
-                    largest = image.width * image.height
-                    image.seek(getattr(image, "n_frames", 1) // 2)
-                    best = _img(image, f"Picture of the section “{section}”")
-    return best
-
-
-def _img(image: Image.Image, alt: str) -> str:
-    buffer, small = BytesIO(), image.convert("RGBA")
-    small.thumbnail(COVER)
-    small.save(buffer, "WEBP", quality=85)
-    return f'<img alt="{escape(alt)}" src="data:image/webp;base64,{b64encode(buffer.getvalue()).decode()}">'
-
-
-def run(path: Path):
-    """Execute one notebook: as far as it got, and what went wrong, naming the cell, or None."""
-    notebook = nbformat.read(path, 4)
-    encrypted = Config(
-        {"KernelManager": {"transport_encryption": "auto"}}
-    )  # the kernel warns if others could listen
-    client = NotebookClient(
-        notebook, timeout=1800, config=encrypted, resources={"metadata": {"path": str(HERE)}}
-    )
-    try:
-        client.execute()
-    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        number = max(
-            cell.get("execution_count") or 0 for cell in notebook.cells
-        )  # the last that ran
-        what = [getattr(error, "ename", type(error).__name__), getattr(error, "evalue", error)]
-        return notebook, f"{path.name}, cell [{number}]: {what[0]}: {what[1]}"
-    return notebook, None
-
-
-def links(before: Chapter | None, after: Chapter | None) -> str:
-    """What leads from a page to the index and to its neighbours."""
-    back = (
-        f'<a rel="prev" href="{before.path.stem}.html">← {escape(before.title)}</a>'
-        if before
-        else "<span></span>"
-    )
-    on = (
-        f'<a rel="next" href="{after.path.stem}.html">{escape(after.title)} →</a>'
-        if after
-        else "<span></span>"
-    )
-    return f'{NAV}<nav class="course" aria-label="course">{back}<a href="index.html">index</a>{on}</nav>'
-
-
-def index(chapters: list[Chapter]) -> str:
-    """The page that leads to all others: a card a notebook."""
-    cards = []
-    for c in chapters:
-        title = f'<a href="{c.link}">{escape(c.title)}</a>' if c.link else escape(c.title)
-        about = f'<h2>{title}</h2><p>{escape(c.goal)}</p><p class="ran">{escape(c.state)}</p>'
-        cards.append(f"<li{' class=failed' if c.failed else ''}>{c.cover}<div>{about}</div></li>")
-    gif = b64encode(HEADER.read_bytes()).decode()
-    words = "Rain observed by radar, forecast by a network, and persistence, side by side"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{COURSE}</title><style>{STYLE}</style></head><body>"
-        f"<header><h1>{COURSE}</h1><p>{ABOUT}</p>"
-        f'<img alt="{words}" src="data:image/gif;base64,{gif}"></header>'
-        f"<main><ol>{''.join(cards)}</ol></main></body></html>\n"
-    )
+class NotebookFailed(Exception):
+    """A notebook stopped: its name, the number of the cell, and the error."""
 
 
 def main() -> int:
-    BUILD.mkdir(exist_ok=True)
-    chapters, wrong = [chapter(path) for path in sorted(HERE.glob("[0-9]*.ipynb"))], None
-    around = [None, *chapters, None]
-    for k, c in enumerate(chapters):
-        print(f"[{k + 1}/{len(chapters)}] {c.path.name} …", end=" ", flush=True)
-        began = monotonic()
-        notebook, wrong = run(c.path)
-        seconds = monotonic() - began
-        notebook.metadata["title"] = c.title
-        c.cover, c.link, c.failed = cover(notebook), f"{c.path.stem}.html", bool(wrong)
-        c.state = (
-            f"failed after {seconds / 60:.1f} minutes: {wrong}"
-            if wrong
-            else f"ran in {seconds / 60:.1f} minutes"
-        )
-        (BUILD / c.link).write_text(
-            page(notebook, links(around[k], None if wrong else around[k + 2]))
-        )
-        if wrong:
-            print("failed", flush=True)
-            print(
-                f"{wrong}\nThe page as far as it got: {BUILD / c.path.stem}.html", file=sys.stderr
-            )
-            break
-        print(f"{seconds:.0f} s → build/{c.link}", flush=True)
-    (BUILD / "index.html").write_text(index(chapters))
+    """Build the site. Returns the exit status: 0, or 1 if a notebook or Sphinx failed."""
+    build = ROOT / "build"
+    with TemporaryDirectory(prefix=".build-", dir=ROOT) as folder:
+        work = Path(folder)
+        try:
+            write_documents(work / "source")
+            execute_all(work / "source" / "notebooks")
+        except NotebookFailed as error:
+            print(f"{error}\nbuild/ was left as it was", file=sys.stderr)
+            return 1
+
+        if write_site(work):
+            print("Sphinx failed: build/ was left as it was", file=sys.stderr)
+            return 1
+
+        if build.exists():
+            build.rename(work / "older")
+        (work / "site").rename(build)
     print("open build/index.html")
-    return 1 if wrong else 0
+    return 0
+
+
+def write_documents(source: Path) -> None:
+    """Lay out the repository's documents for Sphinx, with docs/index.md as the first page."""
+    shutil.copytree(ROOT / "docs", source / "docs")
+    for name in LINKED:
+        if (ROOT / name).exists():
+            (source / name).symlink_to(ROOT / name)
+
+    # The first page stands one folder higher than docs/index.md, and so do its links
+    text = (ROOT / "docs" / "index.md").read_text()
+    text = re.sub(r"\]\((?!http|#|\.\./)", "](docs/", text).replace("](../", "](")
+    (source / "index.md").write_text(text)
+
+
+def execute_all(target: Path) -> None:
+    """Run the notebooks in order, then the solutions, and write them into ``target``."""
+    folder = ROOT / "notebooks"
+    paths = sorted(folder.glob("[0-9]*.ipynb")) + sorted(folder.glob("solutions/[0-9]*.ipynb"))
+    for number, path in enumerate(paths, start=1):
+        name = path.relative_to(folder)
+        print(f"[{number}/{len(paths)}] {name} …", end=" ", flush=True)
+        start = monotonic()
+        notebook = prepare_page(execute(path))
+        print(f"{monotonic() - start:.0f} s", flush=True)
+
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, target / name)
+
+
+def write_site(work: Path) -> int:
+    """Let Sphinx write work/site from work/source. Returns Sphinx's exit status."""
+    print("[site] …", end=" ", flush=True)
+    start = monotonic()
+    options = ["-q", "-b", "html", "-c", str(ROOT / "docs"), "-d", str(work / "doctrees")]
+    status = build_main([*options, str(work / "source"), str(work / "site")])
+    print(f"{monotonic() - start:.0f} s", flush=True)
+    return status
+
+
+def execute(path: Path) -> nbformat.NotebookNode:
+    """Run one notebook in its folder.
+
+    Raises
+    ------
+    NotebookFailed
+        If a cell raises an error, takes over half an hour, or kills the kernel.
+    """
+    notebook = nbformat.read(path, 4)
+    # Encrypted, or the kernel warns that others on this machine could listen
+    config = Config({"KernelManager": {"transport_encryption": "auto"}})
+    resources = {"metadata": {"path": str(path.parent)}}
+    client = NotebookClient(notebook, timeout=1800, config=config, resources=resources)
+    try:
+        client.execute()
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        print("failed", flush=True)
+        last = max(cell.get("execution_count") or 0 for cell in notebook.cells)
+        kind = getattr(error, "ename", type(error).__name__)
+        text = getattr(error, "evalue", error)
+        raise NotebookFailed(f"{path.name}, cell [{last}]: {kind}: {text}") from error
+    return notebook
+
+
+def prepare_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Make an executed notebook fit for a page without a kernel.
+
+    A widget gives way to its HTML, and vanishes where it has none. Each picture is described by the
+    heading above it, for readers who cannot see it.
+    """
+    notebook.metadata.pop("widgets", None)
+    heading = ""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            heading = ([heading, *re.findall(r"^#+ (.+)$", cell.source, re.M)])[-1]
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in map(_without_widget, cell.outputs) if o]
+            plain = re.sub(r"[`*$]", "", heading)
+            cell.metadata["mystnb"] = {"image": {"alt": f"Picture of the section “{plain}”"}}
+    return notebook
+
+
+def _without_widget(output: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
+    """The output without its widget, or None if it has nothing else to show in a page."""
+    data = output.get("data", {})
+    if WIDGET in data:
+        del data[WIDGET]
+        return output if "text/html" in data else None
+    return output
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""``make course``: a page for each notebook and an index of them; a stop at the first that fails."""
+"""``make course``: notebooks executed in order, and a site that needs no network and no kernel."""
 
 import base64
 import importlib.util
 import io
 import re
+import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -14,178 +15,249 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-SCRIPT = Path(__file__).parents[1] / "notebooks" / "run_course.py"
+ROOT = Path(__file__).parents[1]
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
-
-@pytest.fixture
-def course(tmp_path, monkeypatch):
-    """The script, working on a folder of the test's own."""
-    spec = importlib.util.spec_from_file_location("run_course", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "HERE", tmp_path)
-    monkeypatch.setattr(module, "BUILD", tmp_path / "build")
-    return module
-
-
-ABOUT = """# {title}
-
-## Goals
-
-- See `rain` in a [link](01_bad.ipynb),
-  & *more*.
-- Another.
+ABOUT = r"""# {number} · A title
 
 ## Figures of "rain"
 
+Inline $x^2$, a [link](00_first.ipynb), and equations:
+
 $$
-\\begin{{array}}{{rl}}
-h &= c
-\\end{{array}}
+\begin{{array}}{{rl}}
+C_t &= f_t \circ C_{{t-1}} \\
+i_t + f_t &= \sigma(W_{{xi}} \ast X_t + W_{{hi}} \ast H_{{t-1}} + W_{{ci}} \circ C_{{t-1}} + b_i)
+\end{{array}}
 $$
 """
+INDEX = """# Rain
+
+![A blue square](square.png)
+
+[course](course.md) [first](../notebooks/00_first.ipynb)
+
+```{toctree}
+:hidden:
+
+/docs/course
+```
+"""
+COURSE = """# The course
+
+[second](../notebooks/01_second.ipynb)
+
+```{toctree}
+:glob:
+
+/notebooks/[0-9]*
+/notebooks/solutions/*
+```
+"""
+DRAW = "from PIL import Image\nImage.new('RGB', (300, 200), 'blue')"
+PLAYER = """import numpy as np
+from nowcastlib.data import as_frames
+from nowcastlib.display import FramePlayer
+FramePlayer(as_frames(np.ones((3, 16, 16), "f4")))"""
 
 
-def write(folder: Path, name: str, *sources: str):
-    about = new_markdown_cell(ABOUT.format(title=f"{name[:2]} · A <b>title</b>"))
-    nbformat.write(new_notebook(cells=[about, *map(new_code_cell, sources)]), folder / name)
+@pytest.fixture
+def script():
+    """The module notebooks/run_course.py."""
+    path = ROOT / "notebooks" / "run_course.py"
+    spec = importlib.util.spec_from_file_location("run_course", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def encoded(size: tuple[int, int], colour: str, kind: str = "PNG") -> str:
+@pytest.fixture
+def course(script, tmp_path, monkeypatch):
+    """The script in a small repository: the true Sphinx configuration and two pages."""
+    monkeypatch.setattr(script, "ROOT", tmp_path)
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (tmp_path / "notebooks" / "solutions").mkdir(parents=True)
+    shutil.copy(ROOT / "docs" / "conf.py", docs)
+    for name in ("_static", "_templates"):
+        shutil.copytree(ROOT / "docs" / name, docs / name)
+    (docs / "index.md").write_text(INDEX)
+    (docs / "course.md").write_text(COURSE)
+    (docs / "square.png").write_bytes(png("blue"))
+    return script
+
+
+def png(colour: str) -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", size, colour).save(buffer, kind)
-    return base64.b64encode(buffer.getvalue()).decode()
+    Image.new("RGB", (90, 60), colour).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
-def middle(img: str) -> tuple[tuple[int, int], tuple[int, ...]]:
-    """Size and colour of the middle of the picture that an <img> holds."""
-    picture = Image.open(io.BytesIO(base64.b64decode(re.search('base64,([^"]+)', img)[1]))).convert(
-        "RGB"
-    )
-    return picture.size, picture.getpixel((picture.width // 2, picture.height // 2))
+def write_notebook(root: Path, name: str, *sources: str):
+    about = new_markdown_cell(ABOUT.format(number=Path(name).name[:2]))
+    notebook = new_notebook(cells=[about, *map(new_code_cell, sources)])
+    nbformat.write(notebook, root / "notebooks" / name)
 
 
-def test_course_leaves_pages_and_stops_at_the_failing_cell(course, tmp_path, capsys):
-    write(tmp_path, "00_good.ipynb", "from IPython.display import HTML", "HTML('<b>rain</b>')")
-    write(tmp_path, "01_bad.ipynb", "x = 1", "raise ValueError('no rain')", "x = 2")
-    write(tmp_path, "02_never.ipynb", "x = 1")
+def test_a_failed_notebook_is_named_with_its_cell_and_the_older_site_stays(
+    course, tmp_path, capsys
+):
+    older = tmp_path / "build" / "index.html"
+    older.parent.mkdir()
+    older.write_text("the older site")
+    write_notebook(tmp_path, "00_good.ipynb", "x = 1")
+    write_notebook(tmp_path, "01_bad.ipynb", "x = 1", "raise ValueError('no rain')", "x = 2")
+    write_notebook(tmp_path, "02_never.ipynb", "x = 1")
+
     assert course.main() == 1
-    said = capsys.readouterr()
-    assert "[1/3] 00_good.ipynb" in said.out and "02_never" not in said.out
-    assert "01_bad.ipynb, cell [2]: ValueError: no rain" in said.err
-    assert {p.name for p in (tmp_path / "build").iterdir()} == {
-        "00_good.html",
-        "01_bad.html",
-        "index.html",
-    }
-    assert said.out.endswith("\nopen build/index.html\n")
-    page = (tmp_path / "build" / "00_good.html").read_text()
-    assert "<b>rain</b>" in page and "<mtable" in page and "$$" not in page.split("<body")[1]
-    assert "MathJax.js" not in page and "require.min.js" not in page
-    assert (
-        "<title>00 · A &lt;b&gt;title&lt;/b&gt;</title>" in page
-        and 'href="01_bad.html">link</a>' in page
-    )
-    assert (
-        'rel="next" href="01_bad.html"' in page
-        and 'rel="prev"' not in page
-        and 'href="index.html"' in page
-    )
-    bad = (tmp_path / "build" / "01_bad.html").read_text()
-    assert 'rel="prev" href="00_good.html"' in bad and 'rel="next"' not in bad, (
-        "there is no page after it"
-    )
-    good, failed, never = re.findall("<li.*?</li>", (tmp_path / "build" / "index.html").read_text())
-    assert all(
-        f">0{k} · A &lt;b&gt;title&lt;" in card for k, card in enumerate((good, failed, never))
-    )
-    assert (
-        "ran in 0." in good
-        and "See rain in a link, &amp; more.</p>" in good
-        and "Another" not in good
-    )
-    assert (
-        "failed" not in good
-        and "class=failed" in failed
-        and "cell [2]: ValueError: no rain" in failed
-    )
-    assert "not run" in never and "<a" not in never
+
+    printed = capsys.readouterr()
+    assert re.search(r"^\[1/3\] 00_good.ipynb … \d+ s$", printed.out, re.M)
+    assert "02_never" not in printed.out
+    assert "01_bad.ipynb, cell [2]: ValueError: no rain" in printed.err
+    assert older.read_text() == "the older site"
+    assert {path.name for path in tmp_path.iterdir()} == {"build", "docs", "notebooks"}
 
 
-def test_a_kernel_that_dies_is_a_failure_like_others(course, tmp_path, capsys):
-    write(tmp_path, "00_dies.ipynb", "import os", "os._exit(1)")
-    assert course.main() == 1 and "00_dies.ipynb, cell [" in capsys.readouterr().err
-    assert "class=failed" in (tmp_path / "build" / "index.html").read_text()
+def test_a_kernel_that_dies_is_a_failure_too(course, tmp_path, capsys):
+    write_notebook(tmp_path, "00_dies.ipynb", "import os", "os._exit(1)")
+    assert course.main() == 1
+    assert "00_dies.ipynb, cell [" in capsys.readouterr().err
+    assert not (tmp_path / "build").exists()
 
 
-def test_cover_is_the_largest_picture_made_small_and_named_after_its_section(course):
-    cells = [
-        new_markdown_cell("# 00 · Rain\n\n## First"),
-        new_code_cell(),
-        new_markdown_cell("## Second <i>"),
-    ]
-    cells += [new_code_cell(), new_markdown_cell("## Third"), new_code_cell()]
-    cells[1].outputs = [new_output("display_data", {"image/png": encoded((90, 90), "red")})]
-    cells[3].outputs = [new_output("stream", text="no picture"),
-                        new_output("display_data", {"image/png": encoded((3000, 1500), "lime")})]  # fmt: skip
-    cells[5].outputs = [new_output("display_data", {"image/png": encoded((640, 400), "red")})]
-    cover = course.cover(new_notebook(cells=cells))
-    assert 'alt="Picture of the section “Second &lt;i&gt;”"' in cover
-    size, (red, green, blue) = middle(cover)
-    assert size == (640, 320) and green > 200 and max(red, blue) < 50
-    gif = f'<img src="data:image/gif;base64,{encoded((300, 200), "blue", "GIF")}">'
-    cells[3].outputs = [new_output("display_data", {"text/html": gif})]
-    cells[5].outputs = []
-    size, (red, green, blue) = middle(course.cover(new_notebook(cells=cells)))
-    assert size == (300, 200) and blue > 200 and max(red, green) < 50
-    assert course.cover(new_notebook(cells=cells[:1])) == ""
+def test_a_site_that_sphinx_cannot_write_leaves_the_older_one(course, tmp_path, capsys):
+    (tmp_path / "build").mkdir()
+    (tmp_path / "docs" / "conf.py").write_text("extensions = ['no_such_extension']")
+    assert course.main() != 0
+    assert "Sphinx failed" in capsys.readouterr().err
+    assert list((tmp_path / "build").iterdir()) == []
 
 
-def test_site_works_offline_in_a_browser(course, tmp_path):
-    draw = "from PIL import Image\nImage.new('RGB', (300, 200), 'blue')"
-    for name in ("00_one.ipynb", "01_bad.ipynb", "02_three.ipynb"):
-        write(tmp_path, name, draw)
-    assert course.main() == 0
-    asked, said = [], []
+@pytest.fixture
+def pages():
+    """A page in Chromium, 360 px wide. No script may fail, only local files may be requested."""
+    requested, errors = [], []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         page = browser.new_page(viewport={"width": 360, "height": 700})
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto((tmp_path / "build" / "index.html").as_uri())
-        assert page.locator("li h2 a").count() == 3 and page.locator("li img").count() == 3
-        seen = ["index.html"]
-        while seen[-1] != "02_three.html":  # from the index to the first page, and on to the last
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), seen[-1]
-            assert page.evaluate(
-                "[...document.images].every((i) => i.alt && i.complete && i.naturalWidth)"
-            ), seen[-1]
-            assert (
-                page.locator("img").last.get_attribute("alt")
-                == 'Picture of the section “Figures of "rain"”'
-            )
-            for href in page.evaluate(
-                "[...document.querySelectorAll('a')].map((a) => a.href.split('#')[0])"
-            ):
-                assert Path(unquote(urlparse(href).path)).is_file(), href
-            page.locator("li a, a[rel=next]").first.click()
-            page.wait_for_load_state()
-            seen.append(page.url.rsplit("/")[-1])
+        page.on("request", lambda request: requested.append(request.url))
+        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        yield page
         browser.close()
-    assert seen == ["index.html", "00_one.html", "01_bad.html", "02_three.html"]
-    assert {urlparse(url).scheme for url in asked} <= {"file", "data"} and not said
+    assert {urlparse(url).scheme for url in requested} <= {"file", "data", "blob"}
+    assert errors == []
 
 
-def test_widgets_give_way_to_html_and_vanish_without_it(course):
-    widget = {
-        "application/vnd.jupyter.widget-view+json": {"model_id": "m"},
-        "text/plain": "a widget",
-    }
+def test_the_site_works_offline_in_a_browser(course, tmp_path, capsys, pages):
+    write_notebook(tmp_path, "00_first.ipynb", DRAW)
+    write_notebook(tmp_path, "01_second.ipynb", PLAYER)
+    write_notebook(tmp_path, "solutions/00_first.ipynb", DRAW)
+    assert course.main() == 0
+
+    # In order, the solutions last
+    names = re.findall(r"^\[\d/3\] (\S+) … \d+ s$", capsys.readouterr().out, re.M)
+    assert names == ["00_first.ipynb", "01_second.ipynb", "solutions/00_first.ipynb"]
+
+    # From the first page to the last by the links to the next page
+    pages.goto((tmp_path / "build" / "index.html").as_uri())
+    seen = []
+    while True:
+        seen.append(pages.url.partition("/build/")[2])
+        assert pages.evaluate("document.documentElement.scrollWidth <= innerWidth"), seen[-1]
+        check_pictures(pages)
+        check_links(pages)
+        if "notebooks/" in pages.url:
+            check_equations(pages)
+        if not pages.locator("a.right-next").count():
+            break
+        pages.locator("a.right-next").click()
+        pages.wait_for_load_state()
+    assert seen[:4] == [
+        "index.html", "docs/course.html", "notebooks/00_first.html", "notebooks/01_second.html",
+    ]  # fmt: skip
+    assert seen[4:] == ["notebooks/solutions/00_first.html"]
+
+
+def check_pictures(page):
+    script = "[...document.images].every((i) => i.alt && i.complete && i.naturalWidth)"
+    assert page.evaluate(script), page.url
+    if page.url.endswith("00_first.html"):
+        (alt,) = page.evaluate("[...document.images].map((i) => i.alt)")
+        assert alt == 'Picture of the section “Figures of "rain"”'
+
+
+def check_links(page):
+    links = page.evaluate("[...document.querySelectorAll('a')].map((a) => a.href.split('#')[0])")
+    for href in links:
+        assert not href or Path(unquote(urlparse(href).path)).is_file(), f"{page.url} → {href}"
+
+
+def check_equations(page):
+    """Both rows are drawn, their equal signs in one column, and nothing is cut off on the left."""
+    assert page.locator("p math").count() == 1
+    rows = page.locator("div.math mtr")
+    assert rows.count() == 2
+    left = [rows.nth(k).locator("mtd").first.bounding_box() for k in range(2)]
+    right = [rows.nth(k).locator("mtd").nth(1).bounding_box() for k in range(2)]
+    assert left[0]["x"] >= 0 and right[0]["x"] == right[1]["x"]
+
+
+def test_a_player_plays_without_a_kernel(course, tmp_path, pages):
+    write_notebook(tmp_path, "00_first.ipynb", PLAYER)
+    assert course.main() == 0
+    pages.goto((tmp_path / "build" / "notebooks" / "00_first.html").as_uri())
+    head = pages.locator(".nowcast-head")
+    first = head.inner_text()
+    pages.locator(".nowcast-head button").last.click()
+    assert head.inner_text() != first
+    assert pages.locator(".nowcast-picture canvas").first.bounding_box()["width"] > 100
+
+
+def test_the_documentation_is_complete_and_refers_to_nothing_outside(script, tmp_path, capsys):
+    """The true pages with the notebooks as they are: every link and every API page is there."""
+    source = tmp_path / "source"
+    script.write_documents(source)
+    shutil.copytree(ROOT / "notebooks", source / "notebooks")
+    assert script.write_site(tmp_path) == 0
+
+    warnings = capsys.readouterr().err
+    assert not re.search(r"xref_missing|nonexisting document|failed to import", warnings), warnings
+    site = tmp_path / "site"
+    for room in ("data", "networks", "training", "forecasting", "verification", "display"):
+        assert (site / "docs" / "api" / f"nowcastlib.{room}.html").is_file()
+    for path in site.rglob("*.html"):
+        fetched = r"<(?:script|link|img|iframe)[^>]*(?:src|href)=\"(?:https?:)?//[^\"]*"
+        assert not re.findall(fetched, path.read_text()), path
+    for path in site.rglob("*.css"):
+        assert not re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", path.read_text()), path
+
+
+def test_widgets_give_way_to_html_and_vanish_without_it(script):
+    widget = {WIDGET: {"model_id": "m"}, "text/plain": "a widget"}
     cell = new_code_cell("show()")
     cell.outputs = [
-        nbformat.v4.new_output("display_data", widget),
-        nbformat.v4.new_output("display_data", widget | {"text/html": "<p>player</p>"}),
+        new_output("display_data", widget),
+        new_output("display_data", widget | {"text/html": "<p>player</p>"}),
     ]
-    page = course.page(new_notebook(cells=[cell]))
-    assert "<p>player</p>" in page and "a widget" not in page and "model_id" not in page
+    (prepared,) = script.prepare_page(new_notebook(cells=[cell])).cells
+    (output,) = prepared.outputs
+    assert output.data["text/html"] == "<p>player</p>" and WIDGET not in output.data
+
+
+def test_a_picture_is_described_by_the_heading_above_it(script):
+    cells = [new_markdown_cell("# 00 · Rain\n\n## First"), new_code_cell()]
+    cells += [
+        new_markdown_cell("No heading"),
+        new_code_cell(),
+        new_markdown_cell("## Second `rain`"),
+    ]
+    picture = {"image/png": base64.b64encode(png("red")).decode()}
+    cells += [new_code_cell(outputs=[new_output("display_data", picture)])]
+    prepared = script.prepare_page(new_notebook(cells=cells)).cells
+    descriptions = [
+        cell.metadata["mystnb"]["image"]["alt"] for cell in prepared if cell.cell_type == "code"
+    ]
+    assert "First" in descriptions[0] and "First" in descriptions[1]
+    assert descriptions[2] == "Picture of the section “Second rain”"

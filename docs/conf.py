@@ -1,0 +1,84 @@
+"""Sphinx configuration of the course's site, which ``make course`` builds.
+
+The site must work from a folder, without a network: the theme brings its own fonts and scripts, and
+mathematics is written as MathML, which browsers draw by themselves.
+"""
+
+from pathlib import Path
+
+from docutils import nodes
+from latex2mathml.converter import convert
+
+project = "Precipitation nowcasting with ConvLSTM"
+author = "The authors of nowcastlib"
+root_doc = "index"
+include_patterns = [
+    "index.md",
+    "docs/*.md",
+    "docs/api/*.rst",
+    "notebooks/**.ipynb",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+]
+suppress_warnings = ["toc.empty_glob"]  # no solutions yet, for example
+exclude_patterns = ["docs/index.md"]  # notebooks/run_course.py places it at the root
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+
+# Notebooks: run_course.py has executed them
+nb_execution_mode = "off"
+nb_merge_streams = True
+nb_ipywidgets_js = {}  # no kernel: players are HTML, and nothing is fetched
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
+myst_heading_anchors = 3
+
+# The API reference: what each room's __init__.pyi lists
+autosummary_imported_members = True
+autosummary_ignore_module_all = False
+autodoc_typehints_format = "short"
+autodoc_member_order = "bysource"
+python_maximum_signature_line_length = 88
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+templates_path = [str(Path(__file__).parent / "_templates")]
+
+html_title = "nowcastlib"
+html_theme = "pydata_sphinx_theme"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_show_copyright = False
+html_theme_options = {
+    "navigation_with_keys": False,  # arrow keys belong to the players
+    "header_links_before_dropdown": 6,
+    "show_prev_next": True,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": [],
+    "footer_end": [],
+    "show_toc_level": 2,
+}
+html_context = {"default_mode": "auto"}  # light or dark, as the browser wishes
+html_math_renderer = "mathml"
+
+
+def inline_math(writer, node: nodes.math) -> None:
+    """Write an inline formula as MathML."""
+    writer.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def displayed_math(writer, node: nodes.math_block) -> None:
+    """Write a displayed formula as MathML; a wide one scrolls within its own box."""
+    formula = convert(node.astext(), display="block")
+    writer.body.append(f'<div class="math" tabindex="0">{formula}</div>')
+    raise nodes.SkipNode
+
+
+def setup(app) -> None:
+    app.add_html_math_renderer("mathml", (inline_math, None), (displayed_math, None))
