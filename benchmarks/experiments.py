@@ -32,6 +32,7 @@ from pysteps.utils.spectral import rapsd
 from nowcastlib.data import grid, ingest, store
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.moving_mnist import MovingMNIST
+from nowcastlib.data.window_options import TrainingStores, WindowOptions
 from nowcastlib.data.windows import training_data
 from nowcastlib.forecasting.nowcast import Network, forecast
 from nowcastlib.networks import ModelConfig
@@ -127,7 +128,9 @@ def on_rain(config: TrainConfig, out: Path) -> dict:
     paths = [out.parent / f"{name}.zarr" for name in ("known", "unseen")]
     for path, feed in zip(paths, (Demo(6, size=64), Demo(4, size=64, seed=1)), strict=True):
         ingest(feed, path)
-    loop.fit(config, *training_data(paths[:1], 10, config.crop)[:2], out, progress=False)
+    windows = WindowOptions(n_in=5, n_out=5, crop=config.crop)
+    train, validation, _ = training_data(TrainingStores(paths[:1]), windows)
+    loop.fit(config, train, validation, out, progress=False)
     run, frames = Network(out), grid.centre(store.open_frames(paths[1]), 64)
     counts = evaluate(
         frames, {"run": run}, 6, (0.5, 2.0, 5.0), size=0, margin=8, every=3, progress=False

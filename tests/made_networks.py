@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import ConcatDataset, Dataset
 
 from nowcastlib.data import as_frames, storms
-from nowcastlib.data.windows import RadarWindows
+from nowcastlib.data.windows import Augmentation, RadarWindows
 from nowcastlib.networks import ModelConfig
 from nowcastlib.training.loop import TrainConfig, fit
 
@@ -32,7 +32,7 @@ def seeded(build, peepholes=True, dtype=torch.float64):
 def windows(random=True, crop=16, seed=5) -> RadarWindows:
     frames = as_frames(storms.rain(storms.Storm(seed=seed, size=24, wet_fraction=0.5), 9))
     rows = np.arange(5)[:, None] + np.arange(5)
-    return RadarWindows(frames, rows, crop, random)
+    return RadarWindows(frames, rows, crop, Augmentation() if random else None)
 
 
 def train(out: Path, config=CONFIG, **options):

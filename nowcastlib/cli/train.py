@@ -51,22 +51,13 @@ class Train:
         """Train, then print the history and the lowest validation loss."""
         from accelerate import PartialState
 
-        from nowcastlib.data import training_data
+        from nowcastlib.data import TrainingStores, WindowOptions, training_data
         from nowcastlib.training import fit
 
         c = self.config
-        train, validation, description = training_data(
-            self.data,
-            c.n_in + c.n_out,
-            c.crop,
-            c.scale,
-            self.shares,
-            c.seed,
-            self.validation,
-            c.strides,
-            c.vary,
-            c.least,
-        )
+        stores = TrainingStores(self.data, self.validation, self.shares)
+        windows = WindowOptions(c.n_in, c.n_out, c.crop, c.strides, c.vary, c.least)
+        train, validation, description = training_data(stores, windows, c.scale, c.seed)
         _, history = fit(
             c,
             train,

@@ -23,5 +23,8 @@ from .storms import Storm as Storm
 from .times import time_step as time_step
 from .times import utc as utc
 from .times import within as within
+from .window_options import TrainingStores as TrainingStores
+from .window_options import WindowOptions as WindowOptions
+from .windows import Augmentation as Augmentation
 from .windows import RadarWindows as RadarWindows
 from .windows import training_data as training_data

@@ -15,6 +15,7 @@ from nowcastlib.files import write_atomically
 from nowcastlib.units import DRY
 
 SPLITS = ("train", "validation", "test")
+Shares = tuple[float, float, float]  # of training, validation and test
 
 
 def frames_table(

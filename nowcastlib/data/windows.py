@@ -1,15 +1,16 @@
-"""Windows of frames as torch datasets: real or synthetic rain. One sample is (T, C, H, W)."""
+"""Windows of rain as torch datasets for training. One sample is (T, 1, H, W)."""
 
 import contextlib
-from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 import xarray as xr
 from torch.utils.data import ConcatDataset, Dataset
 
 from nowcastlib.data.frame_table import (
+    Shares,
     check_leakage,
     find_windows,
     frames_table,
@@ -18,158 +19,240 @@ from nowcastlib.data.frame_table import (
 from nowcastlib.data.moving_mnist import MovingMNIST
 from nowcastlib.data.store import open_frames
 from nowcastlib.data.times import time_step
+from nowcastlib.data.window_options import TrainingStores, WindowOptions
 from nowcastlib.errors import NowcastError
 from nowcastlib.units import DRY, RainScale
 
-MEMORY = 1e9  # bytes; a store that is smaller is read once and kept, a larger one window by window
-MAX_VALIDATION = 48  # windows of each store, evenly spread: enough to see progress after each epoch
-MOVING_MNIST = "moving-mnist"  # its name where a store is expected
+MEMORY = 1e9  # bytes; a smaller store is read once and kept, a larger one is read window by window
+MAX_VALIDATION = 48  # windows of a store, evenly spread: enough to see progress after each epoch
+CANDIDATES = 8  # random squares of which one is chosen
+MOVING_MNIST_FILMS = {"train": 1_000_000, "validation": 256}
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random variation of training windows; sample i of an epoch is the same for the same seed.
+
+    Each window is cropped to a random square (the wetter of some random squares is the likelier,
+    since most of the sky is dry), turned by a multiple of 90° and mirrored or not: rain has no
+    preferred direction, and a network should not learn the wind of one day. All rain rates of a
+    window are multiplied by one log-normal factor exp(N(0, vary)).
+    """
+
+    seed: int = 0
+    vary: float = 0.0  # standard deviation of the logarithm of the factor; 0: rates stay
 
 
 class RadarWindows(Dataset):
-    """Windows of a store, as (T, 1, H, W) float32 in model units, NaN = not observed.
+    """Windows of frames as (T, 1, H, W) float32 in model units, NaN where not observed.
 
-    ``windows`` is what ``frame_table.find_windows`` found in ``frames`` (time, y, x; mm/h). With ``crop`` a square of that
-    many pixels is cut out: of a few random ones the wetter is the likelier (most of the sky is dry), unless
-    ``random`` is off: then the central one, always the same. ``random`` also turns and mirrors: rain has no
-    preferred direction, and a network should not learn that of one day's wind; and it multiplies all rates of a window
-    by one number, e^N(0, ``vary``). Sample i of epoch e of seed s is
-    always the same. Raises NowcastError if a frame is smaller than ``crop``.
+    Parameters
+    ----------
+    frames : xarray.DataArray (time, y, x)
+        Rain rate in mm/h. A large store is read window by window, so that memory does not grow.
+    rows : array (window, T)
+        Numbers of the frames of each window, from ``find_windows``.
+    crop : int
+        Side in px of the square that is cut out of each window: the central square, or a random one
+        with ``augmentation``. 0 keeps whole frames.
+    augmentation : Augmentation, optional
+        Random squares, turns, mirror images and intensities; None leaves the windows as they are.
+    scale : RainScale
+        Conversion from mm/h to model units.
+
+    Attributes
+    ----------
+    epoch : int
+        Set it before each epoch: an augmented window is another one in each epoch.
+
+    Raises
+    ------
+    NowcastError
+        If the frames are smaller than ``crop``.
     """
 
     def __init__(
         self,
         frames: xr.DataArray,
-        windows: np.ndarray,
-        crop: int | None = None,
-        random: bool = False,
+        rows: np.ndarray,
+        crop: int = 0,
+        augmentation: Augmentation | None = None,
         scale: RainScale = RainScale(),  # noqa: B008 (frozen)
-        seed: int = 0,
-        vary: float = 0.0,
     ):
         if crop and min(frames.shape[1:]) < crop:
             raise NowcastError(
-                f"frames of {frames.shape[1:]} px are smaller than the crop of {crop}: lower the crop"
+                f"frames of {frames.shape[1:]} px are smaller than the crop of {crop}: "
+                "lower the crop"
             )
-        self.frames, self.windows, self.crop, self.random = frames, windows, crop, random
-        self.scale, self.seed, self.vary, self.epoch = scale, seed, vary, 0
-        small = frames.nbytes < MEMORY  # read and converted once
-        self.known = (
-            scale.to_model(torch.from_numpy(frames.values).float()).numpy() if small else None
-        )
+        self.frames = frames
+        self.rows = rows
+        self.crop = crop
+        self.augmentation = augmentation
+        self.scale = scale
+        self.epoch = 0
+        self.values = self._convert(frames) if frames.nbytes < MEMORY else None
 
     def __len__(self) -> int:
-        return len(self.windows)
+        return len(self.rows)
 
     def __getitem__(self, i: int) -> torch.Tensor:
-        rng = np.random.default_rng([self.seed, self.epoch, i])
-        rows = self.windows[i]
-        frames = self._read(rows, *(self._square(rows[len(rows) // 2], rng) if self.crop else ()))
-        if self.random:
-            frames = np.rot90(frames, rng.integers(4), axes=(1, 2))
-            frames = frames[:, :, :: 1 if rng.random() < 0.5 else -1]
-        frames = torch.from_numpy(np.ascontiguousarray(frames))[:, None]
-        if self.random and self.vary:
-            frames = self.scale.to_model(
-                self.scale.from_model(frames) * float(np.exp(rng.normal(0, self.vary)))
-            )
-        return frames
+        rows = self.rows[i]
+        if self.augmentation is None:
+            window = self._read(rows, *self._central_square())  # (T, H, W)
+            return torch.from_numpy(np.ascontiguousarray(window))[:, None]  # (T, 1, H, W)
 
-    def _read(self, rows: np.ndarray, y=slice(None), x=slice(None)) -> np.ndarray:
-        """Frames (…, y, x) in model units; those of a large store only now, so that memory does not grow with it."""
-        if self.known is not None:
-            return self.known[rows, y, x]
-        rate = self.frames.isel(time=rows, y=y, x=x).values.astype("f4")
-        return self.scale.to_model(torch.from_numpy(rate)).numpy()
+        rng = np.random.default_rng([self.augmentation.seed, self.epoch, i])
+        window = self._read(rows, *self._random_square(rows[len(rows) // 2], rng))  # (T, H, W)
+        window = np.rot90(window, rng.integers(4), axes=(1, 2))
+        if rng.random() >= 0.5:
+            window = window[:, :, ::-1]
 
-    def _square(self, middle: int, rng: np.random.Generator) -> tuple[slice, slice]:
-        """Where to cut (rows, columns), judged by the rain in the window's middle frame."""
+        window = torch.from_numpy(np.ascontiguousarray(window))[:, None]  # (T, 1, H, W)
+        if self.augmentation.vary:
+            factor = float(np.exp(rng.normal(0, self.augmentation.vary)))
+            window = self.scale.to_model(self.scale.from_model(window) * factor)
+        return window
+
+    def _convert(self, frames: xr.DataArray) -> np.ndarray:
+        """Rain rates in model units."""
+        rate = torch.from_numpy(np.ascontiguousarray(frames.values, "f4"))
+        return self.scale.to_model(rate).numpy()
+
+    def _read(self, rows: np.ndarray | int, y: slice, x: slice) -> np.ndarray:
+        """Frames (…, y, x) in model units, from memory or from the store."""
+        if self.values is not None:
+            return self.values[rows, y, x]
+        return self._convert(self.frames.isel(time=rows, y=y, x=x))
+
+    def _square(self, top: int, left: int) -> tuple[slice, slice]:
+        return slice(top, top + self.crop), slice(left, left + self.crop)
+
+    def _central_square(self) -> tuple[slice, slice]:
+        """Rows and columns of the square in the middle."""
+        if not self.crop:
+            return slice(None), slice(None)
+        height, width = self.frames.shape[1:]
+        return self._square((height - self.crop) // 2, (width - self.crop) // 2)
+
+    def _random_square(self, row: int, rng: np.random.Generator) -> tuple[slice, slice]:
+        """Rows and columns of a random square, the likelier the more of it is wet in a frame."""
+        if not self.crop:
+            return slice(None), slice(None)
+
         room = np.array(self.frames.shape[1:]) - self.crop
-        corners = rng.integers(0, room + 1, size=(8, 2)) if self.random else (room // 2)[None]
-        squares = [(slice(y, y + self.crop), slice(x, x + self.crop)) for y, x in corners]
-        if len(squares) == 1:
-            return squares[0]
-        wet = (
-            np.array([(self._read(middle, *s) > self.scale.to_model(DRY)).mean() for s in squares])
-            + 0.01
-        )
-        return squares[rng.choice(len(squares), p=wet / wet.sum())]
+        corners = rng.integers(0, room + 1, size=(CANDIDATES, 2))
+        squares = [self._square(*corner) for corner in corners]
+
+        dry = self.scale.to_model(DRY)
+        wet = np.array([(self._read(row, *square) > dry).mean() for square in squares])
+        weight = wet + 0.01  # a dry square has a chance, too
+        return squares[rng.choice(CANDIDATES, p=weight / weight.sum())]
 
 
 def training_data(
-    stores: Sequence[str | Path],
-    n_frames: int,
-    crop: int,
+    stores: TrainingStores,
+    windows: WindowOptions,
     scale: RainScale = RainScale(),  # noqa: B008 (frozen)
-    shares=(0.7, 0.15, 0.15),
     seed: int = 0,
-    validation: Sequence[str | Path] = (),
-    strides: Sequence[int] = (1,),
-    vary: float = 0.0,
-    least: int = 0,
 ) -> tuple[Dataset, Dataset, str]:
-    """Training and validation windows of ``n_frames`` from one or several stores, and in words what they are.
+    """Make the training and the validation set of one or several stores.
 
-    Each store is split by event; with stores for ``validation`` those are it, and all of the others is training.
-    Training windows take every frame, or every second, …, as ``strides`` say, each as often; a store with fewer windows
-    than ``least`` repeats them, each time with another square. The
-    name ``moving-mnist`` in place of stores stands for the digits that move.
-    Raises NowcastError if a store is unreadable, holds no rain, no window of that length, or too small frames.
+    Parameters
+    ----------
+    stores : TrainingStores
+        Stores and how they are split. Moving MNIST takes only the length from ``windows``.
+    windows : WindowOptions
+        Length, crop, strides, variation and number of the windows.
+    scale : RainScale
+        Conversion from mm/h to model units.
+    seed : int
+        Seed of the random crops, turns and intensities.
+
+    Returns
+    -------
+    training, validation : torch.utils.data.Dataset
+        Samples of (T, 1, H, W) in model units.
+    description : str
+        The source, the times and the number of windows of each part, in words.
+
+    Raises
+    ------
+    NowcastError
+        If a store cannot be read or has no rain, no window of that length, or frames smaller than
+        the crop.
     """
-    if not validation and not all(shares[:2]):
-        raise NowcastError(
-            f"shares {shares} leave nothing to train or to validate on: give both a share"
-        )
-    if [str(path) for path in stores] == [MOVING_MNIST] and not validation:
-        train = MovingMNIST("train", 1_000_000, n_frames, seed=seed)
-        return (
-            train,
-            MovingMNIST("validation", 256, n_frames),
-            "Moving MNIST: 1,000,000 films of 4,000 training digits",
-        )
-    sets, words = {"train": [], "validation": []}, []
-    jobs = [(path, (1, 0, 0) if validation else shares) for path in stores]
-    for path, of_store in jobs + [(path, (0, 1, 0)) for path in validation]:
+    if stores.is_moving_mnist:
+        return _moving_mnist(windows.n_frames, seed)
+
+    jobs = [(path, (1, 0, 0) if stores.validation else stores.shares) for path in stores.train]
+    jobs += [(path, (0, 1, 0)) for path in stores.validation]
+
+    sets: dict[str, list[RadarWindows]] = {"train": [], "validation": []}
+    descriptions = []
+    for path, shares in jobs:
         frames = open_frames(path)
-        table = split_by_event(frames_table(path, progress=True), of_store)
-        if not table.wet.max() > 0:
-            raise NowcastError(
-                f"{path} holds no rain above {DRY} mm/h: there is nothing to learn from"
-            )
-        step = time_step(frames)
-        found = {
-            s: find_windows(table, n_frames, step, s)
-            for s, n in zip(sets, of_store, strict=False)
-            if n
-        }
-        if "train" in found:
-            found["train"] = _strided(found["train"], table, step, strides, least)
-        if len(found) > 1:
-            check_leakage(table, found["train"], found["validation"])
-        for split, rows in found.items():
-            rows = rows if split == "train" else rows[:: -(-len(rows) // MAX_VALIDATION)]
-            sets[split].append(
-                RadarWindows(frames, rows, crop, split == "train", scale, seed, vary)
-            )
-            span = f"{table.time.iloc[0]} to {table.time.iloc[-1]}"
-            words.append(f"{split}: {len(rows)} windows of {frames.attrs['source']}, {span}")
-    return ConcatDataset(sets["train"]), ConcatDataset(sets["validation"]), "; ".join(words)
+        table = _table_of_rain(path, shares)
+        first, last = table.time.iloc[[0, -1]]
+
+        for split, rows in _rows_by_split(table, time_step(frames), windows, shares).items():
+            augmentation = Augmentation(seed, windows.vary) if split == "train" else None
+            sets[split].append(RadarWindows(frames, rows, windows.crop, augmentation, scale))
+            source = frames.attrs["source"]
+            descriptions.append(f"{split}: {len(rows)} windows of {source}, {first} to {last}")
+    return (
+        ConcatDataset(sets["train"]),
+        ConcatDataset(sets["validation"]),
+        "; ".join(descriptions),
+    )
 
 
-def _strided(
-    rows: np.ndarray, table, step: float, strides: Sequence[int], least: int
-) -> np.ndarray:
-    """Training windows of several strides, each as many; of those for which the sequences are long enough.
+def _moving_mnist(n_frames: int, seed: int) -> tuple[Dataset, Dataset, str]:
+    train = MovingMNIST("train", MOVING_MNIST_FILMS["train"], n_frames, seed=seed)
+    validation = MovingMNIST("validation", MOVING_MNIST_FILMS["validation"], n_frames)
+    films, digits = len(train), len(train.digits)
+    return train, validation, f"Moving MNIST: {films:,} films of {digits:,} training digits"
 
-    Raises NowcastError if they are for none.
+
+def _table_of_rain(path, shares: Shares) -> pd.DataFrame:
+    """The table of frames of a store with its splits; refused if all of it is dry."""
+    table = split_by_event(frames_table(path, progress=True), shares)
+    if not table.wet.max() > 0:
+        raise NowcastError(f"{path} holds no rain above {DRY} mm/h: there is nothing to learn from")
+    return table
+
+
+def _rows_by_split(
+    table: pd.DataFrame, step: float, windows: WindowOptions, shares: Shares
+) -> dict[str, np.ndarray]:
+    """Windows (window, T) of the training and the validation split, where these have a share."""
+    length = windows.n_frames
+    rows = {}
+    if shares[0]:
+        rows["train"] = _strided(table, step, windows)
+    if shares[1]:
+        rows["validation"] = find_windows(table, length, step, "validation")
+
+    if len(rows) == 2:
+        check_leakage(table, rows["train"], rows["validation"])
+    if "validation" in rows:
+        every = -(-len(rows["validation"]) // MAX_VALIDATION)  # rounded up
+        rows["validation"] = rows["validation"][::every]
+    return rows
+
+
+def _strided(table: pd.DataFrame, step: float, windows: WindowOptions) -> np.ndarray:
+    """Training windows (window, T): an equal number of each stride that fits into the sequences.
+
+    Raises NowcastError if none fits.
     """
-    found = [rows] if 1 in strides else []
-    for stride in set(strides) - {1}:
-        with contextlib.suppress(NowcastError):
-            found.append(find_windows(table, rows.shape[1], step * stride, "train"))
-    if not found:
-        return find_windows(
-            table, rows.shape[1], step * min(strides), "train"
-        )  # tells what is missing
-    longest = max(least // len(found), *map(len, found))
-    return np.concatenate([np.resize(r, (longest, rows.shape[1])) for r in found])
+    length = windows.n_frames
+    by_stride = []
+    for stride in sorted(set(windows.strides)):
+        with contextlib.suppress(NowcastError):  # too long for the sequences: leave it out
+            by_stride.append(find_windows(table, length, step * stride, "train"))
+    if not by_stride:  # raises the error that says what is missing
+        return find_windows(table, length, step * min(windows.strides), "train")
+
+    fewest = windows.min_windows // len(by_stride)
+    number = max(fewest, *map(len, by_stride))
+    return np.concatenate([np.resize(rows, (number, length)) for rows in by_stride])

@@ -1,6 +1,7 @@
-"""Windows of rain: shapes, gaps, determinism, and nothing of one split in another."""
+"""Windows of rain: shapes, gaps, determinism, and no frame of one split in another."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ import torch
 
 from nowcastlib.data import as_frames, ingest, windows
 from nowcastlib.data.feeds.demo import Demo
-from nowcastlib.data.windows import RadarWindows, training_data
+from nowcastlib.data.window_options import TrainingStores, WindowOptions
+from nowcastlib.data.windows import Augmentation, RadarWindows, training_data
 from nowcastlib.errors import NowcastError
 from nowcastlib.units import RainScale
 
@@ -31,31 +33,34 @@ def stores(tmp_path_factory):
     return [ingest(demo, folder / f"{k}.zarr", progress=False) for k, demo in enumerate(demos)]
 
 
-def test_window_is_the_frames_in_model_units_with_gaps(frames):
+def in_mm_per_hour(window):
+    """A window (T, 1, H, W) as rain rates (T, H, W)."""
+    return RainScale().from_model(window)[:, 0]
+
+
+def test_window_holds_its_frames_in_model_units_with_gaps(frames):
     windows = RadarWindows(frames, ROWS)
-    assert (
-        len(windows) == 3
-        and windows[2].shape == (3, 1, 12, 16)
-        and windows[2].dtype == torch.float32
-    )
-    np.testing.assert_allclose(
-        RainScale().from_model(windows[2])[:, 0], frames[3:6], rtol=1e-4, atol=1e-6
-    )
-    assert torch.isnan(windows[2][:, 0, 6, 8]).all() and torch.isnan(windows[2]).sum() == 3
+    last = windows[2]
+    assert len(windows) == 3
+    assert last.shape == (3, 1, 12, 16)
+    assert last.dtype == torch.float32
+    np.testing.assert_allclose(in_mm_per_hour(last), frames[3:6], rtol=1e-4, atol=1e-6)
+    assert torch.isnan(last[:, 0, 6, 8]).all()
+    assert torch.isnan(last).sum() == 3
 
 
-def test_central_crop_is_the_centre_always(frames):
+def test_crop_without_augmentation_is_the_centre_in_every_epoch(frames):
     windows = RadarWindows(frames, ROWS, crop=8)
-    before, windows.epoch = windows[0], 5
-    np.testing.assert_allclose(
-        RainScale().from_model(before)[:, 0], frames[:3, 2:10, 4:12], rtol=1e-4, atol=1e-6
-    )
-    assert torch.equal(before.nan_to_num(), windows[0].nan_to_num())
+    first = windows[0]
+    centre = frames[:3, 2:10, 4:12]
+    np.testing.assert_allclose(in_mm_per_hour(first), centre, rtol=1e-4, atol=1e-6)
+    windows.epoch = 5
+    assert torch.equal(first.nan_to_num(), windows[0].nan_to_num())
 
 
 def test_random_crop_depends_on_seed_epoch_and_number_alone(frames):
     def sample(seed, epoch, i):
-        windows = RadarWindows(frames, np.array([[0, 1, 2]] * 3), crop=8, random=True, seed=seed)
+        windows = RadarWindows(frames, np.array([[0, 1, 2]] * 3), 8, Augmentation(seed))
         windows.epoch = epoch
         return windows[i].nan_to_num()
 
@@ -65,49 +70,51 @@ def test_random_crop_depends_on_seed_epoch_and_number_alone(frames):
     assert not any(torch.equal(a, b) for a, b in itertools.combinations(first, 2))
 
 
-def test_random_window_moves_all_frames_alike_and_changes_no_value():
+def test_augmentation_turns_all_frames_together_and_keeps_every_value():
     rate = np.arange(1.0, 26).reshape(5, 5)
-    windows = RadarWindows(as_frames(np.stack([rate, rate + 100])), np.array([[0, 1]]), random=True)
+    frames = as_frames(np.stack([rate, rate + 100]))
+    windows = RadarWindows(frames, np.array([[0, 1]]), augmentation=Augmentation())
     seen = set()
     for windows.epoch in range(60):
-        first, second = RainScale().from_model(windows[0])[:, 0].round().int()
-        assert (second - first == 100).all() and sorted(first.flatten().tolist()) == list(
-            range(1, 26)
-        )
+        first, second = in_mm_per_hour(windows[0]).round().int()
+        assert (second - first == 100).all()
+        assert sorted(first.flatten().tolist()) == list(range(1, 26))
         seen.add(tuple(first.flatten().tolist()))
     assert len(seen) == 8  # four turns, each mirrored or not
 
 
-def test_all_rates_of_a_window_are_varied_by_one_factor(frames):
-    plain, varied = (RadarWindows(frames, ROWS, random=True, seed=3, vary=v) for v in (0.0, 0.5))
+def test_all_rates_of_a_window_are_multiplied_by_one_factor(frames):
+    plain = RadarWindows(frames, ROWS, augmentation=Augmentation(seed=3))
+    varied = RadarWindows(frames, ROWS, augmentation=Augmentation(seed=3, vary=0.5))
     factors = []
     for i in range(3):
-        a, b = (RainScale().from_model(windows[i]) for windows in (plain, varied))
-        known = a > 0.01
-        factors.append(float((b / a)[known].mean()))
-        torch.testing.assert_close(b, a * factors[-1], equal_nan=True, rtol=1e-4, atol=1e-5)
-    assert len(set(factors)) == 3 and 0.2 < min(factors) < max(factors) < 5
-    still = RadarWindows(frames, ROWS, vary=0.5)
-    torch.testing.assert_close(still[0], RadarWindows(frames, ROWS)[0], equal_nan=True)
+        before, after = (RainScale().from_model(windows[i]) for windows in (plain, varied))
+        wet = before > 0.01
+        factors.append(float((after / before)[wet].mean()))
+        expected = before * factors[-1]
+        torch.testing.assert_close(after, expected, equal_nan=True, rtol=1e-4, atol=1e-5)
+    assert len(set(factors)) == 3
+    assert 0.2 < min(factors) < max(factors) < 5
 
 
 def test_random_crop_prefers_rain():
     rate = np.zeros((1, 40, 40))
     rate[:, :8, :8] = 5.0
-    windows = RadarWindows(as_frames(rate), np.array([[0]] * 200), crop=8, random=True)
+    windows = RadarWindows(as_frames(rate), np.array([[0]] * 200), 8, Augmentation())
     share = np.mean([float((windows[i] > 0).float().mean()) for i in range(200)])
     by_chance = (sum(range(1, 9)) / 8 / 33) ** 2  # mean over all 33 × 33 corners
     assert share > 3 * by_chance
 
 
-def test_a_large_store_is_read_window_by_window_and_gives_the_same(monkeypatch):
+def test_a_large_store_is_read_window_by_window_with_the_same_result(monkeypatch):
     rate = np.random.default_rng(0).gamma(1, 3, (6, 30, 40)).astype("f4")
     rate[2, 4:9] = np.nan
-    rows, options = np.array([[0, 1, 2], [3, 4, 5]]), {"crop": 16, "random": True, "seed": 5}
-    small = RadarWindows(as_frames(rate), rows, **options)
+    rows = np.array([[0, 1, 2], [3, 4, 5]])
+    small = RadarWindows(as_frames(rate), rows, 16, Augmentation(seed=5))
     monkeypatch.setattr(windows, "MEMORY", 0)
-    large = RadarWindows(as_frames(rate), rows, **options)
-    assert small.known is not None and large.known is None
+    large = RadarWindows(as_frames(rate), rows, 16, Augmentation(seed=5))
+    assert small.values is not None
+    assert large.values is None
     for small.epoch in range(5):
         large.epoch = small.epoch
         for k in range(2):
@@ -119,62 +126,112 @@ def test_crop_larger_than_the_frame_is_refused(frames):
         RadarWindows(frames, ROWS, crop=13)
 
 
+def four_frames(**options):
+    """Windows of two input and two forecast frames."""
+    return WindowOptions(n_in=2, n_out=2, **{"crop": 16} | options)
+
+
 def test_training_data_splits_each_store_by_event(stores):
-    train, validation, words = training_data(stores, 4, 16)
+    train, validation, description = training_data(TrainingStores(stores), four_frames())
     assert train[0].shape == validation[0].shape == (4, 1, 16, 16)
     for ours, theirs in zip(train.datasets, validation.datasets, strict=True):
-        assert not set(ours.windows.ravel()) & set(theirs.windows.ravel())
-        assert ours.random and not theirs.random
-    assert words.count("train:") == words.count("validation:") == 2 and "synthetic rain" in words
+        assert not set(ours.rows.ravel()) & set(theirs.rows.ravel())
+        assert ours.augmentation is not None
+        assert theirs.augmentation is None
+    assert description.count("train:") == description.count("validation:") == 2
+    assert "synthetic rain" in description
 
 
 def test_training_data_with_stores_for_validation_uses_all_of_each(stores):
-    train, validation, _ = training_data(stores[:1], 4, 16, validation=stores[1:])
-    assert (
-        len(train) == len(validation) == 3 * 11 + 2
-    )  # the third storm has a hole after 5 of 14 frames
+    both = TrainingStores(stores[:1], validation=stores[1:])
+    train, validation, _ = training_data(both, four_frames())
+    number = 3 * 11 + 2  # the third storm has a hole after 5 of 14 frames
+    assert len(train) == len(validation) == number
     assert (validation.datasets[0].frames.values[:9] != train.datasets[0].frames.values[:9]).any()
 
 
-def test_training_windows_take_every_second_frame_as_often_as_each(stores):
-    train, validation, _ = training_data(stores[:1], 4, 16, validation=stores[1:], strides=(1, 2))
-    steps = np.diff(train.datasets[0].windows, axis=1)
-    assert ((steps == 1).all(1) | (steps == 2).all(1)).all() and (steps[:, 0] == 1).mean() == 0.5
-    assert len(train) == 2 * 35 and len(validation) == 35
-    many, _, _ = training_data(stores[:1], 4, 16, validation=stores[1:], strides=(1, 2), least=200)
-    rows = many.datasets[0].windows
-    assert len(many) == 200 and len(np.unique(rows, axis=0)) == len(
-        np.unique(train.datasets[0].windows, axis=0)
-    )
+def test_seed_and_variation_reach_the_training_windows(stores):
+    train, _, _ = training_data(TrainingStores(stores), four_frames(vary=0.3), seed=7)
+    assert train.datasets[0].augmentation == Augmentation(seed=7, vary=0.3)
+
+
+def test_each_stride_has_an_equal_share_of_the_training_windows(stores):
+    both = TrainingStores(stores[:1], validation=stores[1:])
+    train, validation, _ = training_data(both, four_frames(strides=(1, 2)))
+    steps = np.diff(train.datasets[0].rows, axis=1)
+    assert ((steps == 1).all(1) | (steps == 2).all(1)).all()
+    assert (steps[:, 0] == 1).mean() == 0.5
+    assert len(train) == 2 * 35
+    assert len(validation) == 35
+
+
+def test_windows_are_repeated_with_other_squares_up_to_min_windows(stores):
+    both = TrainingStores(stores[:1], validation=stores[1:])
+    few, _, _ = training_data(both, four_frames(strides=(1, 2)))
+    many, _, _ = training_data(both, four_frames(strides=(1, 2), min_windows=200))
+    rows = many.datasets[0].rows
+    assert len(many) == 200
+    assert len(np.unique(rows, axis=0)) == len(np.unique(few.datasets[0].rows, axis=0))
+
     twins = np.flatnonzero((rows == rows[0]).all(1))
-    assert len(twins) > 2 and len({many[i].sum().item() for i in twins}) > 1, (
-        "each time another square"
-    )
-    only, _, _ = training_data(stores[:1], 4, 16, validation=stores[1:], strides=(3,))
-    assert (np.diff(only.datasets[0].windows, axis=1) == 3).all()
+    assert len(twins) > 2
+    assert len({many[i].sum().item() for i in twins}) > 1  # not always the same square
+
+
+def test_strides_for_which_the_sequences_are_too_short_are_left_out(stores):
+    both = TrainingStores(stores[:1], validation=stores[1:])
+    only, _, _ = training_data(both, four_frames(strides=(3,)))
+    assert (np.diff(only.datasets[0].rows, axis=1) == 3).all()
+
+    nine = WindowOptions(n_in=4, n_out=5, crop=16, strides=(1, 2))
+    train, _, _ = training_data(both, nine)  # stride 2 needs 17 frames, more than a storm has
+    assert (np.diff(train.datasets[0].rows, axis=1) == 1).all()
     with pytest.raises(NowcastError, match="no window of 9 frames, 10 minutes apart"):
-        training_data(stores[:1], 9, 16, validation=stores[1:], strides=(2,))
-    long, _, _ = training_data(
-        stores[:1], 9, 16, validation=stores[1:], strides=(1, 2)
-    )  # 17 frames there are not
-    assert (np.diff(long.datasets[0].windows, axis=1) == 1).all()
+        training_data(both, replace(nine, strides=(2,)))
 
 
-def test_training_data_mistakes_are_told(stores, tmp_path):
+def test_a_dry_store_is_refused(tmp_path):
     class Dry(Demo):
         def read(self, row):
             return super().read(row) * 0
 
     dry = ingest(Dry(3, frames=14, size=16), tmp_path / "dry.zarr", progress=False)
     with pytest.raises(NowcastError, match=r"dry\.zarr holds no rain"):
-        training_data([dry], 4, 16)
+        training_data(TrainingStores([dry]), four_frames())
+
+
+def test_stores_that_do_not_fit_the_windows_are_refused(stores, tmp_path):
+    both = TrainingStores(stores)
+    too_long = WindowOptions(n_in=5, n_out=10, crop=16)
     with pytest.raises(
         NowcastError, match="no window of 15 frames, 5 minutes apart, in the train split"
     ):
-        training_data(stores, 15, 16)
+        training_data(both, too_long)
     with pytest.raises(NowcastError, match="lower the crop"):
-        training_data(stores, 4, 64)
-    with pytest.raises(NowcastError, match="nothing to train or to validate on"):
-        training_data(stores, 4, 16, shares=(0.8, 0, 0.2))
+        training_data(both, four_frames(crop=64))
     with pytest.raises(NowcastError, match="nowhere"):
-        training_data([tmp_path / "nowhere"], 4, 16)
+        training_data(TrainingStores([tmp_path / "nowhere"]), four_frames())
+
+
+def test_shares_without_training_or_validation_are_refused(stores):
+    for shares in ((0.8, 0, 0.2), (0, 0.8, 0.2)):
+        with pytest.raises(NowcastError, match="nothing to train or to validate on"):
+            TrainingStores(stores, shares=shares)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_in": 0}, "n_in is 0"),
+        ({"n_out": 0}, "n_out is 0"),
+        ({"crop": -1}, "crop is -1"),
+        ({"vary": -0.1}, "vary is -0.1"),
+        ({"vary": float("nan")}, "vary is nan"),
+        ({"min_windows": -1}, "min_windows is -1"),
+        ({"strides": ()}, r"strides \(\)"),
+        ({"strides": (1, 0)}, r"strides \(1, 0\)"),
+    ],
+)
+def test_window_options_outside_their_range_are_refused_by_name(options, message):
+    with pytest.raises(ValueError, match=message):
+        WindowOptions(**options)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from made_networks import CONFIG
 
-from nowcastlib.networks.losses import mse, ssim_mse
 from nowcastlib.networks import ModelConfig
+from nowcastlib.networks.losses import mse, ssim_mse
 from nowcastlib.training.config import DECAYS, TrainConfig
 from nowcastlib.units import RainScale
 

@@ -13,12 +13,12 @@ from made_networks import CONFIG, Clock, one_thread, same, train, weights, windo
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import Dataset, Subset
 
-from nowcastlib.data.windows import RadarWindows
+from nowcastlib.data.windows import Augmentation, RadarWindows
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting.nowcast import Network
-from nowcastlib.networks.losses import LOSSES
 from nowcastlib.networks import ModelConfig
 from nowcastlib.networks.conv_ed_lstm import ConvEDLSTM
+from nowcastlib.networks.losses import LOSSES
 from nowcastlib.training import loop
 from nowcastlib.training.loop import HISTORY, fastest_precision, fit, load, load_config
 
@@ -132,7 +132,7 @@ def test_each_epoch_draws_other_samples(tmp_path):
             return super().__getitem__(i)
 
     drawn, data = [], windows()
-    fit(CONFIG, Spy(data.frames, data.windows, 16, True), data, tmp_path, progress=False)
+    fit(CONFIG, Spy(data.frames, data.rows, 16, Augmentation()), data, tmp_path, progress=False)
     assert drawn.pop(0) == (0, 0)  # one look at what the data is
     of_epoch = [[i for epoch, i in drawn if epoch == e] for e in range(4)]
     assert [len(rows) for rows in of_epoch] == [4] * 4 and len(set(map(tuple, of_epoch))) > 1
@@ -174,7 +174,7 @@ def test_with_few_frames_to_forecast_the_last_few_are_seen(tmp_path, fed, grow):
 
 def test_unobserved_pixels_enter_as_0(tmp_path, fed):
     data = windows(random=False)
-    data.known = np.where(np.arange(24) < 12, data.known, np.nan)
+    data.values = np.where(np.arange(24) < 12, data.values, np.nan)
     fit(replace(CONFIG, steps=1), data, data, tmp_path, progress=False)
     x, _, truth, _ = fed[-1]
     assert (x[..., 8:] == 0).all() and (truth[..., 8:] == 0).all() and (x[..., :8] > 0).any()
@@ -272,7 +272,7 @@ def test_loss_falls(tmp_path, loss):
 
 def test_tiny_model_overfits_one_batch(tmp_path):
     data = windows(random=False, crop=8)
-    data.windows = data.windows[[0, 4]]
+    data.rows = data.rows[[0, 4]]
     model = ModelConfig((16, 16), (3, 3))
     config = replace(CONFIG, model=model, curriculum=(), sampling=0.0, epochs=1, steps=300, lr=1e-2)
     _, history = fit(config, data, data, tmp_path, progress=False)

@@ -14,8 +14,8 @@ import torch
 from made_networks import CONFIG, Clock, one_thread, same, train, weights, windows  # noqa: F401
 
 from nowcastlib.errors import NowcastError
-from nowcastlib.networks.losses import LOSSES, mse
 from nowcastlib.networks import ModelConfig
+from nowcastlib.networks.losses import LOSSES, mse
 from nowcastlib.training import loop
 from nowcastlib.training.loop import fit, load
 
@@ -220,7 +220,7 @@ def test_other_data_of_the_same_shape_is_refused(tmp_path, which):
     ):
         fit(CONFIG, **other, out=tmp_path, progress=False, resume=True)
     fewer = windows(random=False, seed=list(sets).index(which))
-    fewer.windows = fewer.windows[:-1]
+    fewer.rows = fewer.rows[:-1]
     with pytest.raises(NowcastError, match=rf"other data \({which}\)"):
         fit(CONFIG, **sets | {which: fewer}, out=tmp_path, progress=False, resume=True)
 
@@ -282,7 +282,7 @@ def test_validation_that_is_not_finite_is_not_the_best(tmp_path):
 
     def spoil(history):
         kept.append((tmp_path / "model.safetensors").read_bytes())
-        validation.known = validation.known + float("inf")  # no number stands for it
+        validation.values = validation.values + float("inf")  # no number stands for it
 
     with pytest.raises(NowcastError, match="the loss is nan at epoch 1, validation"):
         fit(CONFIG, windows(), validation, tmp_path, progress=False, on_epoch=spoil)
