@@ -34,12 +34,18 @@ from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.moving_mnist import MovingMNIST
 from nowcastlib.data.window_options import TrainingStores, WindowOptions
 from nowcastlib.data.windows import training_data
-from nowcastlib.forecasting.nowcast import Network, forecast
+from nowcastlib.forecasting import Network, forecast
 from nowcastlib.networks import ModelConfig
 from nowcastlib.training import loop
 from nowcastlib.training.loop import TrainConfig
-from nowcastlib.verification.evaluation import evaluate, issue_times, mean_csi, score
-from nowcastlib.verification.film_scores import film_scores
+from nowcastlib.verification import (
+    EvaluationOptions,
+    evaluate,
+    issue_times,
+    mean_csi,
+    score,
+    score_films,
+)
 
 STACK = {"hidden": (48,), "kernel": (5,), "stride": 1, "patch": 4}
 PYRAMID = {"hidden": (24, 48, 48, 24), "kernel": (5, 5, 5, 5), "stride": 2, "patch": 2}
@@ -119,7 +125,7 @@ def on_digits(config: TrainConfig, out: Path) -> dict:
     films = torch.stack([data["test"][i] for i in range(256)])
     with torch.inference_mode():
         forecast = torch.cat([torch.sigmoid(model(part[:, :3], 5)) for part in films.split(32)])
-    scores = film_scores(forecast, films[:, 3:])
+    scores = score_films(forecast, films[:, 3:])
     return scores.mean().to_dict() | {f"mse_lead_{k}": mse for k, mse in scores.mse.items()}
 
 
@@ -131,10 +137,9 @@ def on_rain(config: TrainConfig, out: Path) -> dict:
     windows = WindowOptions(n_in=5, n_out=5, crop=config.crop)
     train, validation, _ = training_data(TrainingStores(paths[:1]), windows)
     loop.fit(config, train, validation, out, progress=False)
-    run, frames = Network(out), grid.centre(store.open_frames(paths[1]), 64)
-    counts = evaluate(
-        frames, {"run": run}, 6, (0.5, 2.0, 5.0), size=0, margin=8, every=3, progress=False
-    ).sum("case")
+    run, frames = Network.load(out), grid.centre(store.open_frames(paths[1]), 64)
+    options = EvaluationOptions(leads=6, size=0, margin=8, every=3)
+    counts = evaluate(frames, {"run": run}, options, progress=False).sum("case")
     found = {
         f"csi_{t:g}": csi for t, csi in mean_csi(counts).sel(forecaster="run").to_series().items()
     }

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from nowcastlib.data import storms
-from nowcastlib.forecasting.nowcast import forecaster
+from nowcastlib.forecasting import forecaster
+from nowcastlib.verification import table
 from nowcastlib.verification.counts import count
-from nowcastlib.verification.evaluation import table
 
 LEADS, SIZE, CASES = 12, 256, 100
 

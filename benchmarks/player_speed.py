@@ -19,7 +19,7 @@ from playwright.sync_api import sync_playwright
 
 from nowcastlib.data import as_frames, grid, store, storms
 from nowcastlib.display.player import VIEWS, ForecastPlayer
-from nowcastlib.forecasting.nowcast import forecast, forecaster
+from nowcastlib.forecasting import forecast, forecaster
 
 NAMES = "persistence", "extrapolation", "sprog"
 # sets the slider as a user would and waits until the picture is on the screen

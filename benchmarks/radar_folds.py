@@ -16,9 +16,9 @@ import torch
 import xarray as xr
 
 from nowcastlib.data import store
-from nowcastlib.forecasting.nowcast import MEMBERS, Network, forecaster
+from nowcastlib.forecasting import MEMBERS, Network, forecaster
 from nowcastlib.networks import build
-from nowcastlib.verification.evaluation import evaluate, issue_times, score
+from nowcastlib.verification import EvaluationOptions, evaluate, issue_times, score
 
 FOLDS = ("mch2015", "mch2017", "fmi", "knmi", "bom")
 VARIANTS = ("full", "no_pretraining", "no_motion", "no_balance")
@@ -29,7 +29,7 @@ BASELINES = ("persistence", "extrapolation", "sprog", "anvil")
 def judged(frames: xr.DataArray, runs: dict) -> xr.Dataset:
     """Pooled counts of the forecasters on about a dozen cases (see ``verification.evaluate``)."""
     cases = len(issue_times(frames, 6, 12, 1))
-    counts = evaluate(frames, runs, every=-(-cases // 12), scales=(16,))
+    counts = evaluate(frames, runs, EvaluationOptions(every=-(-cases // 12), scales=(16,)))
     return counts.sum("case").assign(cases=counts.sizes["case"])
 
 
@@ -50,16 +50,16 @@ def rows(pooled: xr.Dataset, fold: str) -> pd.DataFrame:
 def judge(data: Path, fold: str) -> pd.DataFrame:
     """A fold's network, an ensemble of it, and what there is to beat."""
     run = RUNS / "folds" / fold
-    runs = {"radar": Network(run), "radar-members": Network(run, MEMBERS)}
+    runs = {"radar": Network.load(run), "radar-members": Network.load(run, MEMBERS)}
     runs |= {name: forecaster(name) for name in BASELINES}
     return rows(judged(store.open_frames(data / f"{fold}.zarr"), runs), fold)
 
 
 def judge_ablation(data: Path) -> pd.DataFrame:
     """The networks of the ablation, and one that was not trained at all, on the event that none of them has seen."""
-    runs = {name: Network(RUNS / "ablation" / name) for name in VARIANTS}
-    runs["untrained"] = Network(RUNS / "ablation" / "full")
-    runs["untrained"].model = build(runs["full"].config.model).eval()
+    runs = {name: Network.load(RUNS / "ablation" / name) for name in VARIANTS}
+    config = runs["full"].config
+    runs["untrained"] = Network(build(config.model), config)
     found = rows(judged(store.open_frames(data / "mch2015.zarr"), runs), "mch2015")
     return of_leads(found, ["fold", "threshold", "forecaster"]).rename(
         columns={"forecaster": "variant"}

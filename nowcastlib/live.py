@@ -195,9 +195,7 @@ def live(
     frames, listed = newest(feed, out, moment, minutes, crop, regrid, progress)
     frames = grid.centre(frames, size) if size else frames
     frames = frames[whole(frames)]
-    used, lacking = latest(
-        frames, listed, max(2, *(getattr(run, "n_in", 3) for run in forecasters.values()))
-    )
+    used, lacking = latest(frames, listed, max(2, *(run.n_in for run in forecasters.values())))
     past, issued = frames.sel(time=used), used[-1]
     step = time_step(past)
     made = {
@@ -228,7 +226,7 @@ def _page(frames, made, past, about, warnings, limit, reload) -> str:
     title = f"Rain forecast: {about['place']}"
     again = f'<meta http-equiv="refresh" content="{reload * 60:.0f}">' if reload else ""
     note = f'<p class="note">{escape(warnings["note"])}</p>' if warnings["note"] else ""
-    told = {n: BASELINES[n].__doc__.partition("\n")[0] if n in BASELINES else NETWORK for n in made}
+    told = {n: BASELINES[n].description if n in BASELINES else NETWORK for n in made}
     who = "".join(
         f"<li><b>{escape(name)}</b>: {escape(words)}</li>" for name, words in told.items()
     )

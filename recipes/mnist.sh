@@ -25,9 +25,9 @@ import torch
 
 from nowcastlib.data import MovingMNIST
 from nowcastlib.display import plots
-from nowcastlib.forecasting.nowcast import WEIGHTS
+from nowcastlib.forecasting import WEIGHTS
 from nowcastlib.training import load
-from nowcastlib.verification.film_scores import film_scores
+from nowcastlib.verification import score_films
 
 model, config = load(WEIGHTS / "mnist")
 results = {
@@ -40,7 +40,7 @@ for n in (6, 8, 10):  # input frames, and forecast frames
         batches = films[:, :n].split(50)
         forecast = torch.cat([torch.sigmoid(model(batch, n)) for batch in batches])
 
-    scores = film_scores(forecast, films[:, n:])
+    scores = score_films(forecast, films[:, n:])
     by_lead = {"mse_by_lead": scores.mse.round(2).tolist()}
     results[f"{n} to {n}"] = scores.mean().round(4).to_dict() | by_lead
     print(n, results[f"{n} to {n}"])

@@ -9,8 +9,7 @@ from fvg_server import server  # noqa: F401 (a fixture)
 from matplotlib import pyplot as plt
 
 from nowcastlib.data import as_frames
-from nowcastlib.forecasting.baselines import persistence
-from nowcastlib.forecasting.nowcast import forecast
+from nowcastlib.forecasting import forecast, forecaster
 
 ARCHIVE = os.environ.get("NOWCAST_ARCHIVE")
 
@@ -44,4 +43,4 @@ def frames():
 @pytest.fixture
 def made(frames):
     """Persistence of the fifth of these frames, four leads."""
-    return forecast(persistence, frames, frames.time.values[4], 4)
+    return forecast(forecaster("persistence"), frames, frames.time.values[4], 4)

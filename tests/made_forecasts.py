@@ -1,19 +1,19 @@
-"""Rain that moves, and everybody who forecasts it: the baselines and an untrained network."""
+"""Moving rain, and forecasters for it: the baselines and an untrained network."""
 
 import numpy as np
 import torch
 import xarray as xr
 
 from nowcastlib.data import as_frames, storms
+from nowcastlib.forecasting import Network
 from nowcastlib.forecasting.baselines import BASELINES
-from nowcastlib.forecasting.nowcast import Network
 from nowcastlib.networks import ModelConfig
 from nowcastlib.networks.conv_ed_lstm import ConvEDLSTM
 from nowcastlib.training.loop import TrainConfig
 
 
 def moving_rain() -> xr.DataArray:
-    """12 frames of synthetic rain, of 64 px, that moves 2 px east and 1 px south a step."""
+    """12 frames of 64 px of synthetic rain that moves 2 px east and 1 px south in a step."""
     rain = storms.rain(storms.Storm(seed=3, size=64, wet_fraction=0.5, lifetime=600), 12)
     return as_frames(rain)
 
@@ -21,16 +21,14 @@ def moving_rain() -> xr.DataArray:
 def network(n_in=4) -> Network:
     """An untrained network as a forecaster, without its files."""
     torch.manual_seed(0)
-    run = Network.__new__(Network)
-    run.config, run.n_in = TrainConfig(ModelConfig((4, 4), (3, 3)), n_in=n_in), n_in
-    run.model = ConvEDLSTM(run.config.model).eval()
-    return run
+    config = TrainConfig(ModelConfig((4, 4), (3, 3)), n_in=n_in)
+    return Network(ConvEDLSTM(config.model), config)
 
 
 RUNS = BASELINES | {"network": network()}
 
 
 def log_correlation(predicted: np.ndarray, truth: np.ndarray) -> float:
-    """Correlation of log rain rate where the forecast (…, y, x), in mm/h, knows something."""
+    """Correlation of log rain rate (mm/h) where there is a forecast (…, y, x)."""
     known = np.isfinite(predicted)
     return np.corrcoef(np.log10(predicted[known] + 0.1), np.log10(truth[known] + 0.1))[0, 1]

@@ -22,8 +22,8 @@ from nowcastlib.data.feeds import demo_server
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.feeds.fvg import Fvg
 from nowcastlib.errors import NowcastError
+from nowcastlib.forecasting import forecast, forecaster
 from nowcastlib.forecasting.baselines import BASELINES
-from nowcastlib.forecasting.nowcast import forecast, forecaster
 
 STAYS = {"persistence": BASELINES["persistence"]}  # needs three frames
 NOW = TIMES[3] + pd.Timedelta(minutes=1)

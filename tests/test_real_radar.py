@@ -7,9 +7,15 @@ import pytest
 from nowcastlib.data import grid, ingest, store, time_step
 from nowcastlib.data.feeds.archive import Archive
 from nowcastlib.data.store import open_frames
+from nowcastlib.forecasting import forecast, forecaster
 from nowcastlib.forecasting.baselines import BASELINES
-from nowcastlib.forecasting.nowcast import forecast, forecaster
-from nowcastlib.verification.evaluation import effective_resolution, evaluate, mean_csi, score
+from nowcastlib.verification import (
+    EvaluationOptions,
+    effective_resolution,
+    evaluate,
+    mean_csi,
+    score,
+)
 
 # product, first day, frames, rows, columns, share > 0.1 mm/h, share > 5 mm/h, decimals that are published, a city
 EVENTS = {
@@ -96,15 +102,8 @@ def test_store_of_the_summers_day_is_as_published(summers_day):
 
 
 def test_baselines_are_scored_on_real_rain(summers_day):
-    options = {
-        "leads": 6,
-        "size": 128,
-        "every": 12,
-        "common": True,
-        "scales": (2, 16),
-        "progress": False,
-    }
-    counts = evaluate(summers_day, BASELINES, **options)
+    options = EvaluationOptions(leads=6, size=128, every=12, common=True, scales=(2, 16))
+    counts = evaluate(summers_day, BASELINES, options, progress=False)
     pooled = counts.sum("case")
     assert counts.sizes["case"] == 3 and (score(pooled.sel(lead_time=0), "csi") == 1).all()
     csi = mean_csi(pooled).sel(threshold=0.5).to_series()
@@ -120,7 +119,8 @@ def test_baselines_are_scored_on_real_rain(summers_day):
 
 def test_sprog_blurs_real_rain(summers_day):
     runs = {name: BASELINES[name] for name in ("extrapolation", "sprog")}
-    counts = evaluate(summers_day, runs, leads=6, every=12, scales=(2,), progress=False).sum("case")
+    options = EvaluationOptions(leads=6, every=12, scales=(2,))
+    counts = evaluate(summers_day, runs, options, progress=False).sum("case")
     resolution = effective_resolution(counts.sel(lead_time=30)).to_series()
     assert resolution["sprog"] > 15 > resolution["extrapolation"]  # km
 

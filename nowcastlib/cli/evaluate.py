@@ -54,7 +54,7 @@ class Evaluate:
         from nowcastlib.cli import report
         from nowcastlib.data import open_frames, within
         from nowcastlib.forecasting import forecaster
-        from nowcastlib.verification import evaluate
+        from nowcastlib.verification import EvaluationOptions, evaluate
 
         thresholds = _rates(self.thresholds)
         frames = open_frames(self.data)
@@ -63,16 +63,15 @@ class Evaluate:
 
         names = [name.strip() for name in self.forecasters.split(",")]
         forecasters = {name: forecaster(name) for name in names}
-        counts = evaluate(
-            frames,
-            forecasters,
-            self.leads,
-            thresholds,
-            self.size,
-            self.margin,
-            self.every,
-            self.common,
+        options = EvaluationOptions(
+            leads=self.leads,
+            thresholds=thresholds,
+            size=self.size,
+            margin=self.margin,
+            every=self.every,
+            common=self.common,
         )
+        counts = evaluate(frames, forecasters, options)
 
         print(report.summary(counts))
         if self.json:

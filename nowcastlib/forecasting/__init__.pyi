@@ -1,7 +1,11 @@
 from .baselines import BASELINES as BASELINES
-from .nowcast import Forecaster as Forecaster
-from .nowcast import Network as Network
+from .baselines import Baseline as Baseline
+from .forecasters import MEMBERS as MEMBERS
+from .forecasters import WEIGHTS as WEIGHTS
+from .forecasters import Forecaster as Forecaster
+from .forecasters import Network as Network
+from .forecasters import forecaster as forecaster
+from .forecasters import shipped as shipped
 from .nowcast import forecast as forecast
-from .nowcast import forecaster as forecaster
 from .nowcast import observed_until as observed_until
 from .nowcast import save as save

@@ -1,12 +1,17 @@
-"""Forecasts without learning, the ones to beat. Each: observed (T, y, x) in mm/h, n → (n, y, x) in mm/h.
+"""Forecasts without learning: the ones that a network has to beat.
 
-An ensemble answers (member, n, y, x). Rain that is carried in over the edge of the domain is not known: NaN. Not
-observed pixels are NaN as well.
+Each baseline takes the observed rain rate (T, y, x) in mm/h and the number ``n`` of steps to
+forecast. It returns the rain rate (n, y, x) in mm/h; an ensemble returns (member, n, y, x).
+
+NaN marks pixels without a forecast: the last frame does not show them, or their rain comes from
+outside the domain.
 """
 
 import contextlib
+import inspect
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,126 +25,280 @@ from pysteps.nowcasts import sprog as pysteps_sprog  # isort: skip
 from pysteps.nowcasts import steps as pysteps_steps  # isort: skip
 from pysteps.utils.transformation import dB_transform  # isort: skip
 
-THRESHOLD = 10 * np.log10(DRY)  # the same in decibel
-NARROW = 16  # px; in less there is no motion to be seen
+DRY_DECIBEL = 10 * np.log10(DRY)  # DRY (mm/h) in decibels
+MIN_SIDE = 16  # px; narrower frames show no motion
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Forecaster without learning: a function and the number of frames that it needs.
+
+    Parameters
+    ----------
+    function
+        Takes the observed rain rate (T, y, x) in mm/h and the number of steps to forecast.
+        Returns the rain rate (n, y, x) or (member, n, y, x) in mm/h.
+    n_in
+        Number of frames that the function needs, the last one included.
+
+    Examples
+    --------
+    >>> dry = Baseline(lambda observed, n: np.zeros((n, *observed.shape[1:])), n_in=1)
+    >>> dry(np.full((1, 20, 30), 4.0), 12).shape
+    (12, 20, 30)
+    """
+
+    function: Callable[[np.ndarray, int], np.ndarray]
+    n_in: int = 3
+
+    def __call__(self, observed: np.ndarray, n: int) -> np.ndarray:
+        """Rain rate (n, y, x) in mm/h of the ``n`` steps after ``observed`` (T, y, x)."""
+        return self.function(observed, n)
+
+    @property
+    def description(self) -> str:
+        """One sentence for readers of a forecast: the first line of the function's docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
 
 def persistence(observed: np.ndarray, n: int) -> np.ndarray:
-    """The last frame, unchanged."""
+    """Persistence: the last frame stays as it is."""
     return np.repeat(observed[-1:], n, axis=0)
 
 
 def motion(observed: np.ndarray, method: str = "LK") -> np.ndarray:
-    """Motion of the rain by optical flow, through pysteps, over the last three frames (the last two: "proesmans").
+    """Motion of the rain by optical flow, computed by pysteps.
 
-    (T, y, x) in mm/h → (2, y, x) in px per step: to the right first, then downwards. Dry frames, and those narrower
-    than 16 px, stand still. ``method`` "LK" follows corners and smooths between them (Lucas and Kanade 1981, Bouguet
-    2000); "proesmans" asks for a smooth field whose way back agrees with the way there (Proesmans et al. 1994).
+    Parameters
+    ----------
+    observed
+        Rain rate (T, y, x) in mm/h. "LK" uses the last three frames, "proesmans" the last two.
+    method
+        "LK" tracks corners and interpolates between them [1]_ [2]_. "proesmans" finds a smooth
+        field that agrees forwards and backwards in time [3]_.
+
+    Returns
+    -------
+    np.ndarray
+        Motion (2, y, x) in px per step: first to the right, then downwards. It is zero where
+        nothing can be tracked: in dry frames and in frames with a side below 16 px.
+
+    References
+    ----------
+    .. [1] Lucas, B. D., and T. Kanade (1981): An iterative image registration technique with an
+       application to stereo vision. IJCAI, 674-679.
+    .. [2] Bouguet, J.-Y. (2000): Pyramidal implementation of the Lucas Kanade feature tracker.
+       Intel Corporation.
+    .. [3] Proesmans, M., L. Van Gool, E. Pauwels, and A. Oosterlinck (1994): Determination of
+       optical flow and its discontinuities using non-linear diffusion. ECCV, 295-304.
     """
-    recent, side = observed[-3:] if method == "LK" else observed[-2:], min(observed.shape[1:])
-    if side < NARROW or not (np.nan_to_num(recent) > DRY).any():
+    recent = observed[-3:] if method == "LK" else observed[-2:]
+    side = min(observed.shape[1:])
+    if side < MIN_SIDE or not (np.nan_to_num(recent) > DRY).any():
         return np.zeros((2, *observed.shape[1:]))
-    # halved more often than to 2 px, Proesmans' images would be read beyond their edges
-    options = {"num_levels": min(6, int(np.log2(side)))} if method == "proesmans" else {}
-    return pysteps_motion.get_method(method)(_decibel(recent), **options)
+
+    options = {}
+    if method == "proesmans":
+        # pysteps halves the image this often; a side below 2 px would be read beyond its edge
+        options["num_levels"] = min(6, int(np.log2(side)))
+    return pysteps_motion.get_method(method)(_to_decibel(recent), **options)
 
 
 def extrapolation(observed: np.ndarray, n: int, method: str = "LK") -> np.ndarray:
-    """The last frame carried along its motion, backward semi-Lagrangian (Germann and Zawadzki 2002)."""
+    """Extrapolation: the last frame moves along with the rain and does not change.
+
+    The scheme is backward semi-Lagrangian [1]_.
+
+    Parameters
+    ----------
+    observed
+        Rain rate (T, y, x) in mm/h.
+    n
+        Number of steps to forecast.
+    method
+        Optical flow, "LK" or "proesmans": see ``motion``.
+
+    References
+    ----------
+    .. [1] Germann, U., and I. Zawadzki (2002): Scale-dependence of the predictability of
+       precipitation from continental radar images. Part I: Description of the methodology.
+       Mon. Wea. Rev. 130, 2859-2873.
+    """
     if not np.isfinite(observed[-1]).any():
         return persistence(observed, n)
     return extrapolate(observed[-1], motion(observed, method), n, allow_nonfinite_values=True)
 
 
 def proesmans(observed: np.ndarray, n: int) -> np.ndarray:
-    """``extrapolation`` along another motion field, that of Proesmans et al. (1994)."""
+    """Extrapolation along a smooth motion field, found by the method of Proesmans et al. (1994).
+
+    See ``extrapolation`` and ``motion``.
+    """
     return extrapolation(observed, n, "proesmans")
 
 
 def sprog(observed: np.ndarray, n: int) -> np.ndarray:
-    """S-PROG (Seed 2003, through pysteps): extrapolation that lets each scale fade as fast as it forgets itself."""
+    """S-PROG: extrapolation in which small scales of the rain fade before large ones.
 
-    def run(velocity, levels):
-        options = {"precip_thr": THRESHOLD, "n_cascade_levels": levels}
-        return np.nan_to_num(
-            _rate(pysteps_sprog.forecast(_decibel(observed[-3:]), velocity, n, **options))
-        )
+    Each scale fades at the rate at which it changed in the last three frames [1]_; computed by
+    pysteps.
 
-    return _along(observed, n, 3, run)
+    Parameters
+    ----------
+    observed
+        Rain rate (T, y, x) in mm/h, three frames or more.
+    n
+        Number of steps to forecast.
+
+    Returns
+    -------
+    np.ndarray
+        Rain rate (n, y, x) in mm/h.
+
+    References
+    ----------
+    .. [1] Seed, A. W. (2003): A dynamic and spatial scaling approach to advection forecasting.
+       J. Appl. Meteor. 42, 381-388.
+    """
+
+    def run(velocity: np.ndarray, levels: int) -> np.ndarray:
+        options = {"precip_thr": DRY_DECIBEL, "n_cascade_levels": levels}
+        decibel = pysteps_sprog.forecast(_to_decibel(observed[-3:]), velocity, n, **options)
+        return np.nan_to_num(_to_rate(decibel))
+
+    return _by_scales(observed, n, 3, run)
 
 
 def anvil(observed: np.ndarray, n: int) -> np.ndarray:
-    """ANVIL (Pulkkinen et al. 2020, through pysteps) of rain rate: extrapolation, with growth and decay by place."""
+    """ANVIL: extrapolation with growth and decay of the rain, estimated for each place.
 
-    def run(velocity, levels):
-        rate = pysteps_anvil.forecast(
-            np.nan_to_num(observed[-4:]), velocity, n, n_cascade_levels=levels
-        )
-        return np.where(
-            np.isfinite(rate), rate, extrapolation(observed, n)
-        )  # of what older frames did not see
+    An autoregressive model of the rain rate is fitted in a window around each pixel, scale by
+    scale [1]_; computed by pysteps.
 
-    return _along(observed, n, 4, run)
+    Parameters
+    ----------
+    observed
+        Rain rate (T, y, x) in mm/h, four frames or more.
+    n
+        Number of steps to forecast.
+
+    Returns
+    -------
+    np.ndarray
+        Rain rate (n, y, x) in mm/h.
+
+    References
+    ----------
+    .. [1] Pulkkinen, S., V. Chandrasekar, A. von Lerber, and A.-M. Harri (2020): Nowcasting of
+       convective rainfall using volumetric radar observations. IEEE Trans. Geosci. Remote Sens.
+       58, 7845-7859.
+    """
+
+    def run(velocity: np.ndarray, levels: int) -> np.ndarray:
+        recent = np.nan_to_num(observed[-4:])
+        rate = pysteps_anvil.forecast(recent, velocity, n, n_cascade_levels=levels)
+        # where older frames do not show the rain
+        return np.where(np.isfinite(rate), rate, extrapolation(observed, n))
+
+    return _by_scales(observed, n, 4, run)
 
 
 def steps(observed: np.ndarray, n: int, members: int = 10) -> np.ndarray:
-    """STEPS (Bowler et al. 2006, through pysteps): an ensemble (member, n, y, x) of equally likely forecasts.
+    """STEPS: an ensemble of equally likely forecasts.
 
-    What S-PROG lets fade is replaced by noise that looks like rain, and the motion is disturbed. pysteps knows how
-    much for pixels of 1 km and steps of 5 minutes; for these they are taken. A pixel near the edge may be known to
-    some members only.
+    As in S-PROG small scales fade, but noise with the texture of rain replaces them, and each
+    member has its own disturbed motion [1]_; computed by pysteps. pysteps calibrated the size of
+    the disturbance for pixels of 1 km and steps of 5 minutes, so these are assumed. The same
+    frames always give the same members.
+
+    Parameters
+    ----------
+    observed
+        Rain rate (T, y, x) in mm/h, three frames or more.
+    n
+        Number of steps to forecast.
+    members
+        Number of members.
+
+    Returns
+    -------
+    np.ndarray
+        Rain rate (member, n, y, x) in mm/h. Near the edge only some members may have a forecast.
+
+    References
+    ----------
+    .. [1] Bowler, N. E., C. E. Pierce, and A. W. Seed (2006): STEPS: A probabilistic
+       precipitation forecasting scheme which merges an extrapolation nowcast with downscaled NWP.
+       Q. J. R. Meteorol. Soc. 132, 2127-2155.
     """
 
-    def run(velocity, levels):
-        before = np.random.get_state()  # noqa: NPY002 (pysteps seeds what others may be using)
-        rain = pysteps_steps.forecast(
-            _decibel(observed[-3:]), velocity, n, n_ens_members=members, n_cascade_levels=levels, precip_thr=THRESHOLD,
-            kmperpixel=1.0, timestep=5, seed=0,
-        )  # fmt: skip
+    def run(velocity: np.ndarray, levels: int) -> np.ndarray:
+        before = np.random.get_state()  # noqa: NPY002 (pysteps seeds NumPy's global generator)
+        decibel = pysteps_steps.forecast(
+            _to_decibel(observed[-3:]),
+            velocity,
+            n,
+            n_ens_members=members,
+            n_cascade_levels=levels,
+            precip_thr=DRY_DECIBEL,
+            kmperpixel=1.0,
+            timestep=5,
+            seed=0,
+        )
         np.random.set_state(before)  # noqa: NPY002
-        return _rate(rain)
+        return _to_rate(decibel)
 
-    return np.broadcast_to(
-        _along(observed, n, 3, run, outside=0.0), (members, n, *observed.shape[1:])
-    )
-
-
-anvil.n_in = 4  # frames; of the others 3 are enough
+    rate = _by_scales(observed, n, 3, run, outside=0.0)
+    return np.broadcast_to(rate, (members, n, *observed.shape[1:]))
 
 
-def _along(
+def _by_scales(
     observed: np.ndarray,
     n: int,
     frames: int,
     run: Callable[[np.ndarray, int], np.ndarray],
     outside: float = np.nan,
 ) -> np.ndarray:
-    """What ``run(motion, levels of the cascade)`` forecasts where extrapolation knows something.
+    """Forecast ``run(motion, number of scales)`` where extrapolation has a forecast, else NaN.
 
-    ``outside`` is what extrapolation takes for the rain beyond the edge. Frames that are dry (but for a pixel), narrow
-    or the same again have no cascade that could fade: they are extrapolated.
+    ``frames`` is the number of frames that ``run`` uses; ``outside`` is the rain rate (mm/h)
+    assumed beyond the edge. Frames that cannot be decomposed are extrapolated.
     """
     recent = np.nan_to_num(observed[-frames:])
-    rainy, same = (
-        (recent > DRY).sum(axis=(1, 2)).min() > 1,
-        (recent[1:] == recent[:-1]).all(axis=(1, 2)).any(),
-    )
-    if not rainy or same or min(observed.shape[1:]) < NARROW:
+    if not _can_be_decomposed(recent):
         return extrapolation(observed, n)
+
     velocity = motion(observed)
-    carried = extrapolate(observed[-1], velocity, n, outval=outside, allow_nonfinite_values=True)
-    with contextlib.redirect_stdout(io.StringIO()):  # they print three pages about themselves
-        rate = run(velocity, int(np.clip(np.log2(min(observed.shape[1:])) - 2, 3, 6)))
-    return np.where(np.isfinite(carried), rate, np.nan)
+    advected = extrapolate(observed[-1], velocity, n, outval=outside, allow_nonfinite_values=True)
+    levels = int(np.clip(np.log2(min(observed.shape[1:])) - 2, 3, 6))
+    with contextlib.redirect_stdout(io.StringIO()):  # pysteps prints its settings
+        rate = run(velocity, levels)
+    return np.where(np.isfinite(advected), rate, np.nan)
 
 
-def _decibel(rate: np.ndarray) -> np.ndarray:
-    """10 log10 of the rain rate; dry and not observed: -15."""
+def _can_be_decomposed(recent: np.ndarray) -> bool:
+    """Whether frames (T, y, x) are wide and rainy enough, and no frame equals the one before."""
+    rainy_px = (recent > DRY).sum(axis=(1, 2))
+    repeated = (recent[1:] == recent[:-1]).all(axis=(1, 2)).any()
+    return bool(rainy_px.min() > 1 and not repeated and min(recent.shape[1:]) >= MIN_SIDE)
+
+
+def _to_decibel(rate: np.ndarray) -> np.ndarray:
+    """10 log10 of the rain rate (mm/h); -15 where it is dry or not observed."""
     return dB_transform(np.nan_to_num(rate).astype("f8"), threshold=DRY, zerovalue=-15.0)[0]
 
 
-def _rate(decibel: np.ndarray) -> np.ndarray:
-    return dB_transform(decibel, threshold=THRESHOLD, inverse=True)[0]
+def _to_rate(decibel: np.ndarray) -> np.ndarray:
+    """Rain rate (mm/h) from decibels."""
+    return dB_transform(decibel, threshold=DRY_DECIBEL, inverse=True)[0]
 
 
-BASELINES = {f.__name__: f for f in (persistence, extrapolation, proesmans, sprog, anvil, steps)}
+# Persistence would need one frame only; equal numbers give the baselines the same cases.
+BASELINES = {
+    "persistence": Baseline(persistence, n_in=3),
+    "extrapolation": Baseline(extrapolation, n_in=3),
+    "proesmans": Baseline(proesmans, n_in=3),
+    "sprog": Baseline(sprog, n_in=3),
+    "anvil": Baseline(anvil, n_in=4),
+    "steps": Baseline(steps, n_in=3),
+}

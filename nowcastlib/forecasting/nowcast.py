@@ -1,176 +1,170 @@
-"""Any forecaster on any store: frames up to a time → the rain of the next hour, with valid times."""
+"""Nowcasts: frames up to a time → the rain of the next hour, with its valid times."""
 
 import shutil
-from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 import xarray as xr
 
 from nowcastlib.data import RAIN_RATE, pixel_km, time_step, utc
 from nowcastlib.errors import NowcastError
-from nowcastlib.forecasting import probabilities
-from nowcastlib.forecasting.baselines import BASELINES
-from nowcastlib.networks import motion
-from nowcastlib.training import load
-from nowcastlib.units import DRY
+from nowcastlib.forecasting.forecasters import Forecaster
 
-WEIGHTS = Path(__file__).parents[1] / "weights"  # a folder a shipped model
-MEMBERS = 10  # of an ensemble
-# observed (T, y, x) in mm/h, n → (n, y, x) in mm/h, of an ensemble (member, n, y, x)
-Forecaster = Callable[[np.ndarray, int], np.ndarray]
+USUAL_STEP = pd.Timedelta(minutes=5)  # time step of a store that holds a single frame
 
 
-class Network:
-    """Trained weights as a forecaster; ``n_in`` frames go in, any number comes out, by free rollout.
+def observed_until(
+    frames: xr.DataArray, at: str | datetime | np.datetime64 | None, n: int
+) -> xr.DataArray:
+    """The last ``n`` frames up to a time, at the time step of the store.
 
-    A guided network's probabilities become one forecast (see ``probabilities.matched``), or an ensemble of so many
-    ``members``, always the same ones. Where nothing rained, nothing will.
+    Parameters
+    ----------
+    frames
+        Rain rate (time, y, x) in mm/h.
+    at
+        Time of the last frame, UTC; None for the last frame of the store.
+    n
+        Number of frames.
+
+    Returns
+    -------
+    xr.DataArray
+        Rain rate (time, y, x) in mm/h, ``n`` frames.
+
+    Raises
+    ------
+    NowcastError
+        If one of the frames is missing.
     """
+    available = frames.indexes["time"]
+    last = available[-1] if at is None else utc(at)
+    step = pd.Timedelta(minutes=time_step(frames)) if len(available) > 1 else USUAL_STEP
 
-    def __init__(self, run: str | Path, members: int = 0):
-        self.model, self.config = load(run)
-        self.n_in, self.members = self.config.n_in, members
-
-    @torch.inference_mode()
-    def __call__(self, observed: np.ndarray, n: int) -> np.ndarray:
-        scale = self.config.scale
-        x = scale.to_model(torch.from_numpy(np.nan_to_num(observed[-self.n_in :]).astype("f4")))
-        logits = self.model(x[None, :, None], n)[0]
-        if self.config.model.kind != "guided":
-            rate = scale.from_model(torch.sigmoid(logits))[:, 0]
-        elif self.members:
-            path = motion.follow(self.model.velocity(x[None]), n)[0]
-            rate = probabilities.ensemble(
-                logits, probabilities.noise(x[-1], path, self.members), scale
-            )
-        else:
-            rate = probabilities.quantile(
-                logits, probabilities.matched(logits, scale.from_model(x[-1])), scale
-            )
-        rate = rate.numpy() * bool((x > scale.to_model(DRY)).any())
-        rate[rate < DRY] = 0
-        return np.where(np.isfinite(observed[-1]), rate, np.nan)
-
-
-def shipped() -> list[str]:
-    """Names of the weights that come with the library."""
-    return sorted(p.parent.name for p in WEIGHTS.glob("*/config.json"))
-
-
-def forecaster(name: str | Path) -> Forecaster:
-    """A forecaster by name: a baseline, shipped weights, a run's folder, or a weights file in one.
-
-    ``radar-members`` are ten members of the ensemble of the weights ``radar``; so with any guided network.
-
-    Raises NowcastError if there is no such thing.
-    """
-    path = Path(name)
-    if str(name) in BASELINES:
-        return BASELINES[str(name)]
-    if str(name) in shipped():
-        return Network(WEIGHTS / str(name))
-    if path.is_dir() or (path.is_file() and path.name == "model.safetensors"):
-        return Network(path if path.is_dir() else path.parent)
-    if str(name).endswith("-members"):
-        found = forecaster(str(name).removesuffix("-members"))
-        if isinstance(found, Network) and found.config.model.kind == "guided":
-            found.members = MEMBERS
-            return found
-        raise NowcastError(f"no forecaster {str(name)!r}: only a guided network has members")
-    known = ", ".join([*BASELINES, *shipped()])
-    raise NowcastError(f"no forecaster {str(name)!r}: name a run's folder, or one of {known}")
-
-
-def observed_until(frames: xr.DataArray, at, n: int) -> xr.DataArray:
-    """The ``n`` frames (time, y, x) that end at time ``at`` (None: the last), at the store's own step.
-
-    Raises NowcastError if one of them is missing.
-    """
-    at = frames.indexes["time"][-1] if at is None else utc(at)
-    step = (
-        pd.Timedelta(minutes=time_step(frames))
-        if frames.sizes["time"] > 1
-        else pd.Timedelta(minutes=5)
-    )
-    wanted = [at - k * step for k in range(n - 1, -1, -1)]
-    missing = [str(t) for t in wanted if t not in frames.indexes["time"]]
+    times = [last - k * step for k in range(n - 1, -1, -1)]
+    missing = [time for time in times if time not in available]
     if missing:
-        first, last = frames.indexes["time"][[0, -1]]
         raise NowcastError(
-            f"a forecast at {at} needs {n} frames, {step} apart, but there is none at {missing[0]} "
-            f"(the store holds {first} to {last}): choose another time"
+            f"a forecast at {last} needs {n} frames, {step} apart, but there is none at "
+            f"{missing[0]} (the store holds {available[0]} to {available[-1]}): choose another time"
         )
-    return frames.sel(time=wanted)
+    return frames.sel(time=times)
 
 
-def forecast(run: Forecaster, frames: xr.DataArray, at=None, leads: int = 12) -> xr.DataArray:
-    """The next ``leads`` steps after time ``at`` (None: the last): DataArray (lead_time, y, x) in mm/h.
+def forecast(
+    run: Forecaster,
+    frames: xr.DataArray,
+    at: str | datetime | np.datetime64 | None = None,
+    leads: int = 12,
+) -> xr.DataArray:
+    """Forecast of the steps after a time. It uses no frame after that time.
 
-    Of an ensemble (member, lead_time, y, x). ``lead_time`` is in minutes; ``valid_time`` (UTC) is the time for which
-    each field is forecast. Only frames up to ``at`` are looked at. Raises NowcastError if the frames that the
-    forecaster needs are not there.
+    Parameters
+    ----------
+    run
+        The forecaster, see ``forecaster``.
+    frames
+        Rain rate (time, y, x) in mm/h.
+    at
+        Time of the last frame to use, UTC; None for the last frame of the store.
+    leads
+        Number of steps to forecast.
+
+    Returns
+    -------
+    xr.DataArray
+        Rain rate (lead_time, y, x) in mm/h; of an ensemble (member, lead_time, y, x).
+        ``lead_time`` is in minutes, ``valid_time`` (UTC) is the time that each field is a forecast
+        for, ``issued`` (UTC) the time of the last frame used.
+
+    Raises
+    ------
+    NowcastError
+        If a frame that the forecaster needs is missing.
     """
     if leads < 1:
-        raise NowcastError(f"a forecast of {leads} leads is none: ask for at least 1")
-    past = observed_until(frames, at, getattr(run, "n_in", 3))
-    issued = pd.Timestamp(past.time.values[-1])
-    lead = time_step(frames) * np.arange(1, leads + 1)
-    rate = run(past.values.astype("f8"), leads)
+        raise NowcastError(f"a forecast needs leads, not {leads}: ask for at least 1")
+    observed = observed_until(frames, at, run.n_in)
+    rate = run(observed.values.astype("f8"), leads)
+
+    lead_time = time_step(frames) * np.arange(1, leads + 1)  # minutes
     return xr.DataArray(
         rate.astype("f4"),
-        coords={
-            "lead_time": (
-                "lead_time",
-                lead,
-                {"units": "minutes", "standard_name": "forecast_period"},
-            ),
-            "valid_time": (
-                "lead_time",
-                issued + pd.to_timedelta(lead, unit="min"),
-                {"standard_name": "time"},
-            ),
-            "issued": ((), issued, {"standard_name": "forecast_reference_time"}),
-            "y": past.y,
-            "x": past.x,
-        },
+        coords=_times(observed, lead_time) | {"y": observed.y, "x": observed.x},
         dims=("member", "lead_time", "y", "x")[-rate.ndim :],
         name="rainfall_rate",
-        attrs=RAIN_RATE
-        | {k: past.attrs.get(k, "") for k in ("source", "license")}
-        | {"pixel_km": pixel_km(past)},
+        attrs=_attributes(observed),
     )
+
+
+def _times(observed: xr.DataArray, lead_time: np.ndarray) -> dict:
+    """Coordinates of a forecast: lead times (minutes), valid times and the time of issue (UTC)."""
+    issued = pd.Timestamp(observed.time.values[-1])
+    valid_time = issued + pd.to_timedelta(lead_time, unit="min")
+    lead_attributes = {"units": "minutes", "standard_name": "forecast_period"}
+    return {
+        "lead_time": ("lead_time", lead_time, lead_attributes),
+        "valid_time": ("lead_time", valid_time, {"standard_name": "time"}),
+        "issued": ((), issued, {"standard_name": "forecast_reference_time"}),
+    }
+
+
+def _attributes(observed: xr.DataArray) -> dict:
+    """Units of a forecast, origin and licence of the frames, and the size of a pixel."""
+    origin = {name: observed.attrs.get(name, "") for name in ("source", "license")}
+    return RAIN_RATE | origin | {"pixel_km": pixel_km(observed)}
 
 
 def save(predicted: xr.DataArray, out: str | Path) -> None:
-    """Write a forecast as CF-Zarr, all or nothing; an older forecast of that name is replaced.
+    """Save a forecast as a CF-Zarr store, whole or not at all.
 
-    Raises NowcastError if ``out`` exists and is no forecast, or cannot be written.
+    An older forecast of that name is replaced.
+
+    Parameters
+    ----------
+    predicted
+        Rain rate (…, lead_time, y, x) in mm/h, as ``forecast`` returns it.
+    out
+        The store, such as forecast.zarr.
+
+    Raises
+    ------
+    NowcastError
+        If something else has that name, or the store cannot be written.
     """
     out = Path(out)
     partial = out.with_name(out.name + ".partial")
     try:
-        if out.exists() and "lead_time" not in (
-            xr.open_zarr(out, decode_timedelta=False).dims if out.is_dir() else ()
-        ):
+        if out.exists() and not _is_forecast(out):
             raise NowcastError(f"{out} exists and is not a forecast: choose another name")
         shutil.rmtree(partial, ignore_errors=True)
         out.parent.mkdir(parents=True, exist_ok=True)
-        attrs = {
-            "Conventions": "CF-1.9",
-            "title": "rain forecast",
-            "source": predicted.attrs.get("source", ""),
-            "license": predicted.attrs.get("license", ""),
-        }
-        dataset = predicted.to_dataset(name="rainfall_rate").assign_attrs(attrs)
+
         encoding = {"valid_time": {"units": "seconds since 1970-01-01", "dtype": "i8"}}
-        dataset.to_zarr(partial, encoding=encoding, zarr_format=2)
+        _dataset(predicted).to_zarr(partial, encoding=encoding, zarr_format=2)
         shutil.rmtree(out, ignore_errors=True)
         partial.rename(out)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise NowcastError(
-            f"cannot write {out}: {error.strerror or error}; free the place or choose another"
+            f"cannot write {out}: {error.strerror or error}; free some space or choose another"
         ) from error
+
+
+def _is_forecast(path: Path) -> bool:
+    """Whether this is a store with lead times. OSError for a folder that is no store."""
+    return path.is_dir() and "lead_time" in xr.open_zarr(path, decode_timedelta=False).dims
+
+
+def _dataset(predicted: xr.DataArray) -> xr.Dataset:
+    """The forecast as a dataset with the global attributes of the CF conventions."""
+    return predicted.to_dataset(name="rainfall_rate").assign_attrs(
+        {
+            "Conventions": "CF-1.9",
+            "title": "rain forecast",
+            "source": predicted.attrs.get("source", ""),
+            "license": predicted.attrs.get("license", ""),
+        }
+    )

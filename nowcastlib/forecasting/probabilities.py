@@ -1,6 +1,7 @@
-"""From probabilities of more than each of ``RATES`` to one forecast, or to an ensemble of them.
+"""Rain rates from forecast probabilities: one forecast, or the members of an ensemble.
 
-Logits are (…, rate, H, W), of the probability that it rains more than each of the rates; results (…, H, W) in mm/h.
+A network that forecasts probabilities returns logits (…, rate, H, W): for each of ``RATES`` the
+logit of the probability that the rain rate is higher. Rain rates are (…, H, W) in mm/h.
 """
 
 import torch
@@ -9,71 +10,157 @@ from torch import Tensor
 from nowcastlib.networks import motion
 from nowcastlib.units import RATES, RainScale
 
-LEAST = -2.4423  # logit of 0.08
-MEMORY = 0.9  # correlation of the noise with itself a step later
+MIN_PROBABILITY_LOGIT = -2.4423  # logit of 0.08; a less probable rate is never forecast
+NOISE_AUTOCORRELATION = 0.9  # correlation of the noise with the noise one step earlier
 
 
-def quantile(logits: Tensor, cut: Tensor, scale: RainScale) -> Tensor:
-    """The rain rate (…, H, W; mm/h) that is exceeded with the probability whose logit is ``cut``.
+def quantile(logits: Tensor, threshold: Tensor, scale: RainScale) -> Tensor:
+    """Rain rate that is exceeded with the probability whose logit is ``threshold``.
 
-    ``cut`` is one for each rate (…, rate, 1, 1) or pixel (…, 1, H, W). Between the rates the logit is taken to be
-    straight in model units; above the last it goes on as it did, to about four times as much; below the first it is
-    dry. Probabilities that rise with the rate are lowered first.
+    Between two of ``RATES`` the logit is interpolated linearly in model units. Above the last
+    rate it is extrapolated, to about four times that rate. Below the first it is dry.
+    Probabilities that rise with the rate are lowered first.
+
+    Parameters
+    ----------
+    logits
+        Logits (…, rate, H, W) of exceeding each rate.
+    threshold
+        Logit for each rate (…, rate, 1, 1) or for each pixel (…, 1, H, W).
+    scale
+        Model units of the network.
+
+    Returns
+    -------
+    Tensor
+        Rain rate (…, H, W) in mm/h.
     """
-    over = (logits - cut).cummin(-3).values
+    over = (logits - threshold).cummin(-3).values
     levels = scale.to_model(torch.tensor(RATES, dtype=over.dtype, device=over.device))
-    n = (over > 0).sum(-3, keepdim=True)  # rates that are exceeded
-    low, high = (n - 1).clamp(0), n.clamp(1, len(RATES) - 1)
-    low = torch.minimum(low, high - 1)
-    a, b = over.gather(-3, low), over.gather(-3, high)
-    share = (a / (a - b).clamp(min=1e-3)).clamp(max=3)
-    rate = scale.from_model(levels[low] + (levels[high] - levels[low]) * share)
-    return torch.where(n > 0, rate, 0.0)[..., 0, :, :]
+
+    # the two rates between which the logit crosses the threshold
+    exceeded = (over > 0).sum(-3, keepdim=True)  # number of rates: (…, 1, H, W)
+    upper = exceeded.clamp(1, len(RATES) - 1)
+    lower = torch.minimum((exceeded - 1).clamp(0), upper - 1)
+
+    logit_below, logit_above = over.gather(-3, lower), over.gather(-3, upper)
+    share = (logit_below / (logit_below - logit_above).clamp(min=1e-3)).clamp(max=3)
+    rate = scale.from_model(levels[lower] + (levels[upper] - levels[lower]) * share)
+    return torch.where(exceeded > 0, rate, 0.0)[..., 0, :, :]
 
 
-def matched(logits: Tensor, now: Tensor) -> Tensor:
-    """The cut (…, rate, 1, 1) for which as many pixels exceed each rate as seems right: neither blurred nor overdone.
+def matched_threshold(logits: Tensor, now: Tensor) -> Tensor:
+    """Threshold that gives each rate its target area of rain.
 
-    Right is the geometric mean of how many do in the last frame ``now`` (H, W; mm/h) and how many are expected to, the
-    sum of the probabilities: rain keeps its area unless there is reason to think otherwise. So a forecast rains as
-    widely and as strongly as it should (probability matching: Ebert 2001, here to the forecast's own expectation). What
-    is less probable than ``LEAST`` is not forecast.
+    The target is the geometric mean of the area in the last frame and the expected area, which is
+    the sum of the probabilities. So the forecast is neither blurred nor too wet (probability
+    matching [1]_, here to the expectation of the forecast itself). The threshold is never below
+    ``MIN_PROBABILITY_LOGIT``.
+
+    Parameters
+    ----------
+    logits
+        Logits (…, rate, H, W) of exceeding each rate.
+    now
+        Rain rate (H, W) of the last frame in mm/h.
+
+    Returns
+    -------
+    Tensor
+        Logit (…, rate, 1, 1) above which a rate is forecast.
+
+    References
+    ----------
+    .. [1] Ebert, E. E. (2001): Ability of a poor man's ensemble to predict the probability and
+       distribution of precipitation. Mon. Wea. Rev. 129, 2461-2480.
     """
-    flat = logits.cummin(-3).values.flatten(-2)
-    area = (now > torch.tensor(RATES).to(now).view(-1, 1, 1)).sum((-2, -1)).to(flat)  # px
-    area = (area[:, None] * torch.sigmoid(flat).sum(-1, keepdim=True)).sqrt().round().long()
-    ordered = flat.sort(-1, descending=True).values
-    return ordered.gather(-1, area.clamp(max=flat.shape[-1] - 1)).clamp(min=LEAST)[..., None]
+    by_pixel = logits.cummin(-3).values.flatten(-2)  # (…, rate, H·W)
+
+    rates = torch.tensor(RATES).to(now).view(-1, 1, 1)
+    area_now = (now > rates).sum((-2, -1)).to(by_pixel)[:, None]  # px: (rate, 1)
+    area_expected = torch.sigmoid(by_pixel).sum(-1, keepdim=True)  # px: (…, rate, 1)
+    area = (area_now * area_expected).sqrt().round().long()
+
+    # the threshold that exactly this number of pixels exceeds
+    ordered = by_pixel.sort(-1, descending=True).values
+    threshold = ordered.gather(-1, area.clamp(max=ordered.shape[-1] - 1))
+    return threshold.clamp(min=MIN_PROBABILITY_LOGIT)[..., None]
 
 
-def noise(like: Tensor, path: Tensor, members: int, seed: int = 0) -> Tensor:
-    """Standard normal noise (members, T, H, W) with the spectrum of the field ``like`` (H, W), carried along.
+def correlated_noise(like: Tensor, path: Tensor, members: int, seed: int = 0) -> Tensor:
+    """Standard normal noise that has the texture of the rain and moves with it.
 
-    ``path`` (T, 2, H, W) is that of ``motion.follow``; from one step to the next it keeps ``MEMORY`` of itself. So a
-    member has rain where its noise is high, in patches that look like the rain and move with it (as in STEPS: Bowler
-    et al. 2006).
+    Members of an ensemble get rain where their noise is high, as in STEPS [1]_. From one step to
+    the next the noise has the correlation ``NOISE_AUTOCORRELATION``.
+
+    Parameters
+    ----------
+    like
+        Field (H, W) whose power spectrum the noise gets.
+    path
+        Displacement (T, 2, H, W) in px to where the rain comes from, see ``motion.follow``.
+    members
+        Number of members.
+    seed
+        Seed of the random numbers.
+
+    Returns
+    -------
+    Tensor
+        Noise (member, T, H, W).
+
+    References
+    ----------
+    .. [1] Bowler, N. E., C. E. Pierce, and A. W. Seed (2006): STEPS: A probabilistic
+       precipitation forecasting scheme which merges an extrapolation nowcast with downscaled NWP.
+       Q. J. R. Meteorol. Soc. 132, 2127-2155.
     """
-    lot = torch.Generator().manual_seed(seed)
-    steps, (height, width) = len(path), like.shape
+    fresh = _noise_with_spectrum(like, (members, len(path)), seed)
+    memory, news = NOISE_AUTOCORRELATION, (1 - NOISE_AUTOCORRELATION**2) ** 0.5
+
+    current = fresh[:, 0]  # (member, H, W)
+    moved = []
+    for step in range(len(path)):
+        if step:
+            current = memory * current + news * fresh[:, step]
+        noise = motion.sample(current[None], path[step : step + 1], "wrap")[0]
+        moved.append(noise / noise.std((-2, -1), keepdim=True))
+    return torch.stack(moved, 1)
+
+
+def _noise_with_spectrum(like: Tensor, shape: tuple[int, int], seed: int) -> Tensor:
+    """Independent noise fields (*shape, H, W) with the power spectrum of ``like`` (H, W)."""
+    height, width = like.shape
     window = torch.hann_window(height)[:, None] * torch.hann_window(width)
-    spectrum = torch.fft.rfft2((like - like.mean()) * window.to(like)).abs() + 1e-6
-    white = torch.randn(members, steps, height, width, generator=lot).to(like)
-    fresh = torch.fft.irfft2(torch.fft.rfft2(white) * spectrum, s=(height, width))
-    fresh = fresh / fresh.std((-2, -1), keepdim=True)
-    now, found = fresh[:, 0], []
-    for k in range(steps):
-        now = now if not k else MEMORY * now + (1 - MEMORY**2) ** 0.5 * fresh[:, k]
-        there = motion.sample(now[None], path[k : k + 1], "wrap")[0]
-        found.append(there / there.std((-2, -1), keepdim=True))
-    return torch.stack(found, 1)
+    amplitude = torch.fft.rfft2((like - like.mean()) * window.to(like)).abs() + 1e-6
+
+    generator = torch.Generator().manual_seed(seed)
+    white = torch.randn(*shape, height, width, generator=generator).to(like)
+    noise = torch.fft.irfft2(torch.fft.rfft2(white) * amplitude, s=(height, width))
+    return noise / noise.std((-2, -1), keepdim=True)
 
 
 def ensemble(logits: Tensor, noise: Tensor, scale: RainScale) -> Tensor:
-    """Members (member, T, H, W; mm/h): each the quantile of the forecast that its noise is of the normal distribution.
+    """Members that together have the forecast probabilities at each pixel.
 
-    So at each pixel all members together have the probabilities of ``logits`` (T, rate, H, W).
+    The noise is mapped to a percentile by the normal distribution; the member is that percentile
+    of the forecast.
+
+    Parameters
+    ----------
+    logits
+        Logits (T, rate, H, W) of exceeding each rate.
+    noise
+        Standard normal noise (member, T, H, W).
+    scale
+        Model units of the network.
+
+    Returns
+    -------
+    Tensor
+        Rain rate (member, T, H, W) in mm/h.
     """
-    cut = torch.special.log_ndtr(-noise) - torch.special.log_ndtr(
-        noise
-    )  # logit of the probability of being above
-    return torch.stack([quantile(logits, of_it[:, None], scale) for of_it in cut])
+    # logit of the probability that standard normal noise is higher
+    thresholds = torch.special.log_ndtr(-noise) - torch.special.log_ndtr(noise)
+    members = [quantile(logits, threshold[:, None], scale) for threshold in thresholds]
+    return torch.stack(members)

@@ -1,11 +1,13 @@
-"""Forecasts compared with what came true: all sums of which scores are made, by case and lead time.
+"""Sums that the scores are computed from: forecasts compared with observations.
 
-A forecast that knows nothing of a pixel (NaN: the rain would have come over the edge) counts as dry there, for all
-forecasters alike; a pixel without an observation counts for nothing. Rain is what exceeds a threshold (``>``).
+Pixels without an observation are left out. Pixels without a forecast (NaN: their rain would have
+come over the edge) count as dry, for all forecasters alike. An event is a rain rate above a
+threshold (``>``).
 """
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
@@ -14,117 +16,181 @@ from skimage.metrics import structural_similarity
 from nowcastlib import _pysteps  # noqa: F401
 from nowcastlib.errors import NowcastError
 from nowcastlib.units import DRY, RainScale
+from nowcastlib.verification.scores import COUNTS
 
 from pysteps.utils.spectral import rapsd  # isort: skip
 
-COUNTS = ("hits", "misses", "false_alarms", "correct_negatives")
 SCALES = (2, 4, 8, 16, 32, 64)  # px: sides of the windows of the fractions skill score
 PROBABILITIES = np.linspace(0, 1, 11)  # forecast probabilities are rounded to these
+SSIM_WINDOW = 11  # px; smaller frames have no structural similarity
+
+Sums = dict[str, tuple[tuple[str, ...], np.ndarray]]  # name → dimensions after lead, values
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Forecast and observation of one case in mm/h; 0 where not observed."""
+
+    members: np.ndarray  # (member, lead, y, x); a single forecast is one member
+    mean: np.ndarray  # (lead, y, x), of the members
+    truth: np.ndarray  # (lead, y, x)
+    known: np.ndarray  # (lead, y, x), bool: observed
+
+    @classmethod
+    def from_pair(cls, predicted: np.ndarray, observed: np.ndarray) -> "_Case":
+        """Members without a forecast get the mean of the others; 0 if no member has one."""
+        members = (predicted[None] if predicted.ndim == 3 else predicted).astype("f8")
+        known, forecast = np.isfinite(observed), np.isfinite(members)
+        total = np.where(forecast, members, 0.0).sum(0)
+        mean = np.where(known, total / np.maximum(forecast.sum(0), 1), 0.0)
+        filled = np.where(known & forecast, members, mean)
+        return cls(filled, mean, np.where(known, observed, 0.0).astype("f8"), known)
 
 
 def count(
     pairs: Iterable[tuple[np.ndarray, np.ndarray]],
     thresholds: Sequence[float],
     scales: Sequence[int] = SCALES,
-    pixel: float = 1.0,
+    pixel_km: float = 1.0,
 ) -> xr.Dataset:
-    """All sums that the scores need, of pairs (forecast, observation), both (lead, y, x) in mm/h, by case and lead.
+    """All sums that the scores need, by case and lead.
 
-    The forecast of an ensemble is (member, lead, y, x); ``pixel`` is a pixel's size in km. On ``threshold`` (mm/h)
-    depend the contingency table; ``fraction_errors`` and ``fraction_squares``, on ``scale`` (px), too; and ``foretold``
-    and ``happened``: of each ``probability``, how often it was forecast, and how often it rained then. Power (pysteps'
-    RAPSD of mm/h) depends on ``wavelength`` (km); ``member_power`` is that of the first member. ``ranks`` counts, where
-    it rains or a member says so, how many members are drier than the observation, ties by lot. ``similarity`` is the
-    SSIM (of Wang et al. 2004, windows of 11 px) of the fields in the model units of ``RainScale``. For the last three,
-    unknown is dry.
+    Parameters
+    ----------
+    pairs
+        One (forecast, observation) for each case, in mm/h. The observation is (lead, y, x), the
+        forecast (lead, y, x) or, of an ensemble, (member, lead, y, x).
+    thresholds
+        Rain rates in mm/h whose exceedance is an event.
+    scales
+        Sides of the windows of the fractions skill score, px.
+    pixel_km
+        Size of a pixel in km.
 
-    Raises NowcastError if a pair's shapes differ, or those of two pairs, or if there is none at all.
+    Returns
+    -------
+    xr.Dataset
+        Sums over the observed pixels, with the dimensions case, lead and
+
+        - none: ``pixels``, ``forecast``, ``observed``, ``products``, ``forecast_squares``,
+          ``observed_squares``, ``squared_errors``, ``absolute_errors``, ``crps_sum``, ``frames``
+          and the ``similarity`` (SSIM in model units) of these frames;
+        - threshold: the contingency table ``COUNTS`` and ``brier_sum``;
+        - threshold, scale: ``fraction_errors`` and ``fraction_squares``;
+        - threshold, probability: ``probability_forecasts``, the number of pixels for which the
+          probability was forecast, and ``probability_events``, those of them with an event;
+        - wavelength (km): ``forecast_power``, ``observed_power`` and, of the first member,
+          ``member_power``, in (mm/h)²;
+        - rank: ``ranks``, the number of rainy pixels by the number of members that are drier than
+          the observation; ties are broken at random.
+
+        In similarity, power and ranks a pixel that is not observed is dry.
+
+    Raises
+    ------
+    NowcastError
+        If forecast and observation differ in shape, if two forecasts do, or if there is no case.
     """
-    cases, shapes, lot = [], set(), np.random.default_rng(0)
+    cases = []
+    shape = None
+    rng = np.random.default_rng(0)  # for ties of ranks
     with ThreadPoolExecutor() as pool:
         for predicted, observed in pairs:
-            if predicted.shape[-3:] != observed.shape:
-                raise NowcastError(
-                    f"forecast {predicted.shape} and observation {observed.shape} differ in shape"
-                )
-            shapes.add(predicted.shape)
-            if len(shapes) > 1:
-                raise NowcastError(f"the forecasts differ in shape: {sorted(shapes)}")
-            known = np.isfinite(observed)
-            truth = np.where(known, observed, 0.0).astype("f8")
-            members, mean = _members(predicted, known)
+            shape = _checked_shape(predicted, observed, shape)
+            case = _Case.from_pair(predicted, observed)
             parts = [
-                pool.submit(
-                    _fractions, mean, truth, known, thresholds, scales
-                ),  # takes the longest
-                pool.submit(_looks, members, mean, truth, known),
-                pool.submit(_continuous, mean, truth, known),
-                pool.submit(_categorical, mean, truth, known, thresholds),
-                pool.submit(_ensemble, members, truth, known, thresholds, lot),
+                pool.submit(_fractions, case, thresholds, scales),  # takes the longest
+                pool.submit(_similarity_and_spectra, case),
+                pool.submit(_continuous, case),
+                pool.submit(_contingency, case, thresholds),
+                pool.submit(_ensemble, case, thresholds, rng),
             ]
-            cases.append({name: of_it for part in parts for name, of_it in part.result().items()})
-    if not cases:
+            cases.append({name: sums for part in parts for name, sums in part.result().items()})
+    if shape is None:
         raise NowcastError("there is no case to verify")
-    frequency = np.fft.rfftfreq(max(observed.shape[1:]), pixel)[
-        1 : 1 + cases[0]["observed_power"][1].shape[1]
-    ]
-    coordinates = {
-        "threshold": list(thresholds),
-        "scale": list(scales),
+
+    coordinates = {"threshold": list(thresholds), "scale": list(scales)}
+    return xr.Dataset(_stacked(cases), coordinates | _bins(cases[0], max(shape[-2:]), pixel_km))
+
+
+def _checked_shape(
+    predicted: np.ndarray, observed: np.ndarray, before: tuple[int, ...] | None
+) -> tuple[int, ...]:
+    """Shape of a forecast. NowcastError if it differs from the observation, or from ``before``."""
+    if predicted.shape[-3:] != observed.shape:
+        raise NowcastError(
+            f"forecast {predicted.shape} and observation {observed.shape} differ in shape"
+        )
+    if before not in (None, predicted.shape):
+        raise NowcastError(f"the forecasts differ in shape: {before} and {predicted.shape}")
+    return predicted.shape
+
+
+def _stacked(cases: list[Sums]) -> dict:
+    """The sums of all cases, as variables of a dataset."""
+    variables = {}
+    for name, (dims, _) in cases[0].items():
+        values = np.stack([sums[name][1] for sums in cases])
+        variables[name] = (("case", "lead", *dims), values)
+    return variables
+
+
+def _bins(sums: Sums, side: int, pixel_km: float) -> dict[str, np.ndarray]:
+    """Wavelengths (km) in frames whose longer side has ``side`` px, probabilities, and ranks."""
+    _, power = sums["observed_power"]  # (lead, wavelength)
+    _, ranks = sums["ranks"]  # (lead, rank)
+    frequency = np.fft.rfftfreq(side, pixel_km)[1 : 1 + power.shape[1]]
+    return {
         "wavelength": 1 / frequency,
+        "probability": PROBABILITIES,
+        "rank": np.arange(ranks.shape[1]),
     }
-    coordinates |= {"probability": PROBABILITIES, "rank": np.arange(len(members) + 1)}
-    stacked = {
-        name: (("case", "lead", *dims), np.stack([case[name][1] for case in cases]))
-        for name, (dims, _) in cases[0].items()
-    }
-    return xr.Dataset(stacked, coordinates)
 
 
-def _members(predicted, known) -> tuple[np.ndarray, np.ndarray]:
-    """The members (member, lead, y, x) and their mean; what one does not know the others tell; if none does: dry."""
-    members = (predicted[None] if predicted.ndim == 3 else predicted).astype("f8")
-    sure = np.isfinite(members)
-    mean = np.where(known, np.where(sure, members, 0.0).sum(0) / np.maximum(sure.sum(0), 1), 0.0)
-    return np.where(known & sure, members, mean), mean
-
-
-def _continuous(mean, truth, known) -> dict:
-    """Sums over the observed pixels; elsewhere all fields are 0."""
-    fields = {"pixels": known, "forecast": mean, "observed": truth, "products": mean * truth}
-    fields |= {
+def _continuous(case: _Case) -> Sums:
+    """Sums of which errors and correlation are made; unobserved pixels contribute 0."""
+    mean, truth = case.mean, case.truth
+    fields = {
+        "pixels": case.known,
+        "forecast": mean,
+        "observed": truth,
+        "products": mean * truth,
         "forecast_squares": mean**2,
         "observed_squares": truth**2,
-        "squares": (mean - truth) ** 2,
-        "errors": np.abs(mean - truth),
+        "squared_errors": (mean - truth) ** 2,
+        "absolute_errors": np.abs(mean - truth),
     }
     return {name: ((), field.sum((1, 2), dtype="f8")) for name, field in fields.items()}
 
 
-def _events(fields, known, thresholds) -> list[np.ndarray]:
-    """Where each field (lead, y, x) exceeds each threshold and is observed: (lead, threshold, y, x)."""
-    return [np.stack([field > t for t in thresholds], 1) & known[:, None] for field in fields]
+def _events(field: np.ndarray, known: np.ndarray, thresholds: Sequence[float]) -> np.ndarray:
+    """Where a field (lead, y, x) is observed and above each threshold: (lead, threshold, y, x)."""
+    return np.stack([field > threshold for threshold in thresholds], 1) & known[:, None]
 
 
-def _categorical(mean, truth, known, thresholds) -> dict:
+def _contingency(case: _Case, thresholds: Sequence[float]) -> Sums:
     """The contingency table (Wilks 2011, section 8.2)."""
-    over, event = _events((mean, truth), known, thresholds)
-    hits, forecasts, events = (
-        field.sum((2, 3), dtype="f8") for field in (over & event, over, event)
-    )
-    pixels = known.sum((1, 2))[:, None]
-    table = hits, events - hits, forecasts - hits, pixels - forecasts - events + hits
-    return {name: (("threshold",), of_it) for name, of_it in zip(COUNTS, table, strict=True)}
+    forecast = _events(case.mean, case.known, thresholds)
+    observed = _events(case.truth, case.known, thresholds)
+
+    hits = (forecast & observed).sum((2, 3), dtype="f8")  # (lead, threshold)
+    forecasts = forecast.sum((2, 3), dtype="f8")
+    events = observed.sum((2, 3), dtype="f8")
+    pixels = case.known.sum((1, 2))[:, None]
+    table = (hits, events - hits, forecasts - hits, pixels - forecasts - events + hits)
+    return {name: (("threshold",), values) for name, values in zip(COUNTS, table, strict=True)}
 
 
-def _fractions(mean, truth, known, thresholds, scales) -> dict:
-    """What the fractions skill score is made of: shares of rain in windows, compared; outside the domain is dry."""
-    events, errors, squares = _events((mean, truth), known, thresholds), [], []
-    for n in scales:
-        f, o = (_around(field, n) for field in events)
-        e, *own = (np.einsum("tkyx,tkyx->tk", wet, wet, dtype="f8") / n**4 for wet in (f - o, f, o))
-        errors.append(e)
-        squares.append(sum(own))
+def _fractions(case: _Case, thresholds: Sequence[float], scales: Sequence[int]) -> Sums:
+    """Sums of the fractions skill score; outside the domain it is dry (Roberts and Lean 2008)."""
+    forecast = _events(case.mean, case.known, thresholds)
+    observed = _events(case.truth, case.known, thresholds)
+
+    errors, squares = [], []
+    for scale in scales:
+        in_forecast, in_observed = _window_sums(forecast, scale), _window_sums(observed, scale)
+        errors.append(_sum_of_squares(in_forecast - in_observed, scale))
+        squares.append(_sum_of_squares(in_forecast, scale) + _sum_of_squares(in_observed, scale))
     dims = ("threshold", "scale")
     return {
         "fraction_errors": (dims, np.stack(errors, -1)),
@@ -132,59 +198,80 @@ def _fractions(mean, truth, known, thresholds, scales) -> dict:
     }
 
 
-def _around(events: np.ndarray, n: int) -> np.ndarray:
-    """How many events there are in the ``n`` × ``n`` px around each pixel: differences of running sums, exact."""
-    sums = np.pad(events, [(0, 0), (0, 0)] + 2 * [(1 + n // 2, (n - 1) // 2)])
-    sums = sums.cumsum(2, dtype="i4").cumsum(3, dtype="i4")
+def _window_sums(events: np.ndarray, n: int) -> np.ndarray:
+    """Number of events in the ``n`` × ``n`` px around each pixel, from running sums."""
+    padding = [(0, 0), (0, 0)] + 2 * [(1 + n // 2, (n - 1) // 2)]
+    sums = np.pad(events, padding).cumsum(2, dtype="i4").cumsum(3, dtype="i4")
     return sums[..., n:, n:] - sums[..., :-n, n:] - sums[..., n:, :-n] + sums[..., :-n, :-n]
 
 
-def _looks(members, mean, truth, known) -> dict:
-    """Structural similarity and power spectra of the frames; no similarity of one that was not observed at all."""
-    seen = known.any((1, 2)) & (min(truth.shape[1:]) > 10)
-    similar = np.zeros(len(seen))
-    for lead in np.flatnonzero(seen):
-        frames = (RainScale().to_model(field[lead]) for field in (mean, truth))
-        similar[lead] = structural_similarity(
-            *frames, data_range=1.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+def _sum_of_squares(events: np.ndarray, n: int) -> np.ndarray:
+    """Squared share of events in windows of ``n`` px, summed over pixels: (lead, threshold)."""
+    return np.einsum("tkyx,tkyx->tk", events, events, dtype="f8") / n**4
+
+
+def _similarity_and_spectra(case: _Case) -> Sums:
+    """Structural similarity of the observed frames (Wang et al. 2004), and power spectra."""
+    observed = case.known.any((1, 2)) & (min(case.truth.shape[1:]) >= SSIM_WINDOW)
+    similarity = np.zeros(len(observed))
+    for lead in np.flatnonzero(observed):
+        similarity[lead] = structural_similarity(
+            RainScale().to_model(case.mean[lead]),
+            RainScale().to_model(case.truth[lead]),
+            data_range=1.0,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
         )
-    sums = {"frames": ((), seen.astype("f8")), "similarity": ((), similar)}
-    for name, field in {"forecast": mean, "observed": truth, "member": members[0]}.items():
-        if name == "member" and len(members) == 1:
-            sums["member_power"] = sums["forecast_power"]
-            continue
-        power = [
-            rapsd(frame, fft_method=np.fft)[1:] for frame in field
-        ]  # without the mean of the field
-        sums[f"{name}_power"] = ("wavelength",), np.stack(power)
-    return sums
+
+    forecast_power = _power(case.mean)
+    member_power = _power(case.members[0]) if len(case.members) > 1 else forecast_power
+    return {
+        "frames": ((), observed.astype("f8")),
+        "similarity": ((), similarity),
+        "forecast_power": (("wavelength",), forecast_power),
+        "observed_power": (("wavelength",), _power(case.truth)),
+        "member_power": (("wavelength",), member_power),
+    }
 
 
-def _ensemble(members, truth, known, thresholds, lot) -> dict:
-    """CRPS as mean distance to the members less half their own (Gneiting and Raftery 2007), probabilities, ranks."""
-    m, ordered = len(members), np.sort(members, axis=0)
-    spread = np.tensordot(2 * np.arange(1, m + 1) - m - 1, ordered, 1) / m**2
-    crps = np.abs(members - truth).mean(0) - spread  # 0 where not observed
-    brier, foretold, happened = [], [], []
-    for t in thresholds:
-        event, probability = truth > t, (members > t).mean(0)
+def _power(field: np.ndarray) -> np.ndarray:
+    """Radially averaged power spectrum (lead, wavelength) in (mm/h)², without the mean."""
+    return np.stack([rapsd(frame, fft_method=np.fft)[1:] for frame in field])
+
+
+def _ensemble(case: _Case, thresholds: Sequence[float], rng: np.random.Generator) -> Sums:
+    """CRPS, Brier score, reliability and ranks of the members."""
+    members, truth = case.members, case.truth
+    brier, forecasts, events = [], [], []
+    for threshold in thresholds:
+        event, probability = truth > threshold, (members > threshold).mean(0)
         brier.append(((probability - event) ** 2).sum((1, 2)))
-        bins = np.rint(probability * (len(PROBABILITIES) - 1)).astype(int)
-        for counted, where in ((foretold, known), (happened, event)):
-            counted.append(
-                [
-                    np.bincount(b[w], minlength=len(PROBABILITIES))
-                    for b, w in zip(bins, where, strict=True)
-                ]
-            )
-    rainy = known & ((truth > DRY) | (members > DRY).any(0))
-    rank = (members < truth).sum(0) + lot.integers(0, (members == truth).sum(0) + 1)
-    ranks = np.stack([np.bincount(r[w], minlength=m + 1) for r, w in zip(rank, rainy, strict=True)])
+        nearest = np.rint(probability * (len(PROBABILITIES) - 1)).astype(int)
+        forecasts.append(_histograms(nearest, case.known, len(PROBABILITIES)))
+        events.append(_histograms(nearest, event, len(PROBABILITIES)))
+
+    rainy = case.known & ((truth > DRY) | (members > DRY).any(0))
+    ties = (members == truth).sum(0)
+    rank = (members < truth).sum(0) + rng.integers(0, ties + 1)
     by_probability = ("threshold", "probability")
     return {
-        "crps_sum": ((), crps.sum((1, 2))),
+        "crps_sum": ((), _crps(members, truth).sum((1, 2))),
         "brier_sum": (("threshold",), np.stack(brier, 1)),
-        "foretold": (by_probability, np.stack(foretold, 1).astype("f8")),
-        "happened": (by_probability, np.stack(happened, 1).astype("f8")),
-        "ranks": (("rank",), ranks.astype("f8")),
+        "probability_forecasts": (by_probability, np.stack(forecasts, 1).astype("f8")),
+        "probability_events": (by_probability, np.stack(events, 1).astype("f8")),
+        "ranks": (("rank",), _histograms(rank, rainy, len(members) + 1).astype("f8")),
     }
+
+
+def _crps(members: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """CRPS (lead, y, x): mean distance to the members, less half the mean distance between them."""
+    m = len(members)
+    weights = 2 * np.arange(1, m + 1) - m - 1
+    spread = np.tensordot(weights, np.sort(members, axis=0), 1) / m**2
+    return np.abs(members - truth).mean(0) - spread
+
+
+def _histograms(values: np.ndarray, where: np.ndarray, bins: int) -> np.ndarray:
+    """How often each whole number below ``bins`` occurs where the mask is true: (lead, bin)."""
+    return np.stack([np.bincount(v[w], minlength=bins) for v, w in zip(values, where, strict=True)])

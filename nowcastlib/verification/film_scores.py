@@ -1,65 +1,103 @@
-"""How good films are, in the scores by which papers on Moving MNIST are compared: each exactly as theirs.
+"""Scores by which papers on Moving MNIST compare films, each exactly as the paper defines it."""
 
-``cross_entropy`` is that of Shi et al. 2015 (arXiv 1506.04214, section 4.1); ``mse``, ``mae``, ``ssim`` and ``psnr``
-are OpenSTL's (Tan et al. 2023, arXiv 2306.11249; ``openstl/core/metrics.py``), oddities included.
-"""
-
+import numpy as np
 import pandas as pd
 import torch
 from skimage.metrics import structural_similarity
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
 from nowcastlib.errors import NowcastError
 
+MIN_SIDE = 7  # px; the window of the structural similarity
 
-def film_scores(forecast, truth) -> pd.DataFrame:
-    """Scores of films (B, T, C, H, W) in 0…1, NumPy arrays or torch tensors: a row a lead (from 1), each a mean over B.
 
-    - ``bce``: binary cross-entropy -(p ln q + (1 - p) ln(1 - q)) of truth p and forecast q, mean over the pixels, nats.
-      A logarithm below -100 counts as -100 (as in torch's ``BCELoss``), else one wrong 0 or 1 would make it infinite.
-    - ``cross_entropy``: the same, summed over the pixels of the frame. Its *sum* over leads is Shi's cross-entropy a
-      sequence.
-    - ``mse``, ``mae``: squared and absolute error, summed over the pixels of the frame.
-    - ``ssim``: structural similarity of each frame by scikit-image's defaults: flat windows of 7×7 px, not the Gaussian
-      ones of Wang et al. 2004. OpenSTL asks for scikit-image up to 0.19.3, which takes floats to range over -1…1: the
-      data range is 2, and the score higher than with the films' own range of 1.
-    - ``psnr``: -10 log10 of each frame's mean squared error (dB, peak 1); a frame without error makes it infinite.
-      Early versions of OpenSTL took it from uint8, whose differences wrap around: numbers of that time do not compare.
+def score_films(forecast: Tensor | np.ndarray, truth: Tensor | np.ndarray) -> pd.DataFrame:
+    """Scores of films by lead, each a mean over the films.
 
-    ``film_scores(…).mean()`` is what OpenSTL reports and, of ``bce``, the mean over everything. Of parts of one size,
-    the mean of their scores is the score of the whole.
+    ``score_films(…).mean()`` is what OpenSTL reports. The mean over parts of equal size is the
+    score of the whole.
 
-    Raises NowcastError if the two differ in shape, are no such films or smaller than 7 px, or leave 0…1 (NaN included).
+    Parameters
+    ----------
+    forecast, truth
+        Films (B, T, C, H, W) with values from 0 to 1.
+
+    Returns
+    -------
+    pd.DataFrame
+        One row for each lead, from 1, with the columns
+
+        - ``bce``: binary cross-entropy -(p ln q + (1 - p) ln(1 - q)) of truth p and forecast q in
+          nats, mean over the pixels. A logarithm below -100 counts as -100, as in torch;
+          otherwise one wrong 0 or 1 would make it infinite.
+        - ``cross_entropy``: the same, summed over the pixels of a frame. Its sum over the leads is
+          the cross-entropy of a sequence [1]_.
+        - ``mse``, ``mae``: squared and absolute error, summed over the pixels of a frame [2]_.
+        - ``ssim``: structural similarity of a frame [2]_, in flat windows of 7×7 px and for a data
+          range of 2. Wang et al. (2004) use Gaussian windows; the films' own range of 1 gives
+          lower scores. These are the defaults of scikit-image up to 0.19.3, which OpenSTL uses.
+        - ``psnr``: peak signal-to-noise ratio of a frame in dB, peak 1 [2]_; infinite for a frame
+          without error. Early versions of OpenSTL computed it from uint8, whose differences wrap
+          around: scores of that time cannot be compared.
+
+    Raises
+    ------
+    NowcastError
+        If the shapes differ, are not those of films, or have frames below 7 px, and if a value is
+        not within 0 to 1 (NaN included).
+
+    References
+    ----------
+    .. [1] Shi, X., et al. (2015): Convolutional LSTM network: a machine learning approach for
+       precipitation nowcasting. NeurIPS. arXiv 1506.04214, section 4.1.
+    .. [2] Tan, C., et al. (2023): OpenSTL: a comprehensive benchmark of spatio-temporal predictive
+       learning. NeurIPS. arXiv 2306.11249; ``openstl/core/metrics.py``.
     """
-    forecast, truth = (torch.as_tensor(films).detach().cpu() for films in (forecast, truth))
+    forecast = torch.as_tensor(forecast).detach().cpu()
+    truth = torch.as_tensor(truth).detach().cpu()
+    _check_shapes(forecast, truth)
+    _check_range("forecast", forecast)
+    _check_range("truth", truth)
+
+    # one lead at a time, to save memory
+    leads = zip(forecast.unbind(1), truth.unbind(1), strict=True)
+    rows = [_scores_of_lead(q.double(), p.double()) for q, p in leads]
+    return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="lead"), dtype=float)
+
+
+def _check_shapes(forecast: Tensor, truth: Tensor) -> None:
     if forecast.shape != truth.shape:
         raise NowcastError(
-            f"forecast {tuple(forecast.shape)} and truth {tuple(truth.shape)} differ in shape: cut one"
+            f"forecast {tuple(forecast.shape)} and truth {tuple(truth.shape)} differ in shape: "
+            "cut one of them"
         )
-    if truth.ndim != 5 or not truth.numel() or min(truth.shape[3:]) < 7:
+    if truth.ndim != 5 or not truth.numel() or min(truth.shape[3:]) < MIN_SIDE:
         raise NowcastError(
-            f"{tuple(truth.shape)} is no (B, T, C, H, W) with frames of 7 px or more: reshape the films"
+            f"{tuple(truth.shape)} is not the shape (B, T, C, H, W) of films with frames of "
+            f"{MIN_SIDE} px or more: reshape them"
         )
-    for name, films in (("forecast", forecast), ("truth", truth)):
-        low, high = films.aminmax()
-        if not (low >= 0 and high <= 1):  # of NaN nothing is true
-            raise NowcastError(
-                f"the {name} ranges over {low:g}…{high:g}, not within 0…1: scale it, and mend any NaN"
-            )
-    rows = []
-    for q, p in zip(
-        forecast.unbind(1), truth.unbind(1), strict=True
-    ):  # a lead at a time, to save memory
-        q, p = q.double(), p.double()
-        entropy = binary_cross_entropy(q, p, reduction="none")
-        error = (q - p).flatten(1)
-        frames = (films.flatten(0, 1).numpy() for films in (q, p))
-        rows.append({
-            "bce": entropy.mean(),
-            "cross_entropy": entropy.flatten(1).sum(1).mean(),
-            "mse": (error**2).sum(1).mean(),
-            "mae": error.abs().sum(1).mean(),
-            "ssim": structural_similarity(*frames, channel_axis=0, data_range=2.0),
-            "psnr": -10 * (error**2).mean(1).log10().mean(),
-        })  # fmt: skip
-    return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="lead"), dtype=float)
+
+
+def _check_range(name: str, films: Tensor) -> None:
+    low, high = films.aminmax()
+    if not (low >= 0 and high <= 1):  # also false for NaN
+        raise NowcastError(
+            f"the {name} ranges from {low:g} to {high:g}, not within 0 to 1: scale it, and replace "
+            "any NaN"
+        )
+
+
+def _scores_of_lead(q: Tensor, p: Tensor) -> dict:
+    """Scores of forecast ``q`` and truth ``p``, (B, C, H, W), by their names."""
+    entropy = binary_cross_entropy(q, p, reduction="none")
+    error = (q - p).flatten(1)  # (B, C·H·W)
+    frames = (films.flatten(0, 1).numpy() for films in (q, p))  # (B·C, H, W)
+    return {
+        "bce": entropy.mean(),
+        "cross_entropy": entropy.flatten(1).sum(1).mean(),
+        "mse": (error**2).sum(1).mean(),
+        "mae": error.abs().sum(1).mean(),
+        "ssim": structural_similarity(*frames, channel_axis=0, data_range=2.0),
+        "psnr": -10 * (error**2).mean(1).log10().mean(),
+    }

@@ -31,10 +31,9 @@ from nowcastlib.display.player import (
     FramePlayer,
     _levels,
 )
-from nowcastlib.forecasting.baselines import persistence
-from nowcastlib.forecasting.nowcast import forecast, forecaster
+from nowcastlib.forecasting import forecast, forecaster
+from nowcastlib.verification import score
 from nowcastlib.verification.counts import count
-from nowcastlib.verification.evaluation import score
 
 ROOT = Path(__file__).parents[2]
 
@@ -365,7 +364,9 @@ def test_the_outline_runs_between_the_pixels(browser, tmp_path):
     rate[:, 5, 6] = np.nan
     frames = as_frames(rate)
     with opened(
-        browser, tmp_path, ForecastPlayer(frames, {"a": forecast(persistence, frames[:3], None, 1)})
+        browser,
+        tmp_path,
+        ForecastPlayer(frames, {"a": forecast(forecaster("persistence"), frames[:3], None, 1)}),
     ) as page:
         choose(page, "view", "outline of observed")
         path = page.locator(".nowcast-outline").first.get_attribute("d")
@@ -551,7 +552,7 @@ def test_names_are_text_and_empty_fields_are_pictures(browser, tmp_path):
     rate[3] = np.nan
     frames = as_frames(rate)
     name = "</script><b>bold</b>"
-    made = forecast(persistence, frames[:3], None, 1)
+    made = forecast(forecaster("persistence"), frames[:3], None, 1)
     with opened(
         browser, tmp_path, ForecastPlayer(frames, {name: made, "&lt;": made}, past=0)
     ) as page:

@@ -12,8 +12,7 @@ from nowcastlib.data.grid import frame
 from nowcastlib.display import player, rain_scale
 from nowcastlib.display.player import EDGES, NOT_KNOWN, STEPS, VALUES, ForecastPlayer, FramePlayer
 from nowcastlib.errors import NowcastError
-from nowcastlib.forecasting.baselines import persistence
-from nowcastlib.forecasting.nowcast import forecast
+from nowcastlib.forecasting import forecast, forecaster
 
 
 def sent(shown, size=(8, 8)) -> list[np.ndarray]:
@@ -93,7 +92,7 @@ def test_player_is_grey_where_the_truth_is_not_yet_known(frames, made):
 def test_player_refuses_nothing_and_forecasts_for_other_times_or_places(frames, made):
     with pytest.raises(NowcastError, match="no forecast"):
         ForecastPlayer(frames, {})
-    later = forecast(persistence, frames, frames.time.values[3], 4)
+    later = forecast(forecaster("persistence"), frames, frames.time.values[3], 4)
     with pytest.raises(NowcastError, match="'b' is for other times"):
         ForecastPlayer(frames, {"a": made, "b": later})
     with pytest.raises(NowcastError, match="'b' is for other times or another grid"):
@@ -185,9 +184,7 @@ def test_frames_that_know_their_place_bring_borders_degrees_and_km():
     """Around Basel, where Switzerland, France and Germany meet."""
     metres = 1000.0 * np.arange(-16, 16)
     here = frame(np.zeros((32, 32)), metres, -metres, "+proj=aeqd +lat_0=47.58 +lon_0=7.59")
-    frames = here.expand_dims(time=as_frames(np.zeros((1, 2, 2))).time).assign_attrs(
-        here.attrs
-    )
+    frames = here.expand_dims(time=as_frames(np.zeros((1, 2, 2))).time).assign_attrs(here.attrs)
     canvas = FramePlayer(frames).canvas
     ends = np.concatenate([np.reshape(line, (-1, 2))[[0, -1]] for line in canvas.borders])
     assert (np.abs(ends - 16) < 4).all(

@@ -14,10 +14,9 @@ from matplotlib.quiver import Quiver
 
 from nowcastlib.display import plots, rain_scale
 from nowcastlib.display.plots import animations, training
-from nowcastlib.forecasting.baselines import persistence
-from nowcastlib.forecasting.nowcast import forecast
+from nowcastlib.forecasting import forecast, forecaster
+from nowcastlib.verification import roc, score
 from nowcastlib.verification.counts import count
-from nowcastlib.verification.evaluation import roc, score
 
 
 def test_show_frame_names_units_and_the_scale(frames):
@@ -179,7 +178,7 @@ def test_variants_have_a_dot_per_run_and_a_bar_at_their_mean():
 def test_plots_name_the_source_and_licence_of_the_data(frames, made, monkeypatch, tmp_path):
     credit = "Radar of Nowhere · CC BY 4.0"
     frames = frames.assign_attrs(source="Radar of Nowhere", license="CC BY 4.0")
-    made = forecast(persistence, frames, frames.time.values[4], 4)
+    made = forecast(forecaster("persistence"), frames, frames.time.values[4], 4)
 
     def texts(figure):
         return [text.get_text() for text in figure.texts]

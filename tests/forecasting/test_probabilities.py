@@ -57,13 +57,13 @@ def test_the_area_is_between_what_falls_and_what_is_expected(middle):
     logits = about(middle, 0.2)
     for share in (0.25, 1.0):
         now = SCALE.from_model(middle) * (torch.arange(48) < 48 * share)
-        cut = probabilities.matched(logits, now)
+        cut = probabilities.matched_threshold(logits, now)
         for k in range(5):
             area = ((now > RATES[k]).sum() * logits[k].sigmoid().sum()) ** 0.5
             assert (logits[k] > cut[k]).sum() == pytest.approx(float(area), abs=1)
     assert (
         probabilities.quantile(
-            logits, probabilities.matched(logits, now * 0), SCALE
+            logits, probabilities.matched_threshold(logits, now * 0), SCALE
         ).count_nonzero()
         == 0
     )
@@ -74,7 +74,7 @@ def test_what_is_improbable_is_not_forecast():
     logits[:, 3, 3] += 0.1
     assert (
         probabilities.quantile(
-            logits, probabilities.matched(logits, torch.ones(20, 20) * 30), SCALE
+            logits, probabilities.matched_threshold(logits, torch.ones(20, 20) * 30), SCALE
         ).max()
         == 0
     )
@@ -82,7 +82,7 @@ def test_what_is_improbable_is_not_forecast():
 
 def test_all_members_together_have_the_probabilities(middle):
     logits = about(middle, 0.2)[None].repeat(2, 1, 1, 1)
-    noise = probabilities.noise(middle, torch.zeros(2, 2, 48, 48).double(), 400)
+    noise = probabilities.correlated_noise(middle, torch.zeros(2, 2, 48, 48).double(), 400)
     members = probabilities.ensemble(logits, noise, SCALE)
     assert members.shape == (400, 2, 48, 48)
     for k in (1, 3, 4):
@@ -95,7 +95,7 @@ def test_noise_looks_like_the_rain_moves_with_it_and_remembers():
     like = torch.from_numpy(np.exp(-((x - 32.0) ** 2 + (y - 32.0) ** 2) / 12))
     path = torch.zeros(3, 2, 64, 64).double()
     path[:, 0] = -4.0 * torch.arange(1, 4).view(-1, 1, 1)  # comes from the left
-    found = probabilities.noise(like, path, 8)
+    found = probabilities.correlated_noise(like, path, 8)
     assert found.shape == (8, 3, 64, 64)
     np.testing.assert_allclose(found.std((-2, -1)), 1, atol=1e-6)
 
@@ -104,7 +104,7 @@ def test_noise_looks_like_the_rain_moves_with_it_and_remembers():
 
     assert alike(found[:, 0], found[:, 0].roll(1, -1)) > 0.9, "neighbours are alike, as in the rain"
     assert alike(found[:, 0].roll(4, -1), found[:, 1]) == pytest.approx(
-        probabilities.MEMORY, abs=0.05
+        probabilities.NOISE_AUTOCORRELATION, abs=0.05
     )
     assert alike(found[:, 0], found[:, 1]) < 0.7
     assert abs(alike(found[0, 0], found[1, 0])) < 0.5

@@ -7,8 +7,7 @@ import xarray as xr
 from nowcastlib.data import as_frames, ingest, open_frames
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.errors import NowcastError
-from nowcastlib.forecasting.baselines import persistence
-from nowcastlib.forecasting.nowcast import forecast, save
+from nowcastlib.forecasting import forecast, forecaster, save
 
 
 def names(folder):
@@ -16,7 +15,7 @@ def names(folder):
 
 
 def a_forecast(rate=1.0):
-    return forecast(persistence, as_frames(np.full((3, 4, 4), rate)), leads=2)
+    return forecast(forecaster("persistence"), as_frames(np.full((3, 4, 4), rate)), leads=2)
 
 
 def test_saved_forecast_is_cf_and_replaces_an_older_one(tmp_path):
@@ -75,6 +74,9 @@ def test_forecast_from_a_store_of_another_format_is_saved(tmp_path):
     theirs = as_frames(np.random.default_rng(0).gamma(1, 1, (5, 8, 8)).astype("f4"))
     encoding = {"rainfall_rate": {"dtype": "i2", "scale_factor": 0.01, "_FillValue": -1}}
     theirs.to_dataset().to_zarr(tmp_path / "theirs.zarr", encoding=encoding, consolidated=False)
-    save(forecast(persistence, open_frames(tmp_path / "theirs.zarr"), leads=2), tmp_path / "f.zarr")
+    save(
+        forecast(forecaster("persistence"), open_frames(tmp_path / "theirs.zarr"), leads=2),
+        tmp_path / "f.zarr",
+    )
     saved = xr.open_zarr(tmp_path / "f.zarr", decode_timedelta=False).rainfall_rate
     np.testing.assert_allclose(saved[1], theirs[-1], atol=0.0051)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nowcastlib.data import storms
-from nowcastlib.forecasting.nowcast import Network
+from nowcastlib.forecasting import Network
 from nowcastlib.forecasting.probabilities import quantile
 from nowcastlib.networks import ModelConfig, build, motion
 from nowcastlib.training.config import TrainConfig
@@ -34,10 +34,7 @@ def network():
 
 def guided(network, members=0):
     """A network as a forecaster."""
-    run = Network.__new__(Network)
-    run.config, run.n_in, run.members = TrainConfig(CONFIG, n_in=4, loss="exceedance"), 4, members
-    run.model = network.eval()
-    return run
+    return Network(network, TrainConfig(CONFIG, n_in=4, loss="exceedance"), members)
 
 
 def test_motion_is_found_where_there_is_rain(rain):

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, Subset
 
 from nowcastlib.data.windows import Augmentation, RadarWindows
 from nowcastlib.errors import NowcastError
-from nowcastlib.forecasting.nowcast import Network
+from nowcastlib.forecasting import Network
 from nowcastlib.networks import ModelConfig
 from nowcastlib.networks.conv_ed_lstm import ConvEDLSTM
 from nowcastlib.networks.losses import LOSSES
@@ -303,7 +303,7 @@ def test_other_networks_are_trained_saved_and_loaded_alike(tmp_path, model):
     assert again == config and len(history) == config.epochs
     x = torch.rand(1, config.n_in, 1, 16, 16)
     torch.testing.assert_close(loaded(x, 4), trained(x, 4))
-    assert Network(tmp_path)(np.ones((config.n_in, 16, 16)), 4).shape == (4, 16, 16)
+    assert Network.load(tmp_path)(np.ones((config.n_in, 16, 16)), 4).shape == (4, 16, 16)
 
 
 @pytest.mark.parametrize("precision", ["no", "bf16"])

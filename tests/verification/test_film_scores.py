@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nowcastlib.errors import NowcastError
-from nowcastlib.verification.film_scores import film_scores
+from nowcastlib.verification import score_films
 
 LN2 = np.log(2)
 
@@ -19,7 +19,7 @@ def films():
 
 def test_a_forecast_that_is_nowhere_sure_costs_ln_2_a_pixel():
     truth = (np.random.default_rng(0).random((2, 10, 1, 64, 64)) > 0.9).astype("f4")
-    scores = film_scores(np.full_like(truth, 0.5), truth)
+    scores = score_films(np.full_like(truth, 0.5), truth)
     np.testing.assert_allclose(scores.bce, LN2, rtol=1e-12)
     np.testing.assert_allclose(scores.cross_entropy, 64 * 64 * LN2, rtol=1e-12)
     assert scores.cross_entropy.sum() == pytest.approx(
@@ -36,7 +36,7 @@ def test_a_forecast_that_is_nowhere_sure_costs_ln_2_a_pixel():
 def test_cross_entropy_of_a_soft_truth_is_that_of_its_definition(films):
     q, p = films.astype("f8")
     entropy = -(p * np.log(q) + (1 - p) * np.log(1 - q))
-    scores = film_scores(*films)
+    scores = score_films(*films)
     np.testing.assert_allclose(scores.bce, entropy.mean(axis=(0, 2, 3, 4)), rtol=1e-10)
     assert scores.bce.mean() == pytest.approx(entropy.mean(), rel=1e-10)
     assert scores.cross_entropy.sum() == pytest.approx(
@@ -49,7 +49,7 @@ def test_a_pixel_that_is_one_to_the_right_costs_two():
     truth[:, :, 0, 5, 5] = 1
     forecast = truth.copy()
     forecast[1, 2] = np.roll(truth[1, 2], 1, axis=-1)  # in the last frame of one of two films
-    scores = film_scores(forecast, truth)
+    scores = score_films(forecast, truth)
     assert scores.mse.tolist() == scores.mae.tolist() == [0, 0, (0 + 2) / 2]
     assert scores.bce.tolist() == [0, 0, 100 * 2 / 2 / 256]  # two logarithms of 0, held at -100
     assert scores.ssim[1] == scores.ssim[2] == 1 and 0.5 < scores.ssim[3] < 1
@@ -59,8 +59,8 @@ def test_a_pixel_that_is_one_to_the_right_costs_two():
 def test_psnr_is_a_mean_of_decibels_over_the_frames():
     truth = np.zeros((2, 1, 1, 8, 8))
     forecast = truth + np.array([0.1, 0.01]).reshape(2, 1, 1, 1, 1)  # 20 and 40 dB
-    assert film_scores(forecast, truth).psnr[1] == pytest.approx(30)
-    assert film_scores(forecast, truth).mse[1] == pytest.approx(64 * (0.1**2 + 0.01**2) / 2)
+    assert score_films(forecast, truth).psnr[1] == pytest.approx(30)
+    assert score_films(forecast, truth).mse[1] == pytest.approx(64 * (0.1**2 + 0.01**2) / 2)
 
 
 def test_ssim_is_that_of_flat_windows_of_7_px_and_a_data_range_of_2(films):
@@ -73,7 +73,7 @@ def test_ssim_is_that_of_flat_windows_of_7_px_and_a_data_range_of_2(films):
             found.append(means * (2 * cov + c2) / (va + vb + c2))
         return np.mean(found)
 
-    scores = film_scores(*films)
+    scores = score_films(*films)
     for t in range(3):
         direct = [ssim(*films[:, b, t, c].astype("f8")) for b, c in np.ndindex(2, 2)]
         assert scores.ssim[t + 1] == pytest.approx(np.mean(direct), rel=1e-9)
@@ -81,13 +81,13 @@ def test_ssim_is_that_of_flat_windows_of_7_px_and_a_data_range_of_2(films):
 
 def test_scores_of_tensors_are_those_of_arrays(films):
     forecast = torch.tensor(films[0], requires_grad=True)  # as it comes from a network
-    of_tensors, of_arrays = film_scores(forecast, torch.tensor(films[1])), film_scores(*films)
+    of_tensors, of_arrays = score_films(forecast, torch.tensor(films[1])), score_films(*films)
     assert of_tensors.equals(of_arrays) and of_arrays.notna().all(axis=None)
 
 
 def test_scores_of_a_whole_are_the_mean_of_its_parts(films):
-    parts = [film_scores(films[0, b : b + 1], films[1, b : b + 1]) for b in range(2)]
-    np.testing.assert_allclose(sum(parts) / 2, film_scores(*films), rtol=1e-12)
+    parts = [score_films(films[0, b : b + 1], films[1, b : b + 1]) for b in range(2)]
+    np.testing.assert_allclose(sum(parts) / 2, score_films(*films), rtol=1e-12)
 
 
 def test_what_are_no_such_films_is_refused(films):
@@ -95,14 +95,14 @@ def test_what_are_no_such_films_is_refused(films):
     with pytest.raises(
         NowcastError, match=r"\(2, 2, 2, 12, 10\) and truth \(2, 3, 2, 12, 10\) differ in shape"
     ):
-        film_scores(forecast[:, :2], truth)
+        score_films(forecast[:, :2], truth)
     for wrong in (truth[0], truth[:0], truth[..., :6]):
-        with pytest.raises(NowcastError, match=r"is no \(B, T, C, H, W\)"):
-            film_scores(wrong, wrong)
+        with pytest.raises(NowcastError, match=r"shape \(B, T, C, H, W\)"):
+            score_films(wrong, wrong)
     for value in (-0.01, 1.01, np.nan):
         broken = truth.copy()
         broken[1, 2, 1, 3, 4] = value
-        with pytest.raises(NowcastError, match=r"the forecast ranges over \S+…\S+, not within 0…1"):
-            film_scores(broken, truth)
-        with pytest.raises(NowcastError, match="the truth ranges over"):
-            film_scores(forecast, broken)
+        with pytest.raises(NowcastError, match=r"the forecast ranges from \S+ to \S+, not within 0 to 1"):
+            score_films(broken, truth)
+        with pytest.raises(NowcastError, match="the truth ranges from"):
+            score_films(forecast, broken)

@@ -1,5 +1,7 @@
 """Scores as in the textbook, as pysteps has them and as physics wants them; cases that are alike for all."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,12 +17,11 @@ from scipy.ndimage import gaussian_filter
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from nowcastlib.errors import NowcastError
-from nowcastlib.forecasting import baselines
-from nowcastlib.forecasting.nowcast import forecast
+from nowcastlib.forecasting import BASELINES, Baseline, baselines, forecast
 from nowcastlib.units import RainScale
-from nowcastlib.verification.counts import COUNTS, PROBABILITIES, SCALES, count
-from nowcastlib.verification.evaluation import (
+from nowcastlib.verification import (
     SCORES,
+    EvaluationOptions,
     effective_resolution,
     evaluate,
     interval,
@@ -31,6 +32,7 @@ from nowcastlib.verification.evaluation import (
     score,
     table,
 )
+from nowcastlib.verification.counts import COUNTS, PROBABILITIES, SCALES, count
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +124,11 @@ def test_brier_and_reliability_of_a_table():
         .squeeze()
     )
     assert float(score(counts, "brier")) == pytest.approx((1 + 4 * 0.25) / 10)
-    assert counts.foretold.values[[0, 5, 10]].tolist() == [2, 4, 4] and counts.foretold.sum() == 10
-    assert counts.happened.values[[0, 5, 10]].tolist() == [0, 1, 3]
+    assert (
+        counts.probability_forecasts.values[[0, 5, 10]].tolist() == [2, 4, 4]
+        and counts.probability_forecasts.sum() == 10
+    )
+    assert counts.probability_events.values[[0, 5, 10]].tolist() == [0, 1, 3]
     reliable = score(counts, "reliability")
     assert reliable.values[[0, 5, 10]].tolist() == [0, 0.25, 0.75] and reliable.isnull().sum() == 8
 
@@ -173,7 +178,7 @@ def test_fractions_skill_score_equals_pysteps(pairs):
 
 
 def test_spectra_equal_pysteps(pairs):
-    counts = count(pairs, [0.5], pixel=2.0)
+    counts = count(pairs, [0.5], pixel_km=2.0)
     for case, (predicted, observed) in enumerate(pairs):
         for lead in range(2):
             seen = np.isfinite(observed[lead])
@@ -285,7 +290,7 @@ def test_misplaced_rain_is_punished_twice():
 
 def test_wave_has_its_power_at_its_length():
     wave = 1 + np.sin(2 * np.pi * np.arange(64) / 8) * np.ones((1, 64, 1))
-    counts = count([(wave, wave)], [0.5], pixel=0.5)
+    counts = count([(wave, wave)], [0.5], pixel_km=0.5)
     assert counts.wavelength[counts.observed_power.argmax("wavelength")] == 4.0  # km
     assert (counts.wavelength[0], counts.sizes["wavelength"]) == (32, 31)
 
@@ -295,9 +300,9 @@ def test_effective_resolution_is_what_the_blur_leaves(sigma, pixel):
     """A Gaussian blur halves the power at the wavelength 2 π σ / √(ln 2), seven and a half times its σ."""
     rain = np.random.default_rng(0).gamma(0.5, 4, (3, 128, 128))
     blurred = np.stack([gaussian_filter(frame, sigma, mode="wrap") for frame in rain])
-    found = effective_resolution(count([(blurred, rain)], [0.5], pixel=pixel).sum("case"))
+    found = effective_resolution(count([(blurred, rain)], [0.5], pixel_km=pixel).sum("case"))
     assert found.values == pytest.approx([7.547 * sigma * pixel] * 3, rel=0.1)
-    sharp = effective_resolution(count([(rain, rain)], [0.5], pixel=pixel).sum("case"))
+    sharp = effective_resolution(count([(rain, rain)], [0.5], pixel_km=pixel).sum("case"))
     assert sharp.values == pytest.approx([2 * pixel] * 3, rel=0.05)
 
 
@@ -485,7 +490,11 @@ def test_constant_field_has_no_correlation(value):
 def test_rain_at_the_threshold_is_none():
     rain = field(0.5, 0.5001)
     counts = count([(rain, rain)], [0.5]).sum("case")
-    assert counts.hits == 1 and counts.happened.sum() == 1 and counts.foretold.squeeze()[-1] == 1
+    assert (
+        counts.hits == 1
+        and counts.probability_events.sum() == 1
+        and counts.probability_forecasts.squeeze()[-1] == 1
+    )
 
 
 def test_frames_of_any_shape_are_counted():
@@ -505,7 +514,7 @@ def test_pairs_that_do_not_fit_are_told():
     ):
         count([(rain, np.zeros((1, 3, 2)))], [0.5])
     with pytest.raises(
-        NowcastError, match=r"forecasts differ in shape: \[\(1, 2, 3\), \(4, 1, 2, 3\)\]"
+        NowcastError, match=r"forecasts differ in shape: \(4, 1, 2, 3\) and \(1, 2, 3\)"
     ):
         count([(np.stack([rain] * 4), rain), (rain, rain)], [0.5])
     with pytest.raises(NowcastError, match="no case"):
@@ -624,9 +633,8 @@ def test_mean_csi_leaves_lead_0_out_and_undefined_undefined():
 
 
 def test_evaluation_shows_matching_clocks_and_fair_cases(storm):
-    counts = evaluate(
-        storm, RUNS, leads=3, thresholds=(0.5, 5.0), size=0, every=2, scales=(2, 8), progress=False
-    )
+    options = EvaluationOptions(leads=3, thresholds=(0.5, 5.0), size=0, every=2, scales=(2, 8))
+    counts = evaluate(storm, RUNS, options, progress=False)
     assert counts.hits.dims == ("forecaster", "case", "lead_time", "threshold")
     assert counts.forecaster.values.tolist() == list(RUNS) and counts.lead_time.values.tolist() == [
         0,
@@ -665,7 +673,8 @@ def test_perfect_forecaster_scores_1_at_its_valid_times(storm):
     def oracle(observed, n):
         return storm.values[truth[observed[-1].tobytes()] + 1 :][:n]
 
-    counts = evaluate(storm, {"oracle": oracle}, leads=4, thresholds=(0.5,), size=0, progress=False)
+    options = EvaluationOptions(leads=4, thresholds=(0.5,), size=0)
+    counts = evaluate(storm, {"oracle": Baseline(oracle)}, options, progress=False)
     pooled = counts.sum("case")
     assert all(
         (score(pooled, name) == 1).all() for name in ("csi", "hss", "fss", "ssim", "spectrum")
@@ -684,13 +693,12 @@ def test_size_and_margin_are_kept_to(storm):
         ).all()
         return baselines.persistence(observed, n)
 
-    counts = evaluate(
-        storm, {"spy": spy}, leads=2, thresholds=(0.5,), size=32, margin=6, progress=False
-    )
+    options = EvaluationOptions(leads=2, thresholds=(0.5,), size=32, margin=6)
+    counts = evaluate(storm, {"spy": Baseline(spy)}, options, progress=False)
     assert set(shapes) == {(3, 32, 32)} and (sum(counts[c] for c in COUNTS) == 20 * 20).all()
     inner = storm.values[:, 22:42, 22:42]
     expected = count([(inner[t : t + 1], inner[t + 2 : t + 3]) for t in range(2, 10)], [0.5])
-    for name in (*COUNTS, "squares", "observed_power", "fraction_errors"):
+    for name in (*COUNTS, "squared_errors", "observed_power", "fraction_errors"):
         np.testing.assert_array_equal(
             counts[name][0].sel(lead_time=10), expected[name].squeeze("lead")
         )
@@ -709,19 +717,16 @@ def test_common_area_is_what_everybody_knows_something_of(storm):
         members[0, :, :8], members[1, :, :32] = np.nan, np.nan
         return members
 
-    runs = {"persistence": baselines.persistence, "half": half, "pair": pair}
-    alike, alone = (
-        evaluate(
-            storm, runs, 2, (0.5,), 0, every=3, scales=(2,), common=common, progress=False
-        ).sum("case")
-        for common in (True, False)
-    )
+    runs = {"persistence": BASELINES["persistence"], "half": Baseline(half), "pair": Baseline(pair)}
+    options = EvaluationOptions(leads=2, thresholds=(0.5,), size=0, every=3, scales=(2,))
+    alone = evaluate(storm, runs, options, progress=False).sum("case")
+    alike = evaluate(storm, runs, replace(options, common=True), progress=False).sum("case")
     cases = 3
     assert (
         alike.pixels == cases * np.array([64 * 64, 56 * 32, 56 * 32])
     ).all()  # at lead 0 all is known
     assert (alone.pixels == cases * 64 * 64).all()
-    for name in ("hits", "misses", "squares", "fraction_errors", "crps_sum"):
+    for name in ("hits", "misses", "squared_errors", "fraction_errors", "crps_sum"):
         assert (alike[name] == alike[name].sel(forecaster="persistence")).all()
     assert (
         alone.misses.sel(forecaster="half")[1:] > alone.misses.sel(forecaster="persistence")[1:]
@@ -729,31 +734,30 @@ def test_common_area_is_what_everybody_knows_something_of(storm):
 
 
 def test_event_is_a_new_one_after_an_hour_without_frames(storm):
-    def last(observed, n):
-        return baselines.persistence(observed, n)
-
     def cases(run, pause):
         times = [*storm.time.values[:6], *(storm.time.values[6:] + np.timedelta64(pause, "m"))]
         frames = storm.assign_coords(time=times)
-        return times, evaluate(frames, {"run": run}, 2, (0.5,), 0, scales=(2,), progress=False)
+        options = EvaluationOptions(leads=2, thresholds=(0.5,), size=0, scales=(2,))
+        return times, evaluate(frames, {"run": run}, options, progress=False)
 
-    times, counts = cases(baselines.persistence, 65)
+    times, counts = cases(Baseline(baselines.persistence, n_in=3), 65)
     assert counts.issued.values.tolist() == [times[k].tolist() for k in (2, 3, 8, 9)]
     assert counts.event.values.tolist() == [times[k].tolist() for k in (0, 0, 6, 6)]
     by_event = counts.groupby("event").sum().squeeze("forecaster")
     first = count([(storm.values[[k] * 3], storm.values[k : k + 3]) for k in (2, 3)], [0.5], (2,))
     np.testing.assert_array_equal(by_event.hits[0], first.hits.sum("case"))
-    times, near = cases(baselines.persistence, 55)
+    times, near = cases(Baseline(baselines.persistence, n_in=3), 55)
     assert near.sizes["case"] == 4 and (near.event == times[0]).all()
-    last.n_in = 1  # an event's first frame is enough for its first forecast
-    times, early = cases(last, 65)
+    # the first frame of an event is enough for its first forecast
+    times, early = cases(Baseline(baselines.persistence, n_in=1), 65)
     assert early.event.values.tolist() == [times[k].tolist() for k in (0, 0, 0, 0, 6, 6, 6, 6)]
 
 
 def test_one_case_and_holes_in_the_frames_are_borne_with(storm):
     holed = storm[:6].copy(deep=True)
     holed[2, :5], holed[3, :, :5], holed[4] = np.nan, np.nan, np.nan
-    counts = evaluate(holed, RUNS, 1, (0.5,), 0, scales=(2,), progress=False)
+    options = EvaluationOptions(leads=1, thresholds=(0.5,), size=0, scales=(2,))
+    counts = evaluate(holed, RUNS, options, progress=False)
     assert counts.sizes["case"] == 2  # from frames 3 and 4
     assert (counts.pixels == [[64 * 59, 0], [0, 64 * 64]]).all()
     assert score(counts, "csi")[:, 1, 1].values.tolist() == [[0.0]] * len(
@@ -766,35 +770,37 @@ def test_one_case_and_holes_in_the_frames_are_borne_with(storm):
     assert interval(one).isnull().all() and len(table(one)) == len(RUNS) * 2
 
 
-def test_evaluation_that_is_not_possible_is_told(storm):
-    runs = {"persistence": baselines.persistence}
-    with pytest.raises(
-        NowcastError, match=r"12 frames hold no 3 \+ 10 in a row: ask for fewer leads"
-    ):
-        evaluate(storm, runs, leads=10, progress=False)
-    with pytest.raises(NowcastError, match="a margin of 32 px leaves nothing"):
-        evaluate(storm, runs, leads=2, margin=32, progress=False)
-    with pytest.raises(NowcastError, match=r"no rain above 0\.5 mm/h"):
-        evaluate(storm * 0, runs, leads=2, progress=False)
-    with pytest.raises(NowcastError, match=r"no rain above 0\.5 mm/h"):
-        evaluate(storm * np.nan, runs, leads=2, progress=False)
-    with pytest.raises(NowcastError, match="hold no 3"):
-        evaluate(storm.isel(time=slice(1)), runs, leads=2, progress=False)
-    for wrong in (
-        {"every": 0},
-        {"every": -1},
-        {"margin": -1},
-        {"size": -1},
-        {"thresholds": (0.5, -1)},
-    ):
-        with pytest.raises(
-            NowcastError, match="every is at least 1, and neither size nor margin nor a threshold"
-        ):
-            evaluate(storm, runs, leads=2, progress=False, **wrong)
+def test_evaluation_without_a_case_or_a_pixel_or_rain_is_refused(storm):
+    runs = {"persistence": BASELINES["persistence"]}
+
+    def refused(match, frames=storm, **changes):
+        options = EvaluationOptions(**({"leads": 2} | changes))
+        with pytest.raises(NowcastError, match=match):
+            evaluate(frames, runs, options, progress=False)
+
+    refused(r"3 \+ 10 consecutive frames, .* 12 have none: ask for fewer leads", leads=10)
+    refused(r"need 3 \+ 2 consecutive frames", frames=storm.isel(time=slice(1)))
+    refused("a margin of 32 px leaves no pixel", margin=32)
+    refused(r"no rain above 0\.5 mm/h", frames=storm * 0)
+    refused(r"no rain above 0\.5 mm/h", frames=storm * np.nan)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("every", 0), ("every", -1), ("margin", -1), ("size", -1), ("pool", 0), ("leads", 0)],
+)
+def test_options_below_their_minimum_are_refused(name, value):
+    with pytest.raises(NowcastError, match=f"{name} is {value}: it must be"):
+        EvaluationOptions(**{name: value})
+
+
+def test_negative_threshold_is_refused():
+    with pytest.raises(NowcastError, match="a threshold is -1 mm/h"):
+        EvaluationOptions(thresholds=(0.5, -1))
 
 
 def test_observation_elsewhere_or_at_another_time_is_refused(storm):
-    predicted = forecast(baselines.persistence, storm, storm.time.values[5], 3)
+    predicted = forecast(BASELINES["persistence"], storm, storm.time.values[5], 3)
     np.testing.assert_array_equal(observed_at(predicted, storm), storm.values[6:9])
     ensemble = predicted.expand_dims(member=2)
     np.testing.assert_array_equal(observed_at(ensemble, storm), storm.values[6:9])
@@ -803,9 +809,9 @@ def test_observation_elsewhere_or_at_another_time_is_refused(storm):
             observed_at(predicted, storm.assign_coords({axis: moved}))
     with pytest.raises(NowcastError, match="on different grids: their y differ"):
         observed_at(predicted, storm[:, 1:])
-    with pytest.raises(NowcastError, match="nothing was observed at 2024-06-01 00:40:00"):
+    with pytest.raises(NowcastError, match="forecast for 2024-06-01 00:40:00 cannot be verified"):
         observed_at(predicted, storm[:8])
-    with pytest.raises(NowcastError, match="nothing was observed at 2024-06-01 00:30:00"):
+    with pytest.raises(NowcastError, match="forecast for 2024-06-01 00:30:00 cannot be verified"):
         observed_at(predicted, storm.assign_coords(time=storm.time + np.timedelta64(1, "m")))
 
 

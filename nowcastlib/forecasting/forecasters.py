@@ -1,0 +1,167 @@
+"""Forecasters: what they have in common, trained networks, and how to get one by its name."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nowcastlib.errors import NowcastError
+from nowcastlib.forecasting import probabilities
+from nowcastlib.forecasting.baselines import BASELINES
+from nowcastlib.networks import motion
+from nowcastlib.training import TrainConfig, load
+from nowcastlib.units import DRY
+
+WEIGHTS = Path(__file__).parents[1] / "weights"  # one folder for each shipped network
+MEMBERS = 10  # members of an ensemble that is asked for by name
+
+
+class Forecaster(Protocol):
+    """What a forecaster has to offer: ``n_in``, and the forecast when it is called."""
+
+    @property
+    def n_in(self) -> int:
+        """Number of frames that it needs, the last one included."""
+
+    def __call__(self, observed: np.ndarray, n: int) -> np.ndarray:
+        """Rain rate of the next steps, NaN where there is no forecast.
+
+        Parameters
+        ----------
+        observed
+            Rain rate (T, y, x) in mm/h, at least ``n_in`` frames, NaN where not observed.
+        n
+            Number of steps to forecast.
+
+        Returns
+        -------
+        np.ndarray
+            Rain rate (n, y, x) in mm/h; of an ensemble (member, n, y, x).
+        """
+
+
+class Network:
+    """Forecaster that runs a trained network.
+
+    Any number of steps can be forecast, also more than the network was trained for. Dry frames
+    give a dry forecast.
+
+    Parameters
+    ----------
+    model
+        The network, see ``nowcastlib.networks``.
+    config
+        The configuration with which it was trained.
+    members
+        Number of members of the ensemble; 0 for a single forecast. Only for networks that
+        forecast probabilities. The same frames always give the same members.
+    """
+
+    def __init__(self, model: nn.Module, config: TrainConfig, members: int = 0):
+        self.model = model.eval()
+        self.config = config
+        self.members = members
+
+    @classmethod
+    def load(cls, run: str | Path, members: int = 0) -> "Network":
+        """The network with the best weights of a run's folder.
+
+        Raises
+        ------
+        NowcastError
+            If the folder holds no network that can be read.
+        """
+        return cls(*load(run), members)
+
+    @property
+    def n_in(self) -> int:
+        """Number of frames that it needs."""
+        return self.config.n_in
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether the network forecasts the probabilities of exceeding rain rates."""
+        return self.config.model.kind == "guided"
+
+    @torch.inference_mode()
+    def __call__(self, observed: np.ndarray, n: int) -> np.ndarray:
+        """Rain rate (n, y, x), or (member, n, y, x), in mm/h after ``observed`` (T, y, x)."""
+        scale = self.config.scale
+        recent = torch.from_numpy(np.nan_to_num(observed[-self.n_in :]).astype("f4"))
+        frames = scale.to_model(recent)  # (T, H, W)
+
+        logits = self.model(frames[None, :, None], n)[0]  # (n, channel or rate, H, W)
+        if self.gives_probabilities:
+            rate = self._rate_from_probabilities(frames, logits)
+        else:
+            rate = scale.from_model(torch.sigmoid(logits))[:, 0]  # (n, H, W)
+
+        raining = (frames > scale.to_model(DRY)).any()
+        forecast = rate.numpy() * bool(raining)
+        forecast[forecast < DRY] = 0
+        return np.where(np.isfinite(observed[-1]), forecast, np.nan)
+
+    def _rate_from_probabilities(self, frames: Tensor, logits: Tensor) -> Tensor:
+        """One forecast (n, H, W), or an ensemble (member, n, H, W), in mm/h."""
+        scale = self.config.scale
+        if not self.members:
+            threshold = probabilities.matched_threshold(logits, scale.from_model(frames[-1]))
+            return probabilities.quantile(logits, threshold, scale)
+
+        path = motion.follow(self.model.velocity(frames[None]), len(logits))[0]  # (n, 2, H, W)
+        noise = probabilities.correlated_noise(frames[-1], path, self.members)
+        return probabilities.ensemble(logits, noise, scale)
+
+
+def shipped() -> list[str]:
+    """Names of the networks that come with the library."""
+    return sorted(path.parent.name for path in WEIGHTS.glob("*/config.json"))
+
+
+def forecaster(name: str | Path) -> Forecaster:
+    """Forecaster by name.
+
+    Parameters
+    ----------
+    name
+        A baseline ("persistence", "sprog", …), a shipped network ("radar", …), the folder of a
+        training run, or the file model.safetensors in it. With "-members" appended, a network
+        that forecasts probabilities gives an ensemble of ten members.
+
+    Raises
+    ------
+    NowcastError
+        If there is no such forecaster, or it has no members.
+
+    Examples
+    --------
+    >>> forecaster("sprog").n_in
+    3
+    """
+    text = str(name)
+    path = Path(name)
+    if text in BASELINES:
+        return BASELINES[text]
+    if text in shipped():
+        return Network.load(WEIGHTS / text)
+    if path.is_dir():
+        return Network.load(path)
+    if path.is_file() and path.name == "model.safetensors":
+        return Network.load(path.parent)
+    if text.endswith("-members"):
+        return _ensemble(text)
+    known = ", ".join([*BASELINES, *shipped()])
+    raise NowcastError(f"no forecaster {text!r}: give the folder of a run, or one of {known}")
+
+
+def _ensemble(name: str) -> Network:
+    """The ensemble of the network before "-members"."""
+    network = forecaster(name.removesuffix("-members"))
+    if isinstance(network, Network) and network.gives_probabilities:
+        network.members = MEMBERS
+        return network
+    raise NowcastError(
+        f"no forecaster {name!r}: only a network that forecasts probabilities has members"
+    )
