@@ -235,7 +235,7 @@ def _source() -> _Source:
     return _Source(name, option, period)
 
 
-def feed() -> feeds.Source:
+def feed() -> feeds.Feed:
     """The feed that NOWCAST_SOURCE names.
 
     Raises

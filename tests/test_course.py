@@ -6,7 +6,7 @@ from made_archive import field, write_all
 
 from nowcastlib import course
 from nowcastlib.data.feeds.archive import Archive
-from nowcastlib.data.feeds.cf_zarr import Cloud
+from nowcastlib.data.feeds.cf_zarr import CfZarr
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.feeds.fvg import Fvg
 from nowcastlib.data.feeds.images import Images
@@ -36,7 +36,7 @@ def test_the_default_feed_is_the_archive_if_there_is_one_and_synthetic_rain_othe
         ("fvg@2024-06-01/2024-06-08", Fvg(), "tiny-fvg-2024-06-01-2024-06-08"),
         (
             "cloud:s3://bucket/rain.zarr",
-            Cloud("s3://bucket/rain.zarr"),
+            CfZarr("s3://bucket/rain.zarr"),
             "tiny-cloud-s3-bucket-rain.zarr",
         ),
         ("images:my films", Images("my films"), "tiny-images-my-films"),

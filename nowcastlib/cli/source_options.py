@@ -8,7 +8,7 @@ import tyro
 from nowcastlib.errors import NowcastError
 
 if TYPE_CHECKING:
-    from nowcastlib.data import Source
+    from nowcastlib.data import Feed
 
 SourceName = Literal["demo", "archive", "fvg", "cloud", "images"]
 
@@ -74,7 +74,7 @@ class SourceOptions:
     # about 1 km per pixel. 0 keeps the grid.
     regrid: Annotated[int, tyro.conf.arg(metavar="COLUMNS")] = 0
 
-    def feed(self) -> "Source":
+    def feed(self) -> "Feed":
         """The feed that these options describe.
 
         Raises

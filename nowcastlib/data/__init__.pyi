@@ -1,4 +1,6 @@
+from .feeds import Feed as Feed
 from .feeds import NoAnswer as NoAnswer
+from .feeds import ServerUnreachable as ServerUnreachable
 from .feeds import Source as Source
 from .feeds import feed as feed
 from .frame_table import SPLITS as SPLITS

@@ -20,9 +20,9 @@ from made_archive import START, field, truncate, write, write_all
 
 from nowcastlib import files
 from nowcastlib.data import as_frames, grid, ingest, ingestion, store
-from nowcastlib.data.feeds import NoAnswer
+from nowcastlib.data.feeds import ServerUnreachable
 from nowcastlib.data.feeds.archive import Archive
-from nowcastlib.data.feeds.cf_zarr import Cloud
+from nowcastlib.data.feeds.cf_zarr import CfZarr
 from nowcastlib.data.grid import frame
 from nowcastlib.data.store import open_frames
 from nowcastlib.errors import NowcastError
@@ -380,11 +380,11 @@ def test_feed_that_falls_silent_ends_the_ingest_after_three_frames_and_nothing_i
 
     def read(row):
         if row.minute >= 10:
-            raise NoAnswer("no answer: run again later")
+            raise ServerUnreachable("no answer: run again later")
         return good(row)
 
     source.read = read
-    with pytest.raises(NoAnswer):
+    with pytest.raises(ServerUnreachable):
         ingest(source, tmp_path / "a.zarr", progress=False)
     assert names(tmp_path) == ["a.zarr.partial"]
     ingest(rest := Fake(), tmp_path / "a.zarr", progress=False)
@@ -396,7 +396,7 @@ def test_feed_that_is_silent_now_and_then_is_asked_on_and_broken_frames_are_not_
 
     def read(row):
         if row.minute // 5 in (5, 6, 8, 9):
-            raise NoAnswer("no answer")
+            raise ServerUnreachable("no answer")
         return good(source, row)
 
     source.read = read
@@ -573,6 +573,6 @@ def test_stores_of_other_formats_are_ingested_and_forecast(tmp_path):
         tmp_path / "theirs.zarr", encoding=encoding, consolidated=False
     )  # format 3, with Zarr 3
     ours = store.open_frames(
-        ingest(Cloud(str(tmp_path / "theirs.zarr")), tmp_path / "ours.zarr", progress=False)
+        ingest(CfZarr(str(tmp_path / "theirs.zarr")), tmp_path / "ours.zarr", progress=False)
     )
     np.testing.assert_allclose(ours, theirs, atol=0.0051)

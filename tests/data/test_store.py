@@ -12,7 +12,7 @@ import xarray as xr
 from moto.server import ThreadedMotoServer
 
 from nowcastlib.data import RAIN_RATE, feeds
-from nowcastlib.data.feeds.cf_zarr import Cloud
+from nowcastlib.data.feeds.cf_zarr import CfZarr
 from nowcastlib.data.store import ARCHIVES, open_frames
 from nowcastlib.errors import NowcastError
 
@@ -66,7 +66,7 @@ def rates(path, **options) -> list:
     "names", [{}, {"latitude": "row", "longitude": "column"}], ids=["named", "known by degrees"]
 )
 def test_store_of_others_becomes_north_up_mm_per_hour(tmp_path, names):
-    source = Cloud(written(foreign().rename(names), tmp_path))
+    source = CfZarr(written(foreign().rename(names), tmp_path))
     table = source.list()
     assert table.time.astype(str).tolist() == ["2024-01-01 00:00:00", "2024-01-01 00:10:00"]
     last = source.read(next(table.iloc[[-1]].itertuples()))
@@ -205,7 +205,7 @@ def test_variable_is_chosen_by_the_name_of_a_rain_rate_or_by_hand(tmp_path):
         tmp_path,
     )
     assert rates(path) == [7, 7, 7] and rates(path, variable="acrr") == [6, 12, 18]
-    source = Cloud(path, variable="acrr")
+    source = CfZarr(path, variable="acrr")
     assert source.read(next(source.list().itertuples())).values[0, 0] == 6
     for name in ("snow", "rain_mask"):
         with pytest.raises(
@@ -309,7 +309,7 @@ def test_projection_that_is_not_understood_is_not_named(tmp_path):
     ],
 )
 def test_maker_and_licence_are_those_that_the_store_names(tmp_path, attrs, source, licence):
-    ours = Cloud(written(tidy().assign_attrs(attrs), tmp_path))
+    ours = CfZarr(written(tidy().assign_attrs(attrs), tmp_path))
     assert ours.attribution.endswith(source) and ours.licence == licence
     assert ours.frames.attrs == RAIN_RATE | {"source": ours.attribution, "license": licence}
 
@@ -323,7 +323,7 @@ def test_nothing_is_read_before_it_is_asked_for(tmp_path, units):
     chunks = sorted(p for p in (Path(path) / "rain").iterdir() if not p.name.startswith("."))
     for chunk in chunks[:2]:  # of the last frame and of the first
         chunk.write_bytes(b"broken")
-    source = Cloud(path)
+    source = CfZarr(path)
     first, second, _ = source.list().itertuples()
     assert source.read(second).values[0, 0] == {"mm h-1": 2, "kg m-2": 12}[units]
     with pytest.raises(
@@ -391,7 +391,7 @@ def test_bucket_is_read_without_credentials(tmp_path, server, nobody, zarr_forma
     url = f"s3://rain-{zarr_format or 'today'}/deep/theirs.zarr"
     upload(written(tidy("mm/5min"), tmp_path, zarr_format=zarr_format), url, server)
     assert rates(f"{url}/", endpoint=server) == pytest.approx([12, 24, 36])
-    source = Cloud(url, server)
+    source = CfZarr(url, server)
     assert source.read(next(source.list().itertuples())).values[0, 0] == 12
 
 
@@ -414,11 +414,11 @@ def test_server_that_goes_away_ends_the_reading(tmp_path, nobody):
     moto.start()
     endpoint = "http://{}:{}".format(*moto.get_host_and_port())
     upload(written(tidy(), tmp_path), "s3://gone/theirs.zarr", endpoint)
-    source = Cloud("s3://gone/theirs.zarr", endpoint)
+    source = CfZarr("s3://gone/theirs.zarr", endpoint)
     row = next(source.list().itertuples())
     moto.stop()
     with pytest.raises(
-        feeds.NoAnswer, match=r"s3://gone/theirs\.zarr: its frame of 2024-01-01 .* cannot be read"
+        feeds.ServerUnreachable, match=r"s3://gone/theirs\.zarr: its frame of 2024-01-01 .* cannot be read"
     ):
         source.read(row)
 

@@ -1,51 +1,95 @@
-"""The frames of a CF-Zarr as a feed: MRMS, MLCast's national archives, our own stores."""
+"""The frames of a CF-Zarr store as a feed: MRMS, MLCast's national archives, our own stores."""
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 import xarray as xr
 from botocore.exceptions import BotoCoreError
 
-from nowcastlib.data.feeds import NoAnswer
+from nowcastlib.data.feeds.protocol import Feed, ServerUnreachable, TimeLike
 from nowcastlib.data.store import open_frames
 from nowcastlib.data.times import within
 from nowcastlib.errors import NowcastError
 
 
 @dataclass(frozen=True)
-class Cloud:
-    """The frames of a CF-Zarr, as a feed; its fields are ``open_frames``'s. Raises what ``open_frames`` raises."""
+class CfZarr(Feed):
+    """Frames of a CF-Zarr store with one rain rate or amount.
+
+    Parameters
+    ----------
+    path
+        A folder, a URL that fsspec understands, or the name of a public archive.
+    endpoint
+        Address of an S3 service other than Amazon's.
+    variable
+        Name of the rain variable, needed if the store has several.
+    concurrency
+        Frames that are read at the same time.
+
+    Raises
+    ------
+    NowcastError
+        At the first use, if the store cannot be opened: see `nowcastlib.data.open_frames`.
+    """
 
     path: str
     endpoint: str = ""
     variable: str = ""
-    concurrency: int = 4  # frames that are fetched at the same time: polite
+    concurrency: int = 4
 
     @cached_property
     def frames(self) -> xr.DataArray:
+        """All frames, lazy, (time, y, x) in mm/h."""
         return open_frames(self.path, self.endpoint, self.variable)
 
     @property
     def attribution(self) -> str:
+        """Who made the data, as the store says."""
         return self.frames.attrs["source"]
 
     @property
     def licence(self) -> str:
+        """The licence, as the store says; "" if it does not."""
         return self.frames.attrs["license"]
 
-    def list(self, start=None, end=None) -> pd.DataFrame:
-        """Table of frames: ``time`` (UTC) and ``number`` in the store."""
+    def list(self, start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
+        """Table of the frames in [start, end).
+
+        Returns
+        -------
+        Columns: `time` (UTC) and `number` of the frame in the store.
+        """
         times = self.frames.indexes["time"]
         table = pd.DataFrame({"time": times, "number": range(len(times))})
         return table[within(table.time, start, end)].reset_index(drop=True)
 
-    def read(self, row) -> xr.DataArray:
-        """One frame, (y, x) in mm/h, on the store's own grid; raises NowcastError if it cannot be read."""
+    def read(self, row: Any) -> xr.DataArray:
+        """Read one frame.
+
+        Parameters
+        ----------
+        row
+            A row of `list`, as `itertuples` gives it.
+
+        Returns
+        -------
+        (y, x) in mm/h, on the store's own grid.
+
+        Raises
+        ------
+        ServerUnreachable
+            If the S3 server does not answer.
+        NowcastError
+            If the frame cannot be read.
+        """
         try:
             return self.frames.isel(time=row.number).drop_vars("time").load()
-        except Exception as error:  # as when a store is opened
-            kind = NoAnswer if isinstance(error, BotoCoreError) else NowcastError
-            raise kind(
+        except Exception as error:  # zarr, fsspec and botocore each raise errors of their own
+            is_unreachable = isinstance(error, BotoCoreError)
+            error_class = ServerUnreachable if is_unreachable else NowcastError
+            raise error_class(
                 f"{self.path}: its frame of {row.time} cannot be read ({error}): try again"
             ) from error

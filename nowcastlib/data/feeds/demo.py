@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from nowcastlib.data import storms
+from nowcastlib.data.feeds.protocol import Feed, TimeLike
 from nowcastlib.data.grid import frame
 from nowcastlib.data.times import within
 
@@ -18,7 +19,7 @@ DAY = 1440  # minutes
 
 
 @dataclass(frozen=True)
-class Demo:
+class Demo(Feed):
     """Synthetic storms, one a day from 2024-06-01 12:00 UTC, with a frame every 5 minutes.
 
     As with a real radar, some frames are missing: every third storm has a hole of 10 to 40 minutes,
@@ -72,7 +73,7 @@ class Demo:
             orientation=rng.uniform(0, np.pi),
         )
 
-    def list(self, start=None, end=None) -> pd.DataFrame:
+    def list(self, start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
         """Table of the frames in [start, end).
 
         Returns

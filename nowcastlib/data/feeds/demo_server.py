@@ -34,7 +34,7 @@ NO_DATA = 65535  # level of a pixel that is not observed
 
 
 @contextmanager
-def serve(demo: Demo = Demo(), trouble: int = 20) -> Iterator[str]:
+def serve(demo: Demo | None = None, trouble: int = 20) -> Iterator[str]:
     """Serve the rain of a demo feed within the disc that a radar would observe.
 
     As with a real radar there are holes, days without a frame (`null`), and one SRI in 25 exists
@@ -43,7 +43,7 @@ def serve(demo: Demo = Demo(), trouble: int = 20) -> Iterator[str]:
     Parameters
     ----------
     demo
-        The rain to serve.
+        The rain to serve; by default that of `Demo()`.
     trouble
         Every `trouble`-th file fails at the first attempt: the server is busy (503), or the
         connection breaks within the answer. 0: no file fails.
@@ -52,7 +52,7 @@ def serve(demo: Demo = Demo(), trouble: int = 20) -> Iterator[str]:
     ------
     The server's address, for `Fvg(base=...)`.
     """
-    with _Server(demo, trouble) as server:
+    with _Server(demo or Demo(), trouble) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/api"

@@ -17,7 +17,8 @@ from requests.adapters import HTTPAdapter
 from tqdm.auto import tqdm
 from urllib3 import Retry
 
-from nowcastlib.data.feeds import NoAnswer, odim, palettes
+from nowcastlib.data.feeds import odim, palettes
+from nowcastlib.data.feeds.protocol import Feed, ServerUnreachable, TimeLike
 from nowcastlib.data.grid import frame
 from nowcastlib.data.times import utc, within
 from nowcastlib.errors import NowcastError
@@ -33,7 +34,7 @@ FIRST_WAIT = 0.3  # seconds before a request is repeated; then twice as long eac
 
 
 @dataclass(frozen=True)
-class Fvg:
+class Fvg(Feed):
     """Frames of one product of one radar: HDF5 files, or pictures where there is no HDF5.
 
     A request is repeated after a busy or failing answer (429, 5xx, a lost connection), more slowly
@@ -87,7 +88,7 @@ class Fvg:
     def _is_original(self) -> bool:
         return self.base.rstrip("/") == FVG
 
-    def list(self, start=None, end=None) -> pd.DataFrame:
+    def list(self, start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
         """Table of the frames in [start, end), by default of the last two hours.
 
         Each time has one file: HDF5, which holds physical values, before a picture; the latest file
@@ -121,7 +122,7 @@ class Fvg:
         table["hdf5_ids"] = [hdf5_ids] * len(table)
         return table
 
-    def products(self, start=None, end=None) -> pd.DataFrame:
+    def products(self, start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
         """Table of all files of the radar in [start, end), by default of the last two hours.
 
         Files without a valid time or id are left out with a warning.
@@ -255,7 +256,7 @@ class Fvg:
                 attempt += 1
 
             except (requests.ConnectionError, requests.Timeout) as error:
-                raise NoAnswer(
+                raise ServerUnreachable(
                     f"{url}: no answer ({error}): run again later, and it continues from here"
                 ) from error
             except requests.RequestException as error:

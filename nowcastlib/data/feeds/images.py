@@ -17,6 +17,7 @@ import pandas as pd
 import xarray as xr
 from PIL import Image, ImageSequence
 
+from nowcastlib.data.feeds.protocol import Feed, TimeLike
 from nowcastlib.data.grid import frame
 from nowcastlib.data.times import within
 from nowcastlib.errors import NowcastError
@@ -27,7 +28,7 @@ DAY = 1440  # minutes
 
 
 @dataclass(frozen=True)
-class Images:
+class Images(Feed):
     """Pictures or videos whose brightness stands for rain; transparent pixels are not observed.
 
     Each video is an event of its own and begins a day after the one before; `a2.mp4` comes before
@@ -61,7 +62,7 @@ class Images:
     def _reader(self) -> "_Reader":
         return _Reader()
 
-    def list(self, start=None, end=None) -> pd.DataFrame:
+    def list(self, start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
         """Table of the pictures in [start, end).
 
         Returns

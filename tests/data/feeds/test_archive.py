@@ -17,8 +17,8 @@ import pytest
 import rasterio
 from made_archive import PIXEL, START, WRITERS, field, truncate, write, write_all
 
-from nowcastlib.data.feeds import archive
-from nowcastlib.data.feeds.archive import PRODUCTS, Archive, download
+from nowcastlib.data.feeds.archive import Archive, download
+from nowcastlib.data.feeds.products import PRODUCTS, Product
 from nowcastlib.data.grid import frame
 from nowcastlib.errors import NowcastError
 
@@ -159,7 +159,7 @@ def test_product_names_its_own_reader(tmp_path, monkeypatch):
 
     (tmp_path / "202406011200.own").touch()
     for rain in (7, -1):
-        own = archive.Product(r"(\d{12})\.own", "%Y%m%d%H%M", reader, {"rain": rain}, "us", "CC0")
+        own = Product(r"(\d{12})\.own", "%Y%m%d%H%M", reader, {"rain": rain}, "us", "CC0")
         monkeypatch.setitem(PRODUCTS, "own", own)
         if rain > 0:
             assert (only(Archive("own", str(tmp_path))) == 7).all()

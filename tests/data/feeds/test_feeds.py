@@ -16,7 +16,7 @@ def test_unknown_source_is_told():
 def test_options_of_a_feed_are_checked():
     assert feeds.feed("demo", events=2, size=None, path="").events == 2
     with pytest.raises(
-        NowcastError, match="the source demo has no option 'path': it knows events, frames"
+        NowcastError, match="the source demo has no option 'path': its options are events, frames"
     ):
         feeds.feed("demo", path="x")
     with pytest.raises(NowcastError, match="the source images needs a path"):

@@ -16,7 +16,7 @@ from fvg_server import SPAN, TIMES, Answer, feed, row
 from PIL import Image
 
 from nowcastlib.data import grid, ingestion, store
-from nowcastlib.data.feeds import NoAnswer, demo_server, palettes
+from nowcastlib.data.feeds import ServerUnreachable, demo_server, palettes
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.feeds.fvg import FVG, HDF5, PNG, Fvg
 from nowcastlib.errors import NowcastError
@@ -356,7 +356,7 @@ def test_a_server_that_falls_silent_ends_the_ingest_and_a_rerun_carries_on(serve
     files |= {f"{k}": [files["103"][0]] for k in range(104, 120)}
     hanging = {f"{k}": [Answer(wait=30)] for k in range(102, 120)}
     server.answers = files | hanging
-    with pytest.raises(NoAnswer, match=r"products/10\d: no answer .*run again later"):
+    with pytest.raises(ServerUnreachable, match=r"products/10\d: no answer .*run again later"):
         ingest(server, tmp_path, timeout=0.2, retries=0)
     assert not (tmp_path / "f.zarr").exists() and len(server.asked) < 15
     server.answers = files
@@ -366,7 +366,7 @@ def test_a_server_that_falls_silent_ends_the_ingest_and_a_rerun_carries_on(serve
 
 
 def test_no_server_is_a_clear_error():
-    with pytest.raises(NoAnswer, match=r"no answer .* run again later"):
+    with pytest.raises(ServerUnreachable, match=r"no answer .* run again later"):
         Fvg(base="http://127.0.0.1:9", retries=0).list(*SPAN)
 
 

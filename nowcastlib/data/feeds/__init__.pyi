@@ -1,0 +1,15 @@
+from . import archive as archive
+from . import cf_zarr as cf_zarr
+from . import demo as demo
+from . import demo_server as demo_server
+from . import fvg as fvg
+from . import images as images
+from . import odim as odim
+from . import palettes as palettes
+from . import products as products
+from .protocol import Feed as Feed
+from .protocol import NoAnswer as NoAnswer
+from .protocol import ServerUnreachable as ServerUnreachable
+from .protocol import Source as Source
+from .registry import FEEDS as FEEDS
+from .registry import feed as feed
