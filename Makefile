@@ -15,6 +15,7 @@ course: setup  ## run all notebooks in order and build the site in build/
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
 
 setup: .venv/ready

@@ -38,15 +38,16 @@ class Ingest(SourceOptions):
 
     def run(self) -> None:
         """Write the store, then print one line about its frames."""
-        from nowcastlib.data import describe, feeds, ingest, open_frames
+        from nowcastlib.data import describe, ingest, open_frames
+        from nowcastlib.data.feeds import archive
 
         feed = self.feed()
         if self.download:
-            if self.source != "archive":
+            if not isinstance(feed, archive.Archive):
                 raise NowcastError(
                     f"--download is not an option of the source {self.source}: only archive has it"
                 )
-            feeds.archive.download(feed.path)
+            archive.download(feed.path)
 
         ingest(feed, self.out, self.start, self.end, self.crop, self.regrid, every=self.every)
         print(f"{self.out}: {describe(open_frames(self.out))}")

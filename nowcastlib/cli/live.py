@@ -55,18 +55,22 @@ class Live(SourceOptions):
         feed = self.feed()
         names = [name.strip() for name in self.forecasters.split(",")]
         forecasters = {name: forecaster(name) for name in names}
-        options = {
-            "minutes": self.minutes,
-            "leads": self.leads,
-            "size": self.size,
-            "crop": self.crop,
-            "regrid": self.regrid,
-            "reload": self.every,
-        }
         now = (lambda: utc(self.at)) if self.at else live.utcnow
 
         def update() -> None:
-            print(live.live(feed, forecasters, self.out, now=now, **options))
+            line = live.live(
+                feed,
+                forecasters,
+                self.out,
+                minutes=self.minutes,
+                leads=self.leads,
+                size=self.size,
+                crop=self.crop,
+                regrid=self.regrid,
+                reload=self.every,
+                now=now,
+            )
+            print(line)
 
         update()
         if self.open:

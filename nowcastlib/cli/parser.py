@@ -4,7 +4,8 @@ import contextlib
 import io
 import re
 import sys
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import tyro
 
@@ -24,7 +25,7 @@ class Command(Protocol):
         ...
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., Any]] = {
     "ingest": Ingest,
     "train": Train,
     "forecast": Forecast,
