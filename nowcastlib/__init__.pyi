@@ -1,3 +1,4 @@
+from .data import feed as feed
 from .data import ingest as ingest
 from .data import open_frames as open_frames
 from .display import ForecastPlayer as ForecastPlayer
