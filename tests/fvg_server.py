@@ -1,4 +1,4 @@
-"""A server on loopback that speaks the interface of Friuli Venezia Giulia, and misbehaves as told."""
+"""A server on loopback with the interface of Friuli Venezia Giulia; a test chooses its answers."""
 
 import json
 import threading
@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlparse
 
-import made_archive
+import archive_files
 import pandas as pd
 import pytest
 
@@ -14,6 +14,7 @@ from nowcastlib.data.feeds.fvg import HDF5, Fvg
 
 SPAN = ("2024-06-01T12:00", "2024-06-01T13:00")
 TIMES = pd.date_range(SPAN[0], periods=4, freq="5min")
+LIST = "/radars/1/products"
 
 
 class Answer(NamedTuple):
@@ -24,26 +25,52 @@ class Answer(NamedTuple):
     wait: float = 0.0  # seconds before the first byte
 
 
+class Server(ThreadingHTTPServer):
+    """Answers from `answers`, or with a page of `rows`, and records the requests."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.rows: list[dict] = []  # of the list of products
+        self.answers: dict[str, list[Answer]] = {}  # by id or path, in turn; the last one repeats
+
+        self.requests: list[str] = []  # paths
+        self.days: list[str] = []  # of requests for the list
+        self.agents: set[str] = set()
+        self.at_once = 0  # requests that are being answered
+        self.most_at_once = 0
+        self.lock = threading.Lock()
+        self.closing = threading.Event()
+
+    def answer(self, path: str, query: dict[str, str]) -> Answer:
+        """The next answer to a request."""
+        answers = self.answers.get(path.removeprefix("/products/"))
+        if path == LIST:
+            self.days.append(query["from"][:10])
+            first = int(query["offset"])
+            page = self.rows[first : first + int(query["last"])]
+            answers = answers or [Answer(json.dumps({"products": page}).encode())]
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+
 class Handler(BaseHTTPRequestHandler):
+    server: Server
+
     def do_GET(self):
         url = urlparse(self.path)
-        self.server.asked.append(url.path)
+        query = {key: values[0] for key, values in parse_qs(url.query).items()}
+        self.server.requests.append(url.path)
         self.server.agents.add(self.headers["User-Agent"])
-        answers = self.server.answers.get(url.path.removeprefix("/products/"))
-        if url.path == "/radars/1/products":
-            query = {k: v[0] for k, v in parse_qs(url.query).items()}
-            self.server.days.append(query["from"][:10])
-            first, last = int(query["offset"]), int(query["last"])
-            answers = answers or [
-                Answer(json.dumps({"products": self.server.rows[first : first + last]}).encode())
-            ]
+
         with self.server.lock:
-            self.server.busy += 1
-            self.server.most = max(self.server.most, self.server.busy)
-        answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        self.server.done.wait(answer.wait)
+            self.server.at_once += 1
+            self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
+        answer = self.server.answer(url.path, query)
+        self.server.closing.wait(answer.wait)
         with self.server.lock:
-            self.server.busy -= 1
+            self.server.at_once -= 1
+
         self.send_response(answer.status)
         for name, value in ({"Content-Length": len(answer.body)} | answer.headers).items():
             self.send_header(name, str(value))
@@ -51,41 +78,28 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body[: answer.cut])
 
     def log_message(self, *args):
-        """Quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def server(tmp_path):
-    """Four frames as HDF5; a test adds to ``rows`` (the list) and to ``answers`` (id or path → what comes, in turn)."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.daemon_threads, running.lock, running.done = (
-            True,
-            threading.Lock(),
-            threading.Event(),
-        )
-        running.asked, running.days, running.agents, running.busy, running.most = (
-            [],
-            [],
-            set(),
-            0,
-            0,
-        )
-        paths = made_archive.write_all(
-            "odim", tmp_path / "served", [made_archive.field() * (k + 1) for k in range(4)]
-        )
-        running.answers = {
-            f"{100 + k}": [Answer(path.read_bytes())] for k, path in enumerate(paths)
-        }
+    """A server of four HDF5 frames with the ids 100 to 103; a test changes `rows` and `answers`."""
+    rates = [archive_files.field() * (k + 1) for k in range(4)]
+    paths = archive_files.write_all("odim", tmp_path / "served", rates)
+    with Server() as running:
+        running.answers = {f"{100 + k}": [Answer(p.read_bytes())] for k, p in enumerate(paths)}
         running.rows = [row(100 + k, TIMES[k]) for k in range(4)]
         threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
         yield running
-        running.done.set()
+        running.closing.set()
         running.shutdown()
 
 
-def row(number, when, form=HDF5, name="SRI") -> dict:
-    return {"id": number, "name": name, "format": form, "dt": str(when)}
+def row(id, time, format=HDF5, name="SRI") -> dict:
+    """One product as the server lists it."""
+    return {"id": id, "name": name, "format": format, "dt": str(time)}
 
 
-def feed(server, **options) -> Fvg:
+def feed(server: Server, **options) -> Fvg:
+    """A feed that asks this server, by default with one repetition."""
     return Fvg(base=f"http://127.0.0.1:{server.server_port}", **({"retries": 1} | options))

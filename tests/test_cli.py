@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from made_archive import START, field, truncate, write, write_all
+from archive_files import START, field, truncate, write, write_all
 
 from nowcastlib.cli import main
 from nowcastlib.data import feeds, ingest, store, storms

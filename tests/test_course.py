@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made_archive import field, write_all
+from archive_files import field, write_all
 
 from nowcastlib import course
 from nowcastlib.data.feeds.archive import Archive

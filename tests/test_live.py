@@ -6,7 +6,7 @@ import time
 import webbrowser
 from functools import partial
 
-import made_archive
+import archive_files
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,7 +42,7 @@ def page_of(radar, tmp_path, runs=STAYS, now=NOW, **options) -> str:
 
 
 def odim(folder, rate) -> list[Answer]:
-    return [Answer(made_archive.write("odim", folder, rate=rate).read_bytes())]
+    return [Answer(archive_files.write("odim", folder, rate=rate).read_bytes())]
 
 
 def table(page: str) -> list[list[str]]:
@@ -52,9 +52,9 @@ def table(page: str) -> list[list[str]]:
 
 def fetched(server) -> list[int]:
     numbers = sorted(
-        int(path.rsplit("/")[-1]) for path in server.asked if path.startswith("/products/")
+        int(path.rsplit("/")[-1]) for path in server.requests if path.startswith("/products/")
     )
-    server.asked.clear()
+    server.requests.clear()
     return numbers
 
 
@@ -171,7 +171,7 @@ def test_size_cuts_the_centre_and_leads_are_as_asked(server, tmp_path):
 # ---- half, old or no frames
 
 
-HALF = np.where(np.arange(16) < 8, made_archive.field(), np.nan)
+HALF = np.where(np.arange(16) < 8, archive_files.field(), np.nan)
 
 
 @pytest.mark.parametrize("what", ["cut", "half observed", "gone"])

@@ -16,7 +16,7 @@ import pyproj
 import pytest
 import xarray as xr
 import zarr
-from made_archive import START, field, truncate, write, write_all
+from archive_files import START, field, truncate, write, write_all
 
 from nowcastlib import files
 from nowcastlib.data import as_frames, grid, ingest, ingestion, store

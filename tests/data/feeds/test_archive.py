@@ -15,7 +15,7 @@ import pyproj
 import pysteps.datasets
 import pytest
 import rasterio
-from made_archive import PIXEL, START, WRITERS, field, truncate, write, write_all
+from archive_files import PIXEL, START, WRITERS, field, truncate, write, write_all
 
 from nowcastlib.data.feeds.archive import Archive, download
 from nowcastlib.data.feeds.products import PRODUCTS, Product

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import archive_files
 import h5py
-import made_archive
 import numpy as np
 import pandas as pd
 import pytest
@@ -131,7 +131,7 @@ def test_list_pages_through_all_answers_and_keeps_one_row_a_time_ascending(serve
     server.rows.insert(2, row(300, TIMES[3], "application/bufr"))  # no format of ours
     table = feed(server, page=3).list(*SPAN)
     assert list(table.id) == [100, 101, 102, 103] and table.time.is_monotonic_increasing
-    assert server.asked.count("/radars/1/products") == 4  # 9 rows in pages of 3: the last is empty
+    assert server.requests.count("/radars/1/products") == 4  # 9 rows in pages of 3: the last is empty
     assert server.agents == {"nowcastlib (a course on precipitation nowcasting)"}
 
 
@@ -202,7 +202,7 @@ def test_a_product_with_a_false_id_or_time_is_left_out_and_named(server, caplog,
     server.rows = [*server.rows[:2], bad]
     assert list(feed(server).list(*SPAN).id) == [100, 101]
     assert "left out 1 products" in caplog.text and str(bad)[:12] in caplog.text
-    assert set(server.asked) == {"/radars/1/products"}
+    assert set(server.requests) == {"/radars/1/products"}
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_pictures_alone_lie_around_the_radar(server):
 
 def all_nodata() -> bytes:
     with TemporaryDirectory() as folder:
-        return made_archive.write("odim", Path(folder), rate=np.full((12, 16), np.nan)).read_bytes()
+        return archive_files.write("odim", Path(folder), rate=np.full((12, 16), np.nan)).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_a_file_that_does_not_say_where_it_lies_is_put_around_the_radar(server):
 def test_a_wrong_content_type_does_no_harm(server, tmp_path):
     for answers in server.answers.values():
         answers[0] = answers[0]._replace(headers={"Content-Type": "text/plain"})
-    np.testing.assert_allclose(ingest(server, tmp_path)[2], made_archive.field() * 3, atol=0.01)
+    np.testing.assert_allclose(ingest(server, tmp_path)[2], archive_files.field() * 3, atol=0.01)
 
 
 # ---- how the connection may fail
@@ -314,7 +314,7 @@ def test_a_busy_server_is_asked_again_when_it_wishes(server, tmp_path):
     start = time.monotonic()
     assert ingest(server, tmp_path, retries=2).sizes["time"] == 4
     assert time.monotonic() - start >= 1  # as the server wished
-    assert [server.asked.count(f"/products/{k}") for k in (100, 101, 102, 103)] == [1, 2, 3, 2]
+    assert [server.requests.count(f"/products/{k}") for k in (100, 101, 102, 103)] == [1, 2, 3, 2]
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_a_file_that_cannot_be_had_stays_a_gap(
     server.answers["102"] = [answer]
     assert ingest(server, tmp_path, retries=5).sizes["time"] == 3
     assert words in caplog.text and "products/102" in caplog.text
-    assert server.asked.count("/products/102") == asked
+    assert server.requests.count("/products/102") == asked
     assert (asked == 1) == (waits == []) and waits == sorted(set(waits))  # ever more slowly
 
 
@@ -358,11 +358,11 @@ def test_a_server_that_falls_silent_ends_the_ingest_and_a_rerun_carries_on(serve
     server.answers = files | hanging
     with pytest.raises(ServerUnreachable, match=r"products/10\d: no answer .*run again later"):
         ingest(server, tmp_path, timeout=0.2, retries=0)
-    assert not (tmp_path / "f.zarr").exists() and len(server.asked) < 15
+    assert not (tmp_path / "f.zarr").exists() and len(server.requests) < 15
     server.answers = files
-    before = len(server.asked)
+    before = len(server.requests)
     assert ingest(server, tmp_path).sizes["time"] == 20
-    assert not {"/products/100", "/products/101"} & set(server.asked[before:])
+    assert not {"/products/100", "/products/101"} & set(server.requests[before:])
 
 
 def test_no_server_is_a_clear_error():
@@ -376,7 +376,7 @@ def test_four_files_are_fetched_at_a_time_and_no_more(server, tmp_path):
         f"{100 + k}": [server.answers["100"][0]._replace(wait=0.1)] for k in range(12)
     }
     assert ingest(server, tmp_path).sizes["time"] == 12
-    assert server.most == 4
+    assert server.most_at_once == 4
 
 
 def test_the_store_names_the_real_feed_and_its_licence_only_where_it_was_asked(server, tmp_path):

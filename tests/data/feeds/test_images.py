@@ -4,7 +4,7 @@ import imageio.v3 as iio
 import numpy as np
 import pandas as pd
 import pytest
-from made_archive import truncate
+from archive_files import truncate
 from PIL import Image
 
 from nowcastlib.data import frame_table, ingest, store

@@ -2,8 +2,8 @@
 
 import io
 
+import archive_files
 import h5py
-import made_archive
 import numpy as np
 import pyproj
 import pytest
@@ -60,7 +60,7 @@ def hdf5_file(attributes: dict, fields: dict | None = None) -> bytes:
 
 
 def test_rain_and_its_place_are_those_of_pysteps(tmp_path):
-    path = made_archive.write("odim", tmp_path)
+    path = archive_files.write("odim", tmp_path)
     rate, (theirs, _, meta) = decode(path), importers.import_opera_hdf5(str(path))
     np.testing.assert_allclose(rate, theirs, rtol=1e-6)
     rows, columns = theirs.shape
