@@ -24,7 +24,6 @@ import torch
 import xarray as xr
 
 from nowcastlib.data import feeds, ingest, store
-from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.errors import NowcastError
 from nowcastlib.networks import SEED, ModelConfig
 from nowcastlib.training import TrainConfig
@@ -246,7 +245,7 @@ def feed() -> feeds.Feed:
     source = _source()
 
     if source.name == "demo":  # seed 1: the shipped weights were trained on the storms of seed 0
-        return Demo(preset().events, size=preset().pixels, seed=1)
+        return feeds.demo.Demo(preset().events, size=preset().pixels, seed=1)
 
     if source.name == "archive":
         folder = os.environ.get(ARCHIVE) or str(data_folder().parent / "archive")

@@ -16,8 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from nowcastlib.data import NoAnswer, Source, grid, ingest, store, time_step
-from nowcastlib.data.feeds.cf_zarr import CfZarr
-from nowcastlib.data.feeds.fvg import Fvg
+from nowcastlib.data.feeds import cf_zarr, fvg
 from nowcastlib.display import ForecastPlayer, credit
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import write_atomically
@@ -103,9 +102,11 @@ def newest(
     They are kept in a store beside ``out``, so that a feed on the network is asked for each whole frame once; what is
     older is forgotten. A frame that cannot be read is listed, but not there. Raises NowcastError if there is none.
     """
-    feed = replace(feed) if isinstance(feed, CfZarr) else feed  # opened anew: it may have grown
+    feed = (
+        replace(feed) if isinstance(feed, cf_zarr.CfZarr) else feed
+    )  # opened anew: it may have grown
     rows = feed.list(
-        now - pd.Timedelta(minutes=minutes) if isinstance(feed, Fvg) else None,
+        now - pd.Timedelta(minutes=minutes) if isinstance(feed, fvg.Fvg) else None,
         now + pd.Timedelta("1s"),
     )
     rows = rows[rows.time > rows.time.max() - pd.Timedelta(minutes=minutes)].drop_duplicates("time")
@@ -119,7 +120,9 @@ def newest(
     if fresh.exists() and not path.exists():  # killed between the last two lines of a round
         fresh.rename(path)
     shutil.rmtree(fresh, ignore_errors=True)
-    if isinstance(feed, Fvg | CfZarr):  # files on disk may change, and are read as fast as our store
+    if isinstance(
+        feed, fvg.Fvg | cf_zarr.CfZarr
+    ):  # files on disk may change, and are read as fast as our store
         with contextlib.suppress(NowcastError):
             kept = store.open_frames(path)
             kept = kept[whole(kept)].load()
@@ -211,7 +214,7 @@ def live(
         log.warning(words)
     about = {
         "place": f"radar {feed.radar}, {feed.product}"
-        if isinstance(feed, Fvg)
+        if isinstance(feed, fvg.Fvg)
         else type(feed).__name__.lower(),
         "grid": f"{past.sizes['y']} × {past.sizes['x']} px of {grid.pixel_km(past):g} km, every {step:g} minutes",
         "written": f"{moment:%Y-%m-%d %H:%M} UTC",
