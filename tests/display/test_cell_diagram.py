@@ -59,20 +59,20 @@ def test_the_error_for_a_missing_step_or_channel_names_the_existing_ones(run, st
 
 def test_cell_player_has_a_panel_per_tensor_and_a_choice_per_channel(run):
     _, x, trace = run
-    canvas = (player := CellPlayer(x, trace)).canvas
-    assert [title for title, _ in canvas.panels] == ["X", "i", "f", "g", "o", "C", "H"]
-    assert (
-        canvas.names == ["channel 0", "channel 1", "channel 2"]
-        and len(canvas.sequences) == 1 + 6 * 3
-    )
-    assert [sprites for _, sprites in canvas.panels][:3] == [[0], [1, 2, 3], [4, 5, 6]]
-    assert player.labels[-1] == "after frame 4 of 4" and "not known" not in str(canvas.legend)
+    player = CellPlayer(x, trace)
+    panels, (choice, _) = player.scene["panels"], player.scene["controls"]
+    assert [panel["title"] for panel in panels] == ["X", "i", "f", "g", "o", "C", "H"]
+    assert [panel["sequences"] for panel in panels][:3] == [[0], [1, 2, 3], [4, 5, 6]]
+    assert len(player.sequences) == 1 + 6 * 3
+    assert choice["options"] == ["channel 0", "channel 1", "channel 2"]
+    assert player.scene["labels"][-1] == "after frame 4 of 4"
+    assert "not known" not in str(player.scene["legends"])
 
 
 def test_cell_player_shows_gates_from_0_to_1_and_states_from_minus_1_to_1(run):
     _, x, trace = run
-    canvas = CellPlayer(x, {"i": trace["i"], "C": trace["C"]}).canvas
-    shades = [np.frombuffer(zlib.decompress(s), "u1").reshape(4, 8, 8) for s in canvas.sequences]
+    player = CellPlayer(x, {"i": trace["i"], "C": trace["C"]})
+    shades = [np.frombuffer(zlib.decompress(s), "u1").reshape(4, 8, 8) for s in player.sequences]
     np.testing.assert_allclose(shades[0], 255 * x, atol=0.51)
     np.testing.assert_allclose(shades[1 + 2], 255 * trace["i"][0, :, 2].numpy(), atol=0.51)
     states = 255 * (trace["C"][0, :, 1].numpy().clip(-1, 1) / 2 + 0.5)
@@ -82,5 +82,6 @@ def test_cell_player_shows_gates_from_0_to_1_and_states_from_minus_1_to_1(run):
 def test_cell_player_shows_a_gru():
     cell, x = ConvGRUCell(1, 2), torch.rand(1, 3, 1, 6, 6)
     with torch.no_grad():
-        canvas = CellPlayer(x[0, :, 0].numpy(), cell.trace(x)).canvas
-    assert [title for title, _ in canvas.panels] == ["X", "z", "r", "g", "H"]
+        player = CellPlayer(x[0, :, 0].numpy(), cell.trace(x))
+    panels = player.scene["panels"]
+    assert [panel["title"] for panel in panels] == ["X", "z", "r", "g", "H"]

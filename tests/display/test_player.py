@@ -1,157 +1,193 @@
-"""What the players send to the browser: levels of rain, labels, controls, maps. What it draws: test_browser.py."""
+"""What players send to the browser, and what Python can set. What it draws: test_browser.py."""
 
 import json
 import zlib
 
+import ipywidgets
 import numpy as np
 import pytest
 import xarray as xr
 
-from nowcastlib.data import as_frames
-from nowcastlib.data.grid import frame
-from nowcastlib.display import player, rain_scale
-from nowcastlib.display.player import EDGES, NOT_KNOWN, STEPS, VALUES, ForecastPlayer, FramePlayer
+from nowcastlib.data import as_frames, frame
+from nowcastlib.display import rain_scale
+from nowcastlib.display.player import ForecastPlayer, FramePlayer
+from nowcastlib.display.player.levels import EDGES, NOT_KNOWN, STEPS, VALUES, rain_levels
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import forecast, forecaster
 
 
-def sent(shown, size=(8, 8)) -> list[np.ndarray]:
+def sent(player, size=(8, 8)) -> list[np.ndarray]:
     """The levels of a player's sequences, (time, y, x) each."""
-    return [
-        np.frombuffer(zlib.decompress(s), "u1").reshape(-1, *size) for s in shown.canvas.sequences
-    ]
+    packed = player.sequences
+    return [np.frombuffer(zlib.decompress(s), "u1").reshape(-1, *size) for s in packed]
 
 
 def test_a_level_exceeds_an_edge_where_the_rate_does():
-    at = np.concatenate(
-        [EDGES, np.nextafter(EDGES, 0), np.nextafter(EDGES, 2000), [0, 5000, 0.1 + 1e-9]]
-    )
-    levels = player._levels(at)
+    beside = [np.nextafter(EDGES, 0), np.nextafter(EDGES, 2000)]
+    rates = np.concatenate([EDGES, *beside, [0, 5000, 0.1 + 1e-9]])
+    levels = rain_levels(rates)
     for k, edge in enumerate(EDGES):
-        np.testing.assert_array_equal(levels > k, at > edge)
-    assert set(rain_scale.LEVELS) <= set(EDGES) and len(EDGES) < NOT_KNOWN
-    single = np.float32(
-        [0.1, 0.5, 0.7]
-    )  # as verification compares: in double precision, float32's 0.1 exceeds 0.1
-    np.testing.assert_array_equal(player._levels(single) > 0, single.astype("f8") > 0.1)
+        np.testing.assert_array_equal(levels > k, rates > edge)
+    assert set(rain_scale.LEVELS) <= set(EDGES)
+    assert len(EDGES) < NOT_KNOWN
 
 
-def test_levels_tell_the_rate_to_within_5_percent_and_whether_it_is_known():
-    rate = np.geomspace(0.1001, 999, 5000)
-    np.testing.assert_allclose(VALUES[player._levels(rate)], rate, rtol=0.05)
-    assert np.median(np.abs(VALUES[player._levels(rate)] / rate - 1)) < 0.015
-    assert (
-        player._levels(np.array([0, 0.05, np.nan])).tolist() == [0, 0, NOT_KNOWN] and VALUES[0] == 0
-    )
+def test_levels_compare_in_double_precision_as_verification_does():
+    rates = np.float32([0.1, 0.5, 0.7])  # the 0.1 of single precision exceeds 0.1
+    np.testing.assert_array_equal(rain_levels(rates) > 0, rates.astype("f8") > 0.1)
+
+
+def test_levels_keep_the_rate_to_within_5_percent():
+    rates = np.geomspace(0.1001, 999, 5000)
+    kept = VALUES[rain_levels(rates)]
+    np.testing.assert_allclose(kept, rates, rtol=0.05)
+    assert np.median(np.abs(kept / rates - 1)) < 0.015
+
+
+def test_dry_is_level_0_and_nan_is_not_known():
+    assert rain_levels(np.array([0, 0.05, np.nan])).tolist() == [0, 0, NOT_KNOWN]
+    assert VALUES[0] == 0
 
 
 def test_the_colour_of_a_level_is_that_of_the_plots(frames):
-    palette = FramePlayer(frames).canvas.palettes[0]
-    rate = np.array(
-        [0, 0.1, 0.11, 0.5, 0.51, 1, 1.5, 2, 5, 9, 10, 11, 20, 49, 50, 99, 100, 101, 900, np.nan]
-    )
-    shown = (
-        (255 * rain_scale.CMAP(rain_scale.NORM(np.ma.masked_invalid(rate))))
-        .round()
-        .astype("u1")[:, :3]
-    )
-    assert [palette[k] for k in player._levels(rate)] == ["#" + bytes(rgb).hex() for rgb in shown]
+    palette = FramePlayer(frames).scene["panels"][0]["palette"]
+    rates = [0, 0.1, 0.11, 0.5, 0.51, 1, 1.5, 2, 5, 9, 10, 11, 20, 49, 50, 99, 100, 101, 900]
+    rates = np.array([*rates, np.nan])
+    colours = rain_scale.CMAP(rain_scale.NORM(np.ma.masked_invalid(rates)))[:, :3]
+    expected = ["#" + bytes(rgb).hex() for rgb in (255 * colours).round().astype("u1")]
+    assert [palette[level] for level in rain_levels(rates)] == expected
 
 
-def test_player_shows_the_past_on_all_sides_then_truth_beside_forecast(frames, made):
-    shown = ForecastPlayer(frames, {"persistence": made}, past=3)
-    left, right = sent(shown)
-    levels = player._levels(frames.values)
+def test_panels_share_the_past_and_then_show_truth_beside_forecast(frames, made):
+    player = ForecastPlayer(frames, {"persistence": made}, past=3)
+    left, right = sent(player)
+    levels = rain_levels(frames.values)
     np.testing.assert_array_equal(left, levels[2:])
     np.testing.assert_array_equal(right[:3], left[:3])
-    assert (right[3:, :, 1:] == levels[4, :, 1:]).all() and (right[:, :, 0] == NOT_KNOWN).all()
-    assert shown.labels[1:4] == [
+    assert (right[3:, :, 1:] == levels[4, :, 1:]).all()
+    assert (right[:, :, 0] == NOT_KNOWN).all()
+
+    assert player.scene["labels"][1:4] == [
         "observed -5 min · valid 2024-06-01 00:15 UTC",
         "observed, now · valid 2024-06-01 00:20 UTC",
         "forecast +5 min · valid 2024-06-01 00:25 UTC",
     ]
-    assert (shown.slider.min, shown.slider.max, shown.slider.value) == (0, 6, 3)
-    assert shown.canvas.ticks == ["−10", "−5", "now", "+5", "+10", "+15", "+20"]
-    assert shown.canvas.minutes == [-10, -5, 0, 5, 10, 15, 20]
+    assert (len(player.scene["labels"]), player.frame) == (7, 3)
+    chart = player.scene["chart"]
+    assert chart["ticks"] == ["−10", "−5", "now", "+5", "+10", "+15", "+20"]
+    assert chart["minutes"] == [-10, -5, 0, 5, 10, 15, 20]
 
 
 def test_a_player_without_a_past_starts_with_the_forecast(frames, made):
-    shown = ForecastPlayer(frames, {"persistence": made}, past=0)
-    assert (
-        len(shown.labels) == 4
-        and shown.labels[0].startswith("forecast +5 min")
-        and shown.canvas.past == 0
-    )
+    scene = ForecastPlayer(frames, {"persistence": made}, past=0).scene
+    assert len(scene["labels"]) == 4 and scene["past"] == 0
+    assert scene["labels"][0].startswith("forecast +5 min")
 
 
-def test_player_is_grey_where_the_truth_is_not_yet_known(frames, made):
+def test_the_observation_is_grey_where_it_is_missing(frames, made):
     left, _ = sent(ForecastPlayer(frames.isel(time=slice(7)), {"persistence": made}))
-    assert (left[-2:] == NOT_KNOWN).all() and (left[-3, :, 1:] < NOT_KNOWN).all()
+    assert (left[-2:] == NOT_KNOWN).all()
+    assert (left[-3, :, 1:] < NOT_KNOWN).all()
 
 
-def test_player_refuses_nothing_and_forecasts_for_other_times_or_places(frames, made):
+def test_a_player_needs_a_forecast(frames):
     with pytest.raises(NowcastError, match="no forecast"):
         ForecastPlayer(frames, {})
+
+
+def test_forecasts_must_have_the_same_times_and_grid(frames, made):
     later = forecast(forecaster("persistence"), frames, frames.time.values[3], 4)
-    with pytest.raises(NowcastError, match="'b' is for other times"):
+    with pytest.raises(NowcastError, match="'b' has other times"):
         ForecastPlayer(frames, {"a": made, "b": later})
-    with pytest.raises(NowcastError, match="'b' is for other times or another grid"):
+    with pytest.raises(NowcastError, match="'b' has other times or another grid"):
         ForecastPlayer(frames, {"a": made, "b": made[:, 1:]})
-    with pytest.raises(NowcastError, match=r"a grid of \(8, 8\) px, observed are \(8, 7\)"):
+    with pytest.raises(NowcastError, match=r"a grid of \(8, 8\) px, .* \(8, 7\) px"):
         ForecastPlayer(frames[:, :, 1:], {"a": made})
 
 
-def test_of_an_ensemble_the_mean_is_shown_and_the_range_sent(frames, made):
-    members = xr.concat([made * 0 + k for k in range(11)], "member").assign_coords(
-        issued=made.issued
-    )
-    members[0, :, 0] = np.nan  # a row that one member does not know: the others tell
-    shown = ForecastPlayer(frames, {"one": made, "many": members})
-    _, one, many, low, high = sent(shown)
-    assert shown.canvas.ranges == [[], [], [3, 4]] and shown.canvas.panels[2] == ["many", [2]]
+def test_an_ensemble_is_shown_as_its_mean_with_the_range_of_its_members(frames, made):
+    members = xr.concat([made * 0 + k for k in range(11)], "member")
+    members = members.assign_coords(issued=made.issued)
+    members[0, :, 0] = np.nan  # one member does not know this row: the mean is that of the others
+    player = ForecastPlayer(frames, {"one": made, "many": members})
+    _, one, many, low, high = sent(player)
+
+    panels = player.scene["panels"]
+    assert [panel["quantiles"] for panel in panels] == [[], [], [3, 4]]
+    assert (panels[2]["title"], panels[2]["sequences"]) == ("many", [2])
     for levels, row, rate in ((many, 1, 5.0), (many, 0, 5.5), (low, 1, 1.0), (high, 1, 9.0)):
-        np.testing.assert_array_equal(levels[3:, row, 1:], player._levels(np.array(rate)))
+        np.testing.assert_array_equal(levels[3:, row, 1:], rain_levels(np.array(rate)))
     for levels in (many, low, high):
         np.testing.assert_array_equal(levels[:3], one[:3])
 
 
-@pytest.mark.parametrize(("n", "layout"), [(1, 0), (3, 0), (4, 1)])
-def test_few_forecasts_stand_side_by_side_of_many_one(frames, made, n, layout):
-    canvas = ForecastPlayer(frames, {f"f{k}": made for k in range(n)}).canvas
-    assert canvas.arrangement == layout and len(canvas.panels) == 1 + n
-    assert len(set(canvas.lines)) == 1 + n
+@pytest.mark.parametrize(("n", "arrangement"), [(1, 0), (3, 0), (4, 1)])
+def test_up_to_three_forecasts_stand_side_by_side_of_more_one(frames, made, n, arrangement):
+    player = ForecastPlayer(frames, {f"f{k}": made for k in range(n)})
+    panels = player.scene["panels"]
+    assert (player.arrangement, len(panels)) == (arrangement, 1 + n)
+    assert len({panel["colour"] for panel in panels}) == 1 + n
 
 
 def test_forecasters_keep_the_colours_that_they_have_in_plots(frames, made):
-    canvas = ForecastPlayer(frames, {"mine": made, "convedlstm": made, "persistence": made}).canvas
-    assert canvas.lines[2:] == [
-        rain_scale.FORECASTER_COLOURS["convedlstm"],
-        rain_scale.FORECASTER_COLOURS["persistence"],
-    ]
-    assert (
-        canvas.lines[1] not in rain_scale.FORECASTER_COLOURS.values()
-        or canvas.lines[1] not in canvas.lines[2:]
+    names = ("mine", "convedlstm", "persistence")
+    panels = ForecastPlayer(frames, dict.fromkeys(names, made)).scene["panels"]
+    _, mine, *others = [panel["colour"] for panel in panels]
+    assert others == [rain_scale.FORECASTER_COLOURS[name] for name in names[1:]]
+    assert mine not in others
+
+
+def test_each_control_sets_a_trait_to_the_number_of_an_option(frames, made):
+    player = ForecastPlayer(frames, {"a": made, "b": made})
+    controls = {control["trait"]: control for control in player.scene["controls"]}
+    assert list(controls) == ["choice", "arrangement", "view", "threshold", "speed"]
+    assert controls["choice"]["options"] == ["a", "b"]
+    for trait, control in controls.items():
+        assert control["options"][getattr(player, trait)]
+
+    first = {
+        trait: control["options"][getattr(player, trait)] for trait, control in controls.items()
+    }
+    assert (first["threshold"], first["speed"]) == ("1 mm/h", "1×")
+    assert player.scene["intervals"] == [800, 400, 200, 100]  # ms, of the speeds
+
+
+def test_a_threshold_is_exceeded_above_its_level(frames, made):
+    thresholds = ForecastPlayer(frames, {"a": made}).scene["rain"]["thresholds"]
+    assert [rate for rate, _ in thresholds] == list(rain_scale.LEVELS[:-1])
+    assert all(level == STEPS * rain_scale.LEVELS.index(rate) for rate, level in thresholds)
+
+
+def test_python_observes_and_sets_what_is_shown(frames, made):
+    player = ForecastPlayer(frames, {"a": made, "b": made})
+    seen = []
+    player.observe(lambda change: seen.append((change.name, change.new)), ["frame", "choice"])
+    player.frame, player.choice = 5, 1
+    assert seen == [("frame", 5), ("choice", 1)]
+    assert isinstance(player, ipywidgets.DOMWidget)
+    synced = player.traits(sync=True)
+    assert {"frame", "playing", "choice", "arrangement", "view", "threshold", "speed"} <= set(
+        synced
     )
 
 
-def test_the_dropdowns_are_the_controls_of_the_page(frames, made):
-    shown = ForecastPlayer(frames, {"a": made, "b": made})
-    for (trait, label, options, _), dropdown in zip(
-        shown.canvas.controls, shown.dropdowns.values(), strict=True
-    ):
-        assert (dropdown.description, list(dropdown.options)) == (label, options)
-        assert dropdown.index == getattr(shown.canvas, trait)
-    assert shown.dropdown.options == ("a", "b")
-    assert [
-        t for t, k in shown.canvas.thresholds if STEPS * rain_scale.LEVELS.index(t) == k
-    ] == list(rain_scale.LEVELS[:-1])
+def test_an_ipywidgets_slider_can_be_linked_to_the_frame(frames):
+    player, slider = FramePlayer(frames), ipywidgets.IntSlider(max=8)
+    link = ipywidgets.jslink((slider, "value"), (player, "frame"))
+    assert (link.source, link.target) == ((slider, "value"), (player, "frame"))
 
 
-def test_speed_is_the_interval_of_play(frames):
-    shown = FramePlayer(frames)
-    assert shown.play.interval == 400
-    shown.dropdowns["speed"].index = 3
-    assert shown.play.interval == 100
+def test_a_notebook_gets_the_widget_and_a_page_made_of_it_the_html(frames):
+    data, _ = FramePlayer(frames)._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert '<script type="module">' in data["text/html"]
+
+
+def test_widget_and_page_load_as_a_single_module(frames):
+    player = FramePlayer(frames)
+    for script in (player._esm, player.page()):
+        assert "import " not in script and "export {" not in script
+    assert player._esm.count("export ") == 1 and "export default" in player._esm
 
 
 def test_a_name_cannot_end_the_page_script(frames, made):
@@ -159,37 +195,44 @@ def test_a_name_cannot_end_the_page_script(frames, made):
     assert page.count("</script>") == 1
 
 
-def test_players_name_who_made_the_data(frames, made):
-    told, frames = (
-        "Radar of Nowhere · CC BY 4.0",
-        frames.assign_attrs(source="Radar of Nowhere", license="CC BY 4.0"),
-    )
-    assert (
-        FramePlayer(frames).canvas.credit
-        == ForecastPlayer(frames, {"a": made}).canvas.credit
-        == told
-    )
-    assert json.dumps(told) in FramePlayer(frames).page()
+def test_two_players_on_a_page_have_different_places(frames):
+    player = FramePlayer(frames)
+    assert player.page().split('id="')[1][:40] != player.page().split('id="')[1][:40]
 
 
-def test_frame_player_has_a_label_a_time_and_no_forecast(frames):
-    shown = FramePlayer(frames)
-    np.testing.assert_array_equal(sent(shown)[0], player._levels(frames.values))
-    assert shown.labels[:2] == ["2024-06-01 00:00 UTC", "2024-06-01 00:05 UTC"]
-    assert (shown.slider.max, shown.slider.value, list(shown.dropdowns)) == (8, 0, ["speed"])
-    assert shown.dropdown is None and shown.canvas.axis == "time (UTC)"
+def test_players_name_the_source_and_licence_of_the_data(frames, made):
+    frames = frames.assign_attrs(source="Radar of Nowhere", license="CC BY 4.0")
+    credit = "Radar of Nowhere · CC BY 4.0"
+    for player in (FramePlayer(frames), ForecastPlayer(frames, {"a": made})):
+        assert player.scene["credit"] == credit
+        assert json.dumps(credit) in player.page()
 
 
-def test_frames_that_know_their_place_bring_borders_degrees_and_km():
+def test_frame_player_has_times_and_no_forecast(frames):
+    player = FramePlayer(frames)
+    scene = player.scene
+    np.testing.assert_array_equal(sent(player)[0], rain_levels(frames.values))
+    assert scene["labels"][:2] == ["2024-06-01 00:00 UTC", "2024-06-01 00:05 UTC"]
+    assert (len(scene["labels"]), player.frame) == (9, 0)
+    assert [control["trait"] for control in scene["controls"]] == ["speed"]
+    assert scene["chart"]["axis"] == "time (UTC)"
+
+
+def test_frames_with_a_place_bring_borders_degrees_and_km():
     """Around Basel, where Switzerland, France and Germany meet."""
     metres = 1000.0 * np.arange(-16, 16)
     here = frame(np.zeros((32, 32)), metres, -metres, "+proj=aeqd +lat_0=47.58 +lon_0=7.59")
-    frames = here.expand_dims(time=as_frames(np.zeros((1, 2, 2))).time).assign_attrs(here.attrs)
-    canvas = FramePlayer(frames).canvas
-    ends = np.concatenate([np.reshape(line, (-1, 2))[[0, -1]] for line in canvas.borders])
-    assert (np.abs(ends - 16) < 4).all(
-        axis=1
-    ).sum() >= 3  # the borders of three countries end in the middle
-    assert canvas.pixel == pytest.approx(1, rel=0.01) and np.shape(canvas.degrees) == (2, 17, 17)
-    nowhere = FramePlayer(as_frames(np.zeros((1, 4, 4)))).canvas
-    assert nowhere.borders == [] and nowhere.degrees == [] and nowhere.pixel == 1
+    time = as_frames(np.zeros((1, 2, 2))).time
+    frames = here.expand_dims(time=time).assign_attrs(here.attrs)
+    place = FramePlayer(frames).scene["map"]
+
+    ends = np.concatenate([np.reshape(line, (-1, 2))[[0, -1]] for line in place["borders"]])
+    in_the_middle = (np.abs(ends - 16) < 4).all(axis=1)
+    assert in_the_middle.sum() >= 3, "the borders of three countries end in the middle"
+    assert place["pixel_km"] == pytest.approx(1, rel=0.01)
+    assert np.shape(place["degrees"]) == (2, 17, 17)
+
+
+def test_frames_without_a_place_have_no_borders():
+    place = FramePlayer(as_frames(np.zeros((1, 4, 4)))).scene["map"]
+    assert place == {"borders": [], "degrees": [], "pixel_km": 1}

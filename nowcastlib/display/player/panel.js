@@ -1,0 +1,86 @@
+// A panel: a picture with its title, overlays and scores.
+
+import { rgba } from "./comparison.js";
+import { svg, swatch, tag } from "./elements.js";
+
+const SCORES = ["CSI", "POD", "FAR", "hits", "misses", "false alarms"];
+
+export class Panel {
+  // `panel` is {title, sequences, palette, colour, quantiles}; `borders` the path of an SVG
+  constructor(panel, [height, width], borders, marked) {
+    this.name = panel.title;
+    this.sequences = panel.sequences;
+    this.quantiles = panel.quantiles;
+    this.colour = panel.colour;
+    this.width = width;
+    this.palette = Uint32Array.from(panel.palette, rgba);
+    this.image = new ImageData(width, height);
+    this.pixels = new Uint32Array(this.image.data.buffer);
+
+    this.canvas = tag("canvas", { width, height });
+    this.canvas.setAttribute("role", "img");
+    this.context = this.canvas.getContext("2d");
+    this.handle = tag("div", { className: "nowcast-handle" });
+    this.picture = tag("div", { className: "nowcast-picture" }, [
+      this.canvas,
+      this.overlay([height, width], borders),
+      this.handle,
+    ]);
+
+    this.title = tag("span");
+    const mark = marked ? [swatch(this.colour, "nowcast-mark")] : [];
+    const caption = tag("figcaption", {}, [...mark, this.title]);
+    this.scores = tag("div", { className: "nowcast-scores" });
+    this.figure = tag("figure", {}, [caption, this.picture, this.scores]);
+  }
+
+  overlay([height, width], borders) {
+    const path = (name) => svg("path", { class: name });
+    this.outlines = [path("nowcast-casing"), path("nowcast-outline")];
+    this.crosses = [path("nowcast-casing"), path("nowcast-cross")];
+    const map = svg("path", { class: "nowcast-borders", d: borders });
+    const box = { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none" };
+    const children = [map, ...this.outlines, ...this.crosses];
+    return svg("svg", { ...box, "aria-hidden": true }, children);
+  }
+
+  // Number of the sequence for a choice; a panel may have one sequence for all choices.
+  sequence(choice) {
+    return this.sequences[Math.min(choice, this.sequences.length - 1)];
+  }
+
+  setTitle(title, label) {
+    this.title.textContent = title;
+    this.canvas.setAttribute("aria-label", `${title}, ${label}`);
+  }
+
+  // Left of column `split` the observation, right of it the forecast: in the palette's colours,
+  // or, with `pairs`, in the colours of both together.
+  paint(forecast, observed, pairs, split) {
+    const { pixels, palette, width } = this;
+    for (let i = 0, x = 0; i < pixels.length; i++) {
+      if (x < split) pixels[i] = palette[observed[i]];
+      else pixels[i] = pairs ? pairs[(forecast[i] << 8) | observed[i]] : palette[forecast[i]];
+      if (++x === width) x = 0;
+    }
+    this.context.putImageData(this.image, 0, 0);
+  }
+
+  setOutline(path) {
+    this.outlines.forEach((line) => line.setAttribute("d", path));
+  }
+
+  setCross(path) {
+    this.crosses.forEach((line) => line.setAttribute("d", path));
+  }
+
+  // A note, and the numbers of comparison.scores, if there are any.
+  setScores(note, numbers) {
+    const cells = numbers.map((number, k) => {
+      const text = Number.isNaN(number) ? "–" : k < 3 ? number.toFixed(2) : `${number}`;
+      const name = tag("small", { textContent: SCORES[k] });
+      return tag("span", {}, [name, tag("b", { textContent: text })]);
+    });
+    this.scores.replaceChildren(tag("small", { textContent: note }), ...cells);
+  }
+}

@@ -1,0 +1,72 @@
+"""What all players of rain have in common: panels of rain, their legend, chart and map."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from nowcastlib.data import grid
+from nowcastlib.display import coastlines
+from nowcastlib.display.player.levels import STEPS, VALUES, pack
+from nowcastlib.display.player.scene import Legend, Map, Panel
+from nowcastlib.display.rain_scale import COLOURS, DRY, FORECASTER_COLOURS, LEVELS, UNKNOWN
+
+OBSERVED_COLOUR = "#222222"  # of the first line in the chart
+LINE_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")  # of others
+
+# Colours of the 256 levels.
+PALETTE = [DRY, *np.repeat(COLOURS, STEPS).tolist()]
+PALETTE += [UNKNOWN] * (256 - len(PALETTE))
+LEVEL_VALUES = VALUES.round(3).tolist()  # mm/h
+
+RAIN_LEGEND = Legend(
+    "rain rate (mm/h)",
+    bar=[(colour, f"{edge:g}") for colour, edge in zip(COLOURS, LEVELS, strict=True)],
+    swatches=[(DRY, "dry"), (UNKNOWN, "not known")],
+)
+
+
+@dataclass(frozen=True)
+class Film:
+    """Levels (time, y, x) of an observation or a forecast, and those of its quantiles."""
+
+    title: str
+    levels: np.ndarray
+    quantiles: Sequence[np.ndarray] = ()
+
+
+def rain_panels(films: Sequence[Film]) -> tuple[list[Panel], list[bytes]]:
+    """Return one panel per film, and the sequences that are sent for them.
+
+    The first film is the observation. Forecasters keep the colours that they have in plots.
+    """
+    sequences = [pack(film.levels) for film in films]
+    panels = []
+    for k, (film, colour) in enumerate(zip(films, _line_colours(films), strict=True)):
+        numbers = range(len(sequences), len(sequences) + len(film.quantiles))
+        sequences += [pack(levels) for levels in film.quantiles]
+        panels.append(Panel(film.title, [k], PALETTE, colour, list(numbers)))
+    return panels, sequences
+
+
+def map_of(frames: xr.DataArray) -> Map:
+    """Return the place of frames (…, y, x) on the Earth."""
+    degrees = grid.degrees(frames)
+    return Map(
+        borders=[line.round(1).ravel().tolist() for line in coastlines.lines(frames)],
+        degrees=[] if degrees is None else degrees.round(4).tolist(),
+        pixel_km=grid.pixel_width_km(frames) or 0.0,
+    )
+
+
+def _line_colours(films: Sequence[Film]) -> list[str]:
+    """Colours of the films' lines in the chart; those in use as others' own are not given away."""
+    names = [film.title for film in films[1:]]
+    own = [FORECASTER_COLOURS[name] for name in names if name in FORECASTER_COLOURS]
+    free = [colour for colour in LINE_COLOURS if colour not in own] * len(names)
+
+    colours = [OBSERVED_COLOUR]
+    for name in names:
+        colours.append(FORECASTER_COLOURS[name] if name in FORECASTER_COLOURS else free.pop(0))
+    return colours

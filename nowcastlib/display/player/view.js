@@ -1,0 +1,285 @@
+// A view of the player: everything that one output cell, or one place in a page, shows.
+
+import { drawChart } from "./chart.js";
+import { errorColours, eventColours, outline, scores } from "./comparison.js";
+import { controls, keyHelp, onKey } from "./controls.js";
+import { svg, swatch, tag } from "./elements.js";
+import { legendElement } from "./legend.js";
+import { borderPath, place, scaleBar } from "./map.js";
+import { Panel } from "./panel.js";
+import { Pointer, listenToHandle } from "./pointer.js";
+import { NOT_KNOWN, Sequences, unpack } from "./sequences.js";
+
+// Numbers of the options, in the order of LAYOUTS and VIEWS in forecast_player.py
+const [ALL, ONE_BESIDE, SWIPE] = [0, 1, 2];
+const [RAIN, OUTLINE, ERROR, EVENTS] = [0, 1, 2, 3];
+const STATE = ["frame", "playing", "choice", "arrangement", "view", "threshold", "speed"];
+
+class View {
+  constructor(model, el, sequences) {
+    this.model = model;
+    this.el = el;
+    this.scene = model.get("scene");
+    this.sequences = sequences;
+    [this.height, this.width] = this.scene.size;
+    this.last = this.scene.labels.length - 1;
+    this.comparing = this.scene.rain !== null && this.scene.panels.length > 1;
+    this.cache = new Map(); // colours and outlines that were made before
+    this.build();
+  }
+
+  get(name) {
+    return this.model.get(name);
+  }
+
+  set(name, value) {
+    this.model.set(name, value);
+    this.model.save_changes();
+  }
+
+  get frame() {
+    return Math.max(0, Math.min(this.get("frame"), this.last));
+  }
+
+  step(by) {
+    this.set("frame", (this.frame + by + this.last + 1) % (this.last + 1));
+  }
+
+  once(key, make) {
+    if (!this.cache.has(key)) this.cache.set(key, make());
+    return this.cache.get(key);
+  }
+
+  build() {
+    const { scene } = this;
+    this.label = tag("div", { className: "nowcast-label", role: "status" });
+    this.controls = controls(this);
+    this.pointer = new Pointer(scene.size, () => this.describe());
+    this.swipe = this.buildSwipe();
+    this.panels = this.buildPanels();
+    const figures = this.panels.map(({ figure }) => figure);
+    this.grid = tag("div", { className: "nowcast-panels" }, figures);
+    this.legends = scene.legends.map(legendElement);
+    this.words = tag("div", { className: "nowcast-words" });
+    this.chart = svg("svg", { class: "nowcast-chart", role: "img" });
+
+    const help = keyHelp(scene);
+    this.root = tag("div", { className: "nowcast-player", tabIndex: 0, role: "group" }, [
+      this.controls.element,
+      this.label,
+      ...(this.comparing ? [this.swipe] : []),
+      this.grid,
+      ...this.legends,
+      ...(scene.rain ? [this.words, this.chart] : []),
+      tag("div", { className: "nowcast-keys", textContent: `Keys: ${help}` }),
+      tag("div", { className: "nowcast-credit", textContent: this.credits() }),
+    ]);
+    this.root.ariaLabel = `player; keys: ${help}`;
+    this.root.setAttribute("data-lm-suppress-shortcuts", "true"); // of JupyterLab
+    this.root.onkeydown = (event) => onKey(this, event);
+    this.el.append(this.root);
+  }
+
+  buildSwipe() {
+    const name = "swipe: share of the picture that is observed";
+    const swipe = tag("input", { type: "range", min: 0, max: 100, value: 50, ariaLabel: name });
+    swipe.className = "nowcast-swipe";
+    swipe.oninput = () => this.draw();
+    return swipe;
+  }
+
+  buildPanels() {
+    const { scene } = this;
+    const borders = borderPath(scene.map?.borders ?? []);
+    return scene.panels.map((data) => {
+      const panel = new Panel(data, scene.size, borders, this.comparing);
+      const bar = scene.map && scaleBar(scene.map.pixel_km, this.width);
+      if (bar) panel.picture.append(bar);
+      if (scene.rain) this.pointer.listen(panel.picture);
+      listenToHandle(panel.handle, panel.picture, (share) => {
+        this.swipe.value = share;
+        this.draw();
+      });
+      return panel;
+    });
+  }
+
+  credits() {
+    const { credit, map } = this.scene;
+    return [credit, map?.borders.length ? "borders: Natural Earth" : ""].filter(Boolean).join(" · ");
+  }
+
+  // Everything that depends on the state.
+  draw() {
+    const [choice, view, arrangement] = ["choice", "view", "arrangement"].map((n) => this.get(n));
+    const [rate, level] = this.scene.rain?.thresholds[this.get("threshold")] ?? [0, 0];
+    const { frame } = this;
+    const observed = this.sequences.frame(0, frame);
+    const state = { frame, choice, view, arrangement, rate, level, observed };
+
+    this.controls.update();
+    this.label.textContent = this.scene.labels[frame];
+    this.label.setAttribute("aria-live", this.get("playing") ? "off" : "polite");
+    this.panels.forEach((panel, k) => this.drawPanel(panel, k, state));
+    this.swipe.hidden = arrangement !== SWIPE;
+    this.legends.forEach((legend, k) => (legend.hidden = k !== RAIN && k !== view));
+    if (this.scene.rain) this.describe();
+  }
+
+  drawPanel(panel, k, state) {
+    const { frame, choice, view, arrangement, level, observed } = state;
+    const chosen = k === choice + 1;
+    const several = this.comparing && this.panels.length > 2;
+    panel.figure.hidden =
+      arrangement === ALL ? false : !(chosen || (k === 0 && arrangement === ONE_BESIDE));
+    panel.figure.classList.toggle("nowcast-chosen", several && chosen && arrangement === ALL);
+    if (panel.figure.hidden) return;
+
+    const swiping = arrangement === SWIPE;
+    panel.setTitle(swiping ? `observed | ${panel.name}` : panel.name, this.label.textContent);
+    panel.handle.hidden = !swiping;
+    panel.handle.style.left = `${this.swipe.value}%`;
+
+    const forecast = this.sequences.frame(panel.sequence(choice), frame);
+    const isForecast = this.comparing && k > 0 && frame >= this.scene.past;
+    const split = swiping ? Math.round((this.swipe.value / 100) * this.width) : 0;
+    panel.paint(forecast, observed, isForecast ? this.pairColours(view, level) : null, split);
+    panel.setOutline(view === OUTLINE ? this.outline(frame, level) : "");
+    if (this.comparing) this.drawScores(panel, k, isForecast ? forecast : null, state);
+  }
+
+  pairColours(view, level) {
+    const { legends, rain } = this.scene;
+    if (view === ERROR) return this.once("error", () => errorColours(legends[ERROR], rain));
+    if (view !== EVENTS) return null;
+    return this.once(`events ${level}`, () => eventColours(legends[EVENTS], level));
+  }
+
+  outline(frame, level) {
+    const observed = this.sequences.frame(0, frame);
+    const make = () => outline(observed, level, this.height, this.width);
+    return this.once(`outline ${frame} ${level}`, make);
+  }
+
+  drawScores(panel, k, forecast, { rate, level, observed }) {
+    if (k === 0) return panel.setScores("", []);
+    const seen = observed.some((value) => value !== NOT_KNOWN);
+    if (forecast && seen) {
+      return panel.setScores(`rain > ${rate} mm/h`, scores(forecast, observed, level));
+    }
+    const why = seen ? "from the first forecast on" : "nothing observed";
+    panel.setScores(`rain > ${rate} mm/h: ${why}`, []);
+  }
+
+  // Rates at the pixel that is pointed at, or means over all pixels: in words and as a chart.
+  describe() {
+    const { frame, pointer, scene } = this;
+    const cross = pointer.pixel ? this.crossPath(pointer.pixel) : "";
+    this.panels.forEach((panel) => panel.setCross(cross));
+
+    const curves = this.panels.map((panel, k) => this.curve(panel, k));
+    const rates = this.panels.map(({ name, colour }, k) => {
+      const text = readable(curves[k].values[frame], pointer.pixel !== null);
+      const value = tag("b", { textContent: text });
+      return tag("span", {}, [swatch(colour, "nowcast-mark"), `${name}: `, value]);
+    });
+    this.words.replaceChildren(tag("span", { textContent: this.where() }), ...rates);
+    this.chart.setAttribute("aria-label", `rain rate, ${this.words.textContent}`);
+    drawChart(this.chart, curves, scene.chart, Math.max(0, scene.past - 1), frame);
+  }
+
+  curve(panel, k) {
+    const { pixel } = this.pointer;
+    const number = panel.sequence(this.get("choice"));
+    const first = k ? Math.max(0, this.scene.past - 1) : 0;
+    if (!pixel) {
+      return { colour: panel.colour, values: this.sequences.means(number), first, range: null };
+    }
+    const at = pixel[1] * this.width + pixel[0];
+    const values = this.sequences.atPixel(number, at);
+    const range = panel.quantiles.map((quantile) => this.sequences.atPixel(quantile, at));
+    return { colour: panel.colour, values, first, range: range.length ? range : null };
+  }
+
+  where() {
+    const { pixel } = this.pointer;
+    if (!pixel) return "mean of all known pixels; point at one (click: keep)";
+    const { degrees } = this.scene.map;
+    const at = degrees.length ? ` · ${place(degrees, pixel, this.scene.size)}` : "";
+    return `pixel ${pixel[0]}, ${pixel[1]}${at}`;
+  }
+
+  crossPath([x, y]) {
+    const [across, down] = [x + 0.5, y + 0.5];
+    const horizontal = `M0 ${down}H${x - 2}M${x + 3} ${down}H${this.width}`;
+    return `${horizontal}M${across} 0V${y - 2}M${across} ${y + 3}V${this.height}`;
+  }
+
+  // As few rows of panels as possible, with about equally many panels each.
+  fit() {
+    const space = this.el.clientWidth;
+    const shown = this.panels.filter(({ figure }) => !figure.hidden).length;
+    const rows = Math.ceil(shown / Math.max(1, Math.floor(space / 160)));
+    const columns = Math.ceil(shown / rows);
+    const widest = shown === 1 ? 560 : 420;
+    this.root.style.maxWidth = `${columns * widest}px`;
+    this.grid.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
+
+    const shrunk = this.width > Math.min(widest, space / columns);
+    this.panels.forEach(({ canvas }) => {
+      canvas.style.imageRendering = shrunk ? "auto" : "pixelated";
+    });
+    if (this.scene.rain) this.describe();
+  }
+}
+
+// A rain rate as text; a mean always with its unit.
+function readable(rate, atPixel) {
+  if (Number.isNaN(rate)) return "not known";
+  if (!atPixel) return `${rate.toFixed(2)} mm/h`;
+  return rate ? `${+rate.toPrecision(2)} mm/h` : "dry";
+}
+
+// Shows the player in an element. Returns a function that ends it.
+export async function render({ model, el }) {
+  const { size, rain } = model.get("scene");
+  const unpacked = await Promise.all(model.get("sequences").map(unpack));
+  const sequences = new Sequences(unpacked, size[0] * size[1], rain?.values ?? []);
+  const view = new View(model, el, sequences);
+
+  const changed = () => view.draw();
+  const rearranged = () => view.fit();
+  STATE.forEach((name) => model.on(`change:${name}`, changed));
+  model.on("change:arrangement", rearranged);
+  const observer = new ResizeObserver(() => view.fit());
+  view.draw();
+  observer.observe(el);
+
+  return () => {
+    observer.disconnect();
+    STATE.forEach((name) => model.off(`change:${name}`, changed));
+    model.off("change:arrangement", rearranged);
+    if (view.get("playing")) view.set("playing", false);
+  };
+}
+
+// Plays: one clock for all views of a model. Returns a function that stops it.
+export function initialize({ model }) {
+  let clock = null;
+  const next = () => {
+    const frames = model.get("scene").labels.length;
+    model.set("frame", (model.get("frame") + 1) % frames);
+    model.save_changes();
+  };
+  const run = () => {
+    clearInterval(clock);
+    if (!model.get("playing")) return;
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const interval = model.get("scene").intervals[model.get("speed")]; // ms
+    clock = setInterval(next, still ? Math.max(1000, interval) : interval);
+  };
+  model.on("change:playing", run);
+  model.on("change:speed", run);
+  run();
+  return () => clearInterval(clock);
+}
