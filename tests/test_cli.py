@@ -371,7 +371,7 @@ MISTAKES = {
     "nothing in the time": (f"{INGEST} {{new}} --start 2025-01-01", "none in the time asked for"),
     "no time": (f"{INGEST} {{new}} --start noon", "'noon' is not a time"),
     "ingest below a file": (f"{INGEST} {{file}}/frames.zarr", "cannot write .*file/frames.zarr"),
-    "ingest onto a file": (f"{INGEST} {{file}}", "file is no Zarr store"),
+    "ingest onto a file": (f"{INGEST} {{file}}", "file is not a Zarr store"),
     "option of another feed": (
         "ingest --radar 2 --out {new}",
         "--radar is not an option of the source demo: it has --events, --pixels",
@@ -400,7 +400,7 @@ MISTAKES = {
     ),
     "missing cloud store": (
         "ingest --source cloud --path {nowhere} --out {new}",
-        "nowhere is no Zarr store",
+        "nowhere is not a Zarr store",
     ),
     "training without rain": (
         f"train --data {{dry}} --out {{new}} {TINY}",
@@ -408,7 +408,7 @@ MISTAKES = {
     ),
     "training on no store": (
         f"train --data {{nowhere}} --out {{new}} {TINY}",
-        "nowhere is no Zarr store",
+        "nowhere is not a Zarr store",
     ),
     "training window too long": (
         f"train --data {{frames}} --out {{new}} {TINY} --config.n-in 40",
@@ -444,11 +444,11 @@ MISTAKES = {
     ),
     "forecast of no store": (
         "forecast --weights persistence --data {empty} --out {new}",
-        "empty is no Zarr store",
+        "empty is not a Zarr store",
     ),
     "forecast of a file": (
         "forecast --weights persistence --data {file} --out {new}",
-        "file is no Zarr store",
+        "file is not a Zarr store",
     ),
     "forecast at a missing time": (
         "forecast --weights persistence --data {frames} --at 2024-06-01T18:00 --out {new}",

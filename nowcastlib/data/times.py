@@ -1,15 +1,19 @@
 """Times of frames: UTC, spans, the usual step, and how exactly a time has to be met."""
 
+from datetime import datetime
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from nowcastlib.errors import NowcastError
 
+TimeLike = str | datetime | np.datetime64  # a pandas.Timestamp is a datetime
+
 TOLERANCE = 0.5  # minutes by which the time of a frame may differ from the time asked for
 
 
-def utc(time) -> pd.Timestamp:
+def utc(time: TimeLike) -> pd.Timestamp:
     """Convert a time to a time stamp in UTC without a zone.
 
     Parameters
@@ -34,7 +38,9 @@ def utc(time) -> pd.Timestamp:
     return stamp if stamp.tzinfo is None else stamp.tz_convert("UTC").tz_localize(None)
 
 
-def within(times: pd.Series, start=None, end=None) -> pd.Series:
+def within(
+    times: pd.Series, start: TimeLike | None = None, end: TimeLike | None = None
+) -> pd.Series:
     """Mark the times (UTC) in [start, end); None leaves that side open.
 
     Raises

@@ -559,13 +559,6 @@ def test_failed_write_keeps_the_older_file(tmp_path, monkeypatch):
     assert (tmp_path / "a").read_bytes() == b"old"
 
 
-def test_description_counts_gaps_as_dry():
-    rate = np.zeros((2, 2, 5))
-    rate[0, 0, 0], rate[1] = 7.0, np.nan
-    assert "2 frames of 2×5 px" in store.describe(as_frames(rate))
-    assert "maximum 7.0 mm/h, share above 0.1 mm/h 0.050" in store.describe(as_frames(rate))
-
-
 def test_stores_of_other_formats_are_ingested_and_forecast(tmp_path):
     theirs = as_frames(np.random.default_rng(0).gamma(1, 1, (5, 8, 8)).astype("f4"))
     encoding = {"rainfall_rate": {"dtype": "i2", "scale_factor": 0.01, "_FillValue": -1}}

@@ -1,15 +1,12 @@
 """What a feed is: a table of frames, and a way to read each of them."""
 
-from datetime import datetime
 from typing import Any, Protocol
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
+from nowcastlib.data.times import TimeLike
 from nowcastlib.errors import NowcastError
-
-TimeLike = str | datetime | np.datetime64  # a pandas.Timestamp is a datetime
 
 
 class ServerUnreachable(NowcastError):

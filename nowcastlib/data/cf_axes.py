@@ -1,0 +1,191 @@
+"""Axes of a CF data set: which dimension is time, y or x, in which order and unit; map projections.
+
+See the CF conventions, cfconventions.org: chapters 4 (coordinates), 5.6 (grid mappings) and 7
+(bounds and cell methods).
+"""
+
+import re
+from contextlib import suppress
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from nowcastlib.errors import NowcastError
+
+AXES = {  # words by which an axis is recognised: standard names, units, axis letters, usual names
+    "time": {"time", "t"},
+    "y": {
+        "y",
+        "latitude",
+        "lat",
+        "projection_y_coordinate",
+        "grid_latitude",
+        "degrees_north",
+        "northing",
+    },
+    "x": {
+        "x",
+        "longitude",
+        "lon",
+        "projection_x_coordinate",
+        "grid_longitude",
+        "degrees_east",
+        "easting",
+    },
+}
+METRES = dict.fromkeys(["m", "metre", "metres", "meter", "meters"], 1.0)
+METRES |= dict.fromkeys(["km", "kilometre", "kilometres", "kilometer", "kilometers"], 1000.0)
+
+
+def to_time_y_x(variable: xr.DataArray, path: str) -> xr.DataArray:
+    """Bring a variable of any axes into the order (time, y, x): ascending time, north up.
+
+    Parameters
+    ----------
+    variable : xarray.DataArray
+        A variable with a time and two horizontal axes of any name and order; further axes of
+        length 1 are dropped.
+    path : str
+        What error messages call the store.
+
+    Returns
+    -------
+    xarray.DataArray (time, y, x)
+        Lazy; each time once, y falling, x rising, coordinates in metres or degrees.
+
+    Raises
+    ------
+    NowcastError
+        If an axis is missing or ambiguous, or if the times are empty or not dates.
+    """
+    frames = variable.reset_coords(drop=True)  # 2-D latitudes would be read with every frame
+    single = [d for d, n in frames.sizes.items() if n == 1 and axis_of(frames[d]) not in AXES]
+    frames = frames.squeeze(single, drop=True)
+
+    dimensions = {axis_of(frames[d]): d for d in frames.dims}
+    complete = set(dimensions) == set(AXES) and frames.ndim == len(AXES)
+    if not complete or dimensions["time"] not in frames.indexes:
+        raise NowcastError(
+            f"{path} has the axes {variable.dims}; a time and two horizontal ones are needed"
+        )
+    new_names = {d: axis for axis, d in dimensions.items() if d != axis}
+    frames = frames.rename(new_names).transpose(*AXES)
+
+    frames = _ascending_times(frames, path)
+    for axis in ("y", "x"):
+        if axis in frames.indexes:
+            frames = _in_metres(frames, axis)
+            frames = _north_up(frames, axis)
+    return frames
+
+
+def axis_of(coordinate: xr.DataArray) -> str:
+    """The axis of a coordinate: "time", "y" or "x"; its own name if it is none of these."""
+    attributes = (coordinate.attrs.get(key) for key in ("standard_name", "units", "axis"))
+    words = {str(word).lower() for word in (coordinate.name, *attributes)}
+    for axis, usual in AXES.items():
+        if words & usual:
+            return axis
+    return str(coordinate.name)
+
+
+def _ascending_times(frames: xr.DataArray, path: str) -> xr.DataArray:
+    """Frames in ascending time, each time once, as dates of the usual calendar."""
+    times = frames.indexes["time"]
+    if times.empty:
+        raise NowcastError(f"{path} holds no frames: ingest again")
+
+    if not isinstance(times, pd.DatetimeIndex):  # of another calendar, or plain numbers
+        try:
+            times = pd.to_datetime([t.isoformat() for t in times], format="ISO8601")
+        except (AttributeError, ValueError) as error:
+            raise NowcastError(
+                f"{path} has no dates, but times such as {times[0]}: its time needs units"
+            ) from error
+
+    frames["time"] = ("time", times.as_unit("ns"), frames.time.attrs)
+    if not times.is_monotonic_increasing:
+        frames = frames.sortby("time")
+    return frames.drop_duplicates("time") if times.has_duplicates else frames
+
+
+def _in_metres(frames: xr.DataArray, axis: str) -> xr.DataArray:
+    """Convert an axis of a map projection into metres; degrees stay."""
+    coordinate = frames[axis]
+    is_projected = "projection" in coordinate.attrs.get("standard_name", "")
+    unit = coordinate.attrs.get("units", "m" if is_projected else "")
+    if unit in METRES:
+        attributes = coordinate.attrs | {"units": "m"}
+        frames[axis] = (axis, coordinate.values * METRES[unit], attributes)
+    return frames
+
+
+def _north_up(frames: xr.DataArray, axis: str) -> xr.DataArray:
+    """Turn an axis round where it runs the wrong way: y falls, x rises."""
+    coordinate = frames[axis]
+    if coordinate.size < 2:
+        return frames
+    rises = bool(coordinate[0] < coordinate[-1])
+    return frames if rises == (axis == "x") else frames.isel({axis: slice(None, None, -1)})
+
+
+def accumulation_hours(frames: xr.DataArray, bounds: xr.DataArray | None, path: str) -> float:
+    """Hours in which the amount of rain in a frame fell.
+
+    The store says it by the first of: cell_methods, bounds of the times, accumulation_period. Else
+    it is the step of the times, if that is regular.
+
+    Raises
+    ------
+    NowcastError
+        If the store does not say it and its times have no regular step.
+    """
+    interval = re.search(
+        r"interval: *([\d.]+ *[a-z]+)", str(frames.attrs.get("cell_methods")), re.IGNORECASE
+    )
+    lengths = [] if bounds is None else list(np.unique(np.diff(bounds.values)))
+    spans = [*lengths, frames.attrs.get("accumulation_period"), *_regular_step(frames)]
+    if interval:
+        spans.insert(0, interval[1])
+    elif len(lengths) > 1:  # frames of different lengths have no common span
+        spans = []
+
+    for span in spans:
+        with suppress(ValueError):  # not a time span: ask the next
+            hours = pd.Timedelta(span) / pd.Timedelta("1h")
+            if hours > 0.001:
+                return hours
+    raise NowcastError(
+        f"{path} does not say in which time the {frames.attrs.get('units')} of its frames fell: "
+        "its variable needs cell_methods such as 'time: sum (interval: 5 minutes)'"
+    )
+
+
+def _regular_step(frames: xr.DataArray) -> list:
+    """The usual step of the times, if all gaps are multiples of it: a missing frame is allowed."""
+    gaps = pd.Series(np.diff(frames.time.values))
+    return [step for step in gaps.mode()[:1] if not (gaps % step).any()]
+
+
+def projection_wkt(mapping: dict) -> str:
+    """A CF grid mapping as WKT in metres; "" if it is not understood."""
+    import pyproj  # a quarter of a second, and only stores with a projection need it
+
+    without_wkt = {k: v for k, v in mapping.items() if k not in ("crs_wkt", "spatial_ref")}
+    for attributes in (mapping, without_wkt):  # the WKT may be broken where CF's numbers are not
+        with suppress(pyproj.exceptions.CRSError, KeyError):
+            crs = pyproj.CRS.from_cf(attributes)
+            if crs.is_projected and crs.axis_info[0].unit_conversion_factor == 1000:
+                crs = _kilometres_to_metres(crs)  # as the axes of the frames were converted
+            return crs.to_wkt()
+    return ""
+
+
+def _kilometres_to_metres(crs):
+    """The same pyproj.CRS with axes in metres."""
+    parts = crs.to_json_dict()
+    for axis in parts["coordinate_system"]["axis"]:
+        axis["unit"] = "metre"
+    parts.pop("id", None)
+    return type(crs).from_json_dict(parts)
