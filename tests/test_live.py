@@ -96,7 +96,7 @@ def test_page_holds_what_forecast_makes_of_the_frames_that_the_radar_offers(tmp_
         and "48 × 48 px of 1 km, every 5 min" in page
     )
     assert (
-        "S-PROG (Seed 2003" in page
+        BASELINES["sprog"].description in page
         and live.NETWORK in page
         and "no warning service" in page
         and url in page
