@@ -1,4 +1,4 @@
-"""The house itself: notebooks from one template, environments that agree, a README that tells the truth."""
+"""The project: notebooks from one template, matching environments, pages that tell the truth."""
 
 import json
 import re
@@ -123,29 +123,36 @@ def test_readme_python_runs_as_printed(tmp_path, monkeypatch):
     assert names["rain"].dims == ("lead_time", "y", "x") and names["rain"].sizes["lead_time"] == 12
 
 
-def test_readme_scores_are_those_of_the_results():
-    readme = (ROOT / "README.md").read_text()
+def results_page() -> str:
+    return (ROOT / "docs/results.md").read_text()
+
+
+def fold_csi() -> pd.Series:
+    """CSI by fold, threshold and forecaster, averaged over the lead times after 0."""
+    table = pd.read_csv(ROOT / "docs/results/radar.csv").query("lead_time > 0")
+    return table.groupby(["fold", "threshold", "forecaster"]).csi.mean()
+
+
+def test_results_of_convedlstm_are_those_of_the_reports():
+    page = results_page()
     reports = [
         json.loads((ROOT / f"docs/results/mch-20150515{part}.json").read_text())
         for part in ("", "-inner")
     ]
-    assert [r["protocol"]["margin"] for r in reports] == [
-        0,
-        64,
-    ] and f"{reports[0]['protocol']['cases']} forecasts" in readme
+    assert [report["protocol"]["margin"] for report in reports] == [0, 64]
+    assert f"{reports[0]['protocol']['cases']} forecasts" in page
     for name in reports[0]["mean_csi"]:
         scores = [
             f"{report['mean_csi'][name][t]:.3f}"
             for report in reports
             for t in ("0.5", "2.0", "5.0")
         ]
-        assert f"| {name} | {' | '.join(scores)} |" in readme
+        assert f"| {name} | {' | '.join(scores)} |" in page
 
 
-def test_readme_folds_are_those_of_the_results():
-    readme = (ROOT / "README.md").read_text()
-    table = pd.read_csv(ROOT / "docs/results/radar.csv").query("lead_time > 0")
-    mean = table.groupby(["fold", "threshold", "forecaster"]).csi.mean().round(3)
+def test_results_of_the_folds_are_those_of_the_table():
+    page = results_page()
+    mean = fold_csi().round(3)
     for fold, threshold in mean.index.droplevel("forecaster").unique():
         shown = [
             mean[fold, threshold, name]
@@ -153,10 +160,44 @@ def test_readme_folds_are_those_of_the_results():
         ]
         scores = " | ".join(f"{csi:.3f}" for csi in shown)
         assert re.search(
-            rf"^\| `{fold}`.*\| {threshold:g} \| {re.escape(scores)} \|", readme, re.M
-        ), (fold, threshold)
-    parts = pd.read_csv(ROOT / "docs/results/radar_ablation.csv").pivot_table(
-        "csi", "variant", "threshold"
-    )
-    for variant, row in parts.round(3).iterrows():
-        assert f"| {variant} | {' | '.join(f'{csi:.3f}' for csi in row)} |" in readme
+            rf"^\| `{fold}`.*\| {threshold:g} \| {re.escape(scores)} \|", page, re.M
+        ), (
+            fold,
+            threshold,
+        )
+
+
+@pytest.mark.parametrize(
+    ("row", "baselines"),
+    [
+        ("S-PROG", ["sprog"]),
+        ("extrapolation", ["extrapolation"]),
+        (
+            "best of S-PROG, extrapolation and persistence",
+            ["sprog", "extrapolation", "persistence"],
+        ),
+        ("best of these and ANVIL", ["sprog", "extrapolation", "persistence", "anvil"]),
+    ],
+)
+def test_gains_over_the_baselines_are_those_of_the_table(row, baselines):
+    csi = fold_csi().unstack("forecaster")
+    gain = (csi["radar"] / csi[baselines].max(axis=1) - 1).groupby("threshold").mean()
+    shown = [f"{round(100 * g):+d} %".replace("+0", "0").replace("-", "−") for g in gain]
+    assert f"| {row} | {' | '.join(shown)} |" in results_page()
+
+
+def test_results_of_the_ablation_are_those_of_the_table():
+    page = results_page()
+    table = pd.read_csv(ROOT / "docs/results/radar_ablation.csv")
+    for variant, row in table.pivot_table("csi", "variant", "threshold").round(3).iterrows():
+        scores = " | ".join(f"{csi:.3f}" for csi in row)
+        mse = table[table.variant == variant].mse.mean()
+        assert f"| {variant} | {scores} | {mse:.2f} |" in page
+
+
+def test_results_on_moving_mnist_are_those_of_the_report():
+    report = json.loads((ROOT / "docs/results/mnist.json").read_text())
+    for n in (6, 8, 10):
+        scores = report[f"{n} to {n}"]
+        row = f"| {n} → {n} | {scores['bce']:.4f} | {scores['mse']:.1f} | {scores['ssim']:.3f} |"
+        assert row in results_page()
