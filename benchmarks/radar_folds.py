@@ -1,6 +1,6 @@
 """The guided network on rain that it has never seen: every event judged by a network that was trained without it.
 
-    python benchmarks/radar_folds.py          # after recipes/radar.sh has made the stores in data/radar
+    python benchmarks/radar_folds.py          # after recipes/radar.sh has made stores and networks
 
 For each fold, a dozen forecasts of 12 leads from the central 256 × 256 km, pooled: docs/results/radar.csv (CSI,
 frequency bias, MSE, power at 8 km of a forecast and of a member of its ensemble, CRPS; by forecaster, threshold and
@@ -22,7 +22,7 @@ from nowcastlib.verification import EvaluationOptions, evaluate, issue_times, sc
 
 FOLDS = ("mch2015", "mch2017", "fmi", "knmi", "bom")
 VARIANTS = ("full", "no_pretraining", "no_motion", "no_balance")
-RUNS, RESULTS = Path("recipes/radar"), Path("docs/results")
+RESULTS = Path("docs/results")
 BASELINES = ("persistence", "extrapolation", "sprog", "anvil")
 
 
@@ -49,7 +49,7 @@ def rows(pooled: xr.Dataset, fold: str) -> pd.DataFrame:
 
 def judge(data: Path, fold: str) -> pd.DataFrame:
     """A fold's network, an ensemble of it, and what there is to beat."""
-    run = RUNS / "folds" / fold
+    run = data / f"fold_{fold}"
     runs = {"radar": Network.load(run), "radar-members": Network.load(run, MEMBERS)}
     runs |= {name: forecaster(name) for name in BASELINES}
     return rows(judged(store.open_frames(data / f"{fold}.zarr"), runs), fold)
@@ -57,7 +57,7 @@ def judge(data: Path, fold: str) -> pd.DataFrame:
 
 def judge_ablation(data: Path) -> pd.DataFrame:
     """The networks of the ablation, and one that was not trained at all, on the event that none of them has seen."""
-    runs = {name: Network.load(RUNS / "ablation" / name) for name in VARIANTS}
+    runs = {name: Network.load(data / name) for name in VARIANTS}
     config = runs["full"].config
     runs["untrained"] = Network(build(config.model), config)
     found = rows(judged(store.open_frames(data / "mch2015.zarr"), runs), "mch2015")
@@ -77,9 +77,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--data", type=Path, default=Path("data/radar"), help="folder of the stores"
+        "--data", type=Path, default=Path("data/radar"), help="folder of the stores and networks"
     )
     data = parser.parse_args().data
+    runs = [*(f"fold_{fold}" for fold in FOLDS), *VARIANTS]
+    needed = [*(data / f"{fold}.zarr" for fold in FOLDS), *(data / run for run in runs)]
+    if missing := [str(path) for path in needed if not path.exists()]:
+        parser.error(f"make {', '.join(missing)} first: bash recipes/radar.sh ARCHIVE MRMS")
     with ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,)) as pool:
         of_folds = [pool.submit(judge, data, fold) for fold in FOLDS]
         ablation = pool.submit(judge_ablation, data).result()

@@ -37,10 +37,6 @@ train() { # arguments: RUN EPOCHS STORES, then further options
         --config.epochs $epochs --config.warmup 0.05 --config.optimiser adamw --config.weight-decay 1e-4 \
         --config.loss exceedance --config.keep last --config.vary 0.3 --config.strides 1 2 --config.precision bf16 "$@"
 }
-keep() { # arguments: RUN FOLDER
-    mkdir -p "$2"
-    cp $data/$1/{model.safetensors,config.json,history.csv} "$2"
-}
 america="$data/mrms1 $data/mrms2 $data/mrms3"
 events=(mch2015 mch2017 fmi knmi bom)
 tuned=(--config.lr 5e-4 --start)
@@ -50,10 +46,10 @@ train pretrained 16 "$america $data/synthetic"
 for fold in "${events[@]}"; do
     others=("${events[@]/$fold/}")
     train fold_$fold 5 "$(printf "$data/%s " ${others[*]}) $america" "${diverse[@]}" "${tuned[@]}" $data/pretrained
-    keep fold_$fold recipes/radar/folds/$fold
 done
 train final 5 "${events[*]/#/$data/} $america" "${diverse[@]}" "${tuned[@]}" $data/pretrained
-keep final nowcastlib/weights/radar
+mkdir -p nowcastlib/weights/radar
+cp $data/final/{model.safetensors,config.json,history.csv} nowcastlib/weights/radar/
 
 # The ablation: 500 steps each, without the MeteoSwiss event of 2015
 others="$data/mch2017 $data/fmi $data/knmi $data/bom $america"
@@ -64,7 +60,6 @@ train no_motion_pretrained 3 "$america $data/synthetic" --config.model.no-motion
 train no_motion 2 "$others" --config.model.no-motion "${tuned[@]}" $data/no_motion_pretrained
 train no_balance_pretrained 3 "$america $data/synthetic" --config.loss exceedance_alike
 train no_balance 2 "$others" --config.loss exceedance_alike "${tuned[@]}" $data/no_balance_pretrained
-for variant in full no_pretraining no_motion no_balance; do keep $variant recipes/radar/ablation/$variant; done
 
 .venv/bin/python benchmarks/radar_folds.py
 .venv/bin/python - $data/mch2015.zarr docs/forecast.gif <<'PYTHON'
@@ -76,7 +71,7 @@ from nowcastlib.forecasting import forecast, forecaster
 
 frames = grid.centre(open_frames(sys.argv[1]), 256)
 # This fold's network was trained without the event that is shown.
-names = {"radar": "recipes/radar/folds/mch2015", "S-PROG": "sprog"}
+names = {"radar": "data/radar/fold_mch2015", "S-PROG": "sprog"}
 forecasts = {
     label: forecast(forecaster(name), frames, "2015-05-15T17:00", 12)
     for label, name in names.items()
