@@ -1,16 +1,18 @@
 """Forecasters: what they have in common, trained networks, and how to get one by its name."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import probabilities
 from nowcastlib.forecasting.baselines import BASELINES
 from nowcastlib.networks import motion
+from nowcastlib.networks.base import ForecastNetwork, FrameNetwork
+from nowcastlib.networks.motion_guided import MotionGuided
 from nowcastlib.training import TrainConfig, load
 from nowcastlib.units import DRY
 
@@ -59,7 +61,7 @@ class Network:
         forecast probabilities. The same frames always give the same members.
     """
 
-    def __init__(self, model: nn.Module, config: TrainConfig, members: int = 0):
+    def __init__(self, model: ForecastNetwork, config: TrainConfig, members: int = 0):
         self.model = model.eval()
         self.config = config
         self.members = members
@@ -83,7 +85,7 @@ class Network:
     @property
     def gives_probabilities(self) -> bool:
         """Whether the network forecasts the probabilities of exceeding rain rates."""
-        return self.config.model.kind == "guided"
+        return self.config.model.gives_probabilities
 
     @torch.inference_mode()
     def __call__(self, observed: np.ndarray, n: int) -> np.ndarray:
@@ -93,10 +95,10 @@ class Network:
         frames = scale.to_model(recent)  # (T, H, W)
 
         logits = self.model(frames[None, :, None], n)[0]  # (n, channel or rate, H, W)
-        if self.gives_probabilities:
-            rate = self._rate_from_probabilities(frames, logits)
+        if isinstance(self.model, FrameNetwork):
+            rate = self.model.rain_rate(logits, scale)[:, 0]  # (n, H, W)
         else:
-            rate = scale.from_model(torch.sigmoid(logits))[:, 0]  # (n, H, W)
+            rate = self._rate_from_probabilities(frames, logits)  # or (member, n, H, W)
 
         raining = (frames > scale.to_model(DRY)).any()
         forecast = rate.numpy() * bool(raining)
@@ -110,7 +112,8 @@ class Network:
             threshold = probabilities.matched_threshold(logits, scale.from_model(frames[-1]))
             return probabilities.quantile(logits, threshold, scale)
 
-        path = motion.follow(self.model.velocity(frames[None]), len(logits))[0]  # (n, 2, H, W)
+        velocity = cast(MotionGuided, self.model).velocity(frames[None])  # (1, 2, H, W)
+        path = motion.follow(velocity, len(logits))[0]  # (n, 2, H, W)
         noise = probabilities.correlated_noise(frames[-1], path, self.members)
         return probabilities.ensemble(logits, noise, scale)
 
