@@ -1,20 +1,21 @@
-"""The grid of frames (…, y, x): making frames, the size and place of a pixel, cropping, regridding, radar coverage."""
+"""Frames and their grid (…, y, x): the size and the place of a pixel, crops, coarser grids."""
 
 import warnings
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pandas as pd
-import pyproj
 import xarray as xr
-from scipy import ndimage
 
 from nowcastlib.errors import NowcastError
 
+if TYPE_CHECKING:
+    import pyproj
+
 RAIN_RATE = {"standard_name": "rainfall_rate", "long_name": "rain rate", "units": "mm h-1"}
 KM_PER_DEGREE = 111.2  # of latitude
-EARTH = pyproj.Geod(ellps="WGS84")
 
 
 def frame(
@@ -109,9 +110,11 @@ def pixel_width_km(frames: xr.DataArray) -> float | None:
     """
     points = degrees(frames)
     if points is not None:
+        import pyproj  # slow to import, and needed only where frames know their place
+
         middle = points.shape[1] // 2
         (lon, next_lon), (lat, next_lat) = points[:, middle, middle : middle + 2]
-        metres = EARTH.inv(lon, lat, next_lon, next_lat)[2]
+        metres = pyproj.Geod(ellps="WGS84").inv(lon, lat, next_lon, next_lat)[2]
         pixels = (frames.sizes["x"] - 1) / (points.shape[2] - 1)  # between the two points
         return metres / 1000 / pixels
     if frames.sizes["x"] > 1 and frames.x.attrs.get("units") == "m":
@@ -152,35 +155,44 @@ def _in_degrees(frames: xr.DataArray) -> bool:
 
 
 @lru_cache(8)
-def projection(crs: str) -> pyproj.Transformer:
+def projection(crs: str) -> "pyproj.Transformer":
     """Transformer from longitude and latitude (degrees) to x and y (m) of a map projection."""
+    import pyproj
+
     return pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
 
 
 def centre(frames: xr.DataArray, size: int) -> xr.DataArray:
-    """The central ``size`` × ``size`` px of frames (…, y, x); all of them along an axis that is no longer."""
-    cut = {
-        d: slice(max(0, (n - size) // 2), max(0, (n - size) // 2) + size)
-        for d, n in frames.sizes.items()
-        if d in "yx"
-    }
-    return frames.isel(cut)
+    """Cut the central ``size`` × ``size`` px out of frames (…, y, x); shorter axes stay whole."""
+    window = {}
+    for axis in ("y", "x"):
+        start = max(0, (frames.sizes[axis] - size) // 2)
+        window[axis] = slice(start, start + size)
+    return frames.isel(window)
 
 
 def cut(rate: xr.DataArray, crop: tuple[int, int, int, int] | None) -> xr.DataArray:
-    """The rectangle (x, y, width, height), in px from the upper left, of frames (…, y, x); None: all of them.
+    """Cut a rectangle out of frames (…, y, x).
 
-    Raises NowcastError if it reaches beyond the frame.
+    Parameters
+    ----------
+    rate : xarray.DataArray (…, y, x)
+        Frames.
+    crop : tuple of int, or None
+        x and y of the upper left corner, width and height, in px; None keeps all.
+
+    Raises
+    ------
+    NowcastError
+        If the rectangle reaches beyond the frames.
     """
     if not crop:
         return rate
     x, y, width, height = crop
-    if (
-        min(x, y) < 0
-        or min(width, height) < 1
-        or x + width > rate.sizes["x"]
-        or y + height > rate.sizes["y"]
-    ):
+    is_empty = min(width, height) < 1
+    is_left_or_above = min(x, y) < 0
+    is_right_or_below = x + width > rate.sizes["x"] or y + height > rate.sizes["y"]
+    if is_empty or is_left_or_above or is_right_or_below:
         raise NowcastError(
             f"the crop {crop} reaches beyond frames of {rate.sizes['y']}×{rate.sizes['x']} px"
         )
@@ -188,88 +200,88 @@ def cut(rate: xr.DataArray, crop: tuple[int, int, int, int] | None) -> xr.DataAr
 
 
 def coarser(rate: xr.DataArray, columns: int) -> xr.DataArray:
-    """A frame (y, x) in mm/h on a coarser grid of ``columns`` columns (0: as it is) and as many rows as keep its shape.
+    """Regrid a frame to fewer columns, and to fewer rows in proportion.
 
-    The values are their ``area_mean``. Raises NowcastError if the grid would become finer.
+    Parameters
+    ----------
+    rate : xarray.DataArray (y, x)
+        Rain rate in mm/h.
+    columns : int
+        Columns of the coarser grid; 0 keeps the grid.
+
+    Returns
+    -------
+    xarray.DataArray (y, x)
+        The ``area_mean`` of the frame, with the centres of the new pixels as coordinates.
+
+    Raises
+    ------
+    NowcastError
+        If the grid would become finer.
     """
     if not columns:
         return rate
-    values, centres = area_mean(rate.values, columns), {}
+    values = area_mean(rate.values, columns)
+
+    coords = {}
     for axis, n in zip(("y", "x"), values.shape, strict=True):
         old = rate[axis].values
-        edge, pixel = (
-            old[0] - (old[1] - old[0]) / 2,
-            (old[-1] - old[0]) / (len(old) - 1) * len(old) / n,
-        )
-        centres[axis] = (axis, edge + pixel * (np.arange(n) + 0.5), rate[axis].attrs)
-    return xr.DataArray(values, centres, ("y", "x"), rate.name, rate.attrs)
+        edge = old[0] - (old[1] - old[0]) / 2
+        width = (old[-1] - old[0]) / (len(old) - 1) * len(old) / n  # of a new pixel
+        coords[axis] = (axis, edge + width * (np.arange(n) + 0.5), rate[axis].attrs)
+    return xr.DataArray(values, coords, ("y", "x"), rate.name, rate.attrs)
 
 
 def area_mean(values: np.ndarray, columns: int) -> np.ndarray:
-    """A field (y, x) in ``columns`` columns (0: as it is), the rows in proportion.
+    """Average a field over the pixels of a coarser grid.
 
-    Each new pixel is the mean of what it covers, fractions of pixels included; what is not observed (NaN) does not
-    count, and where that is more than half of the pixel the mean is not known either. Raises NowcastError if the
-    field has fewer columns.
+    Parameters
+    ----------
+    values : array (y, x)
+        A field; NaN = not observed.
+    columns : int
+        Columns of the coarser grid, rows in proportion; 0 keeps the grid.
+
+    Returns
+    -------
+    array (y, x)
+        Each pixel is the mean of the pixels that it covers, fractions included. Unobserved pixels
+        do not count; a pixel of which more than half is unobserved becomes NaN.
+
+    Raises
+    ------
+    NowcastError
+        If the field has fewer columns.
     """
-    if not columns or columns == values.shape[1]:
+    height, width = values.shape
+    if not columns or columns == width:
         return values
-    if not 0 < columns < values.shape[1]:
+    if not 0 < columns < width:
         raise NowcastError(
-            f"frames of {values.shape[1]} columns cannot be regridded to {columns}: ask for fewer"
+            f"frames of {width} columns cannot be regridded to {columns}: ask for fewer"
         )
-    size = columns, max(1, round(values.shape[0] * columns / values.shape[1]))
+    size = columns, max(1, round(height * columns / width))
     seen = np.isfinite(values)
     if seen.all():
         return cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+
     share = cv2.resize(seen.astype("f4"), size, interpolation=cv2.INTER_AREA)
     amount = cv2.resize(np.where(seen, values, 0), size, interpolation=cv2.INTER_AREA)
     return np.where(share >= 0.5, amount / np.maximum(share, 0.5), np.nan)
 
 
 def mapping(crs: str) -> dict:
-    """CF's attributes of a map projection (anything that pyproj understands), ``crs_wkt`` among them."""
-    with (
-        warnings.catch_warnings()
-    ):  # that CF's numbers cannot tell all of Switzerland's; its WKT does
+    """Describe a map projection by the attributes of a CF grid mapping, with ``crs_wkt``.
+
+    ``crs`` is anything that pyproj understands.
+    """
+    import pyproj
+
+    with warnings.catch_warnings():
+        # CF's numbers cannot express the Swiss grid completely; the WKT beside them does.
         warnings.filterwarnings("ignore", "angle from rectified to skew grid")
-        told = {k: v for k, v in pyproj.CRS(crs).to_cf().items() if v is not None}
-    if told.get("grid_mapping_name") == "polar_stereographic":  # CF wants the pole named, too
-        told.setdefault(
-            "latitude_of_projection_origin",
-            float(np.copysign(90, told.get("standard_parallel", 90))),
-        )
-    return told
-
-
-def disc(seen: np.ndarray) -> tuple[float, float, float]:
-    """The circle (x, y, radius), in px (pixel centres are whole numbers), that a radar observes; ``seen`` is (y, x).
-
-    It has the area and the centre of the largest connected part of ``seen``, holes filled. Raises NowcastError if that
-    is no disc.
-    """
-    parts, n = ndimage.label(seen)
-    if not n:
-        raise NowcastError("not a pixel is observed: there is no disc")
-    part = ndimage.binary_fill_holes(parts == 1 + np.bincount(parts.ravel())[1:].argmax())
-    (y, x), radius = ndimage.center_of_mass(part), float(np.sqrt(part.sum() / np.pi))
-    rows, columns = np.indices(seen.shape, sparse=True)
-    circle = (rows - y) ** 2 + (columns - x) ** 2 <= radius**2
-    if (circle & part).sum() < 0.95 * (circle | part).sum():
-        raise NowcastError(
-            "what is observed is no disc (the coverage of a single radar): give the crop in numbers"
-        )
-    return float(x), float(y), radius
-
-
-def inscribed_square(seen: np.ndarray) -> tuple[int, int, int, int]:
-    """The largest square (x, y, width, height), in px, of which all pixel centres lie in the disc that is observed.
-
-    For a disc of 250 px in a picture of 500×500 px: (73, 73, 354, 354). Raises NowcastError as ``disc`` does.
-    """
-    *centre, radius = disc(seen)
-    first = [int(np.ceil(c - radius / np.sqrt(2))) for c in centre]
-    size = min(
-        int(np.floor(c + radius / np.sqrt(2))) - f + 1 for c, f in zip(centre, first, strict=True)
-    )
-    return *first, size, size
+        attributes = {k: v for k, v in pyproj.CRS(crs).to_cf().items() if v is not None}
+    if attributes.get("grid_mapping_name") == "polar_stereographic":  # CF asks for the pole, too
+        pole = float(np.copysign(90, attributes.get("standard_parallel", 90)))
+        attributes.setdefault("latitude_of_projection_origin", pole)
+    return attributes

@@ -1,62 +1,80 @@
-"""Cutting, making coarser, and the disc that a radar covers."""
+"""Frames and their grid: pixel size and place, crops, coarser grids."""
 
 import numpy as np
+import pyproj
 import pytest
+import xarray as xr
 
 from nowcastlib.data import as_frames, grid
 from nowcastlib.errors import NowcastError
+
+AZIMUTHAL = "+proj=aeqd +lat_0=49 +lon_0=-105 +ellps=WGS84"
 
 
 def frames(rate=None, step=5.0):
     return as_frames(np.arange(5 * 7 * 8.0).reshape(5, 7, 8) if rate is None else rate, step=step)
 
 
-def seen(size=500, radius=250.0, x=249.5, y=249.5):
-    rows, columns = np.indices((size, size))
-    return (rows - y) ** 2 + (columns - x) ** 2 <= radius**2
+def projected(crs, size=200, pixel=2000.0):
+    """A dry frame (y, x) around the origin of the projection."""
+    metres = pixel * (np.arange(size) - (size - 1) / 2)
+    return grid.frame(np.zeros((size, size)), metres, -metres, crs)
 
 
-def test_pixel_is_a_kilometre_in_metres_and_in_degrees():
+def in_degrees(lon, lat):
+    """A dry frame (y, x) with coordinates in degrees."""
+    coords = {
+        "y": ("y", lat, {"units": "degrees_north"}),
+        "x": ("x", lon, {"units": "degrees_east"}),
+    }
+    return xr.DataArray(np.zeros((len(lat), len(lon))), coords)
+
+
+def test_spacing_of_rows_is_in_km_for_metres_and_for_degrees():
     assert grid.pixel_km(frames()) == 1
     degrees = frames().assign_coords(y=("y", 50 - 0.01 * np.arange(7), {"units": "degrees_north"}))
     assert grid.pixel_km(degrees) == pytest.approx(1.112, abs=0.001)
 
 
-def test_centre_takes_what_there_is():
+def test_centre_of_a_smaller_frame_is_the_whole_frame():
     assert (grid.centre(frames(), 4).values == frames().values[:, 1:5, 2:6]).all()
     assert grid.centre(frames(), 8).shape == grid.centre(frames(), 100).shape == frames().shape
 
 
-def test_cut_is_x_y_width_height_from_the_upper_left():
+def test_crop_is_x_y_width_height_from_the_upper_left():
     part = grid.cut(frames(), (2, 1, 3, 4))
-    assert (
-        (part.values == frames().values[:, 1:5, 2:5]).all()
-        and part.x[0] == 2000
-        and part.y[0] == -1000
-    )
-    assert grid.cut(frames(), None).identical(frames()) and grid.cut(
-        frames(), (0, 0, 8, 7)
-    ).identical(frames())
+    assert (part.values == frames().values[:, 1:5, 2:5]).all()
+    assert part.x[0] == 2000
+    assert part.y[0] == -1000
+
+
+def test_crop_of_everything_or_none_keeps_the_frames():
+    assert grid.cut(frames(), None).identical(frames())
+    assert grid.cut(frames(), (0, 0, 8, 7)).identical(frames())
+
+
+def test_crop_beyond_the_frames_is_refused():
     for crop in [(-1, 0, 2, 2), (0, 0, 9, 2), (0, 6, 2, 2), (0, 0, 0, 2)]:
         with pytest.raises(NowcastError, match="reaches beyond frames of 7×8 px"):
             grid.cut(frames(), crop)
 
 
 def test_coarser_keeps_the_amount_of_rain_and_the_outline():
-    rate = (
-        np.random.default_rng(0).gamma(0.3, 5, (1, 354, 354)).astype("f4")
-    )  # 354 / 128 is no whole number
+    rate = np.random.default_rng(0).gamma(0.3, 5, (1, 354, 354)).astype("f4")
     fine = frames(rate)[0]
-    coarse = grid.coarser(fine, 128)
-    assert coarse.shape == (128, 128) and coarse.dtype == "f4"
+    coarse = grid.coarser(fine, 128)  # 354 / 128 is not a whole number
+    assert coarse.shape == (128, 128)
+    assert coarse.dtype == "f4"
     assert float(coarse.mean()) == pytest.approx(float(fine.mean()), rel=1e-4)
     for axis in "xy":
         old, new = fine[axis].values, coarse[axis].values
-        pixel, large = old[1] - old[0], new[1] - new[0]
+        pixel = old[1] - old[0]
+        large = new[1] - new[0]
         assert large == pytest.approx(pixel * 354 / 128)
         assert new[0] - large / 2 == pytest.approx(old[0] - pixel / 2)
         assert new[-1] + large / 2 == pytest.approx(old[-1] + pixel / 2)
-    assert coarse.attrs == fine.attrs and coarse.x.attrs == fine.x.attrs
+    assert coarse.attrs == fine.attrs
+    assert coarse.x.attrs == fine.x.attrs
 
 
 def test_a_coarse_pixel_is_the_mean_of_its_parts_by_area():
@@ -68,10 +86,11 @@ def test_a_coarse_pixel_is_the_mean_of_its_parts_by_area():
         assert grid.area_mean(np.ones(size, "f4"), columns).shape == coarse
 
 
-def test_what_is_not_observed_does_not_count_and_half_of_it_hides_a_pixel():
+def test_unobserved_pixels_do_not_count_and_more_than_half_of_them_hide_a_coarse_pixel():
     rate = np.array([[4, np.nan, np.nan, np.nan], [2, 6, 5, np.nan]], "f4")
-    found = grid.area_mean(rate, 2)
-    assert found[0, 0] == pytest.approx(4) and np.isnan(found[0, 1])
+    coarse = grid.area_mean(rate, 2)
+    assert coarse[0, 0] == pytest.approx(4)
+    assert np.isnan(coarse[0, 1])
     half = np.array([[4, np.nan], [2, np.nan]], "f4")
     assert grid.area_mean(half, 1)[0, 0] == pytest.approx(3)
 
@@ -88,35 +107,32 @@ def test_a_finer_grid_is_refused(columns):
         grid.coarser(frames()[0], columns)
 
 
-def test_inscribed_square_of_the_radar_of_fossalon():
-    assert grid.inscribed_square(seen()) == (73, 73, 354, 354)
-
-
-def test_square_lies_within_the_disc_and_the_next_larger_does_not():
-    mask = seen(300, 101.3, 140.2, 155.8)
-    x, y, width, height = grid.inscribed_square(mask)
-    assert width == height and mask[y : y + height, x : x + width].mean() > 0.999
-    assert not mask[y - 2, x - 2] or not mask[y + height + 1, x + width + 1]
-    assert grid.disc(mask) == pytest.approx((140.2, 155.8, 101.3), abs=0.2)
-
-
-def test_disc_is_found_despite_holes_and_specks():
-    mask = seen()
-    mask[200:220, 100:300] = False
-    mask[:4, :4] = True
-    assert grid.inscribed_square(mask) == (73, 73, 354, 354)
-
-
-@pytest.mark.parametrize(
-    ("mask", "why"),
-    [(np.zeros((9, 9), bool), "not a pixel is observed"), (np.ones((40, 40), bool), "is no disc")],
-    ids=["nothing", "all"],
-)
-def test_no_disc_is_told(mask, why):
-    with pytest.raises(NowcastError, match=why):
-        grid.inscribed_square(mask)
-
-
 def test_a_single_row_has_no_pixel_size():
     with pytest.raises(NowcastError, match="one row of pixels"):
         grid.pixel_km(frames()[:, :1])
+
+
+def test_frames_of_unknown_place_have_a_pixel_width_but_no_degrees():
+    nowhere = projected("")
+    assert grid.degrees(nowhere) is None
+    assert grid.pixel_width_km(nowhere) == 2.0
+    assert grid.pixel_width_km(nowhere[:1, :1]) is None
+
+
+def test_degrees_run_from_the_first_to_the_last_pixel():
+    frames = projected(AZIMUTHAL)
+    lon, lat = grid.degrees(frames, 3)
+    assert (lon[1, 1], lat[1, 1]) == pytest.approx((-105, 49))
+    inverse = pyproj.Proj(AZIMUTHAL)(float(frames.x[0]), float(frames.y[-1]), inverse=True)
+    assert (lon[2, 0], lat[2, 0]) == pytest.approx(inverse)
+
+
+def test_a_pixel_is_as_wide_as_it_is_on_the_ground():
+    """Web Mercator stretches by 1 / cos(latitude); degrees of longitude shrink by its inverse."""
+    y = pyproj.Proj(3857)(0, 60)[1]
+    mercator = grid.frame(
+        np.zeros((3, 3)), 1000.0 * np.arange(3), y - 1000.0 * (np.arange(3) - 1), "EPSG:3857"
+    )
+    assert grid.pixel_width_km(mercator) == pytest.approx(0.5, rel=0.01)
+    degrees = in_degrees(np.arange(10, 12, 0.1), np.arange(61, 59, -0.1))
+    assert grid.pixel_width_km(degrees) == pytest.approx(0.1 * 111.2 / 2, rel=0.02)

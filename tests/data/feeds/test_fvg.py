@@ -15,7 +15,7 @@ import requests
 from fvg_server import SPAN, TIMES, Answer, feed, row
 from PIL import Image
 
-from nowcastlib.data import grid, ingestion, store
+from nowcastlib.data import coverage, ingestion, store
 from nowcastlib.data.feeds import ServerUnreachable, demo_server, palettes
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.feeds.fvg import FVG, HDF5, PNG, Fvg
@@ -440,7 +440,7 @@ def test_classes_and_disc_survive_how_a_picture_is_written(spoil):
     exact = palettes.classify(palettes.draw(disc()))
     found = palettes.classify(spoil(palettes.draw(disc())))
     assert (found != exact).mean() < 0.005
-    assert grid.inscribed_square(found > 0) == (73, 73, 354, 354)
+    assert coverage.inscribed_square(found > 0) == (73, 73, 354, 354)
     assert set(np.unique(exact)) == set(range(len(palettes.SRI.rain) + 2))
 
 
