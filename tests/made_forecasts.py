@@ -10,6 +10,7 @@ from nowcastlib.forecasting.baselines import BASELINES
 from nowcastlib.networks import ModelConfig
 from nowcastlib.networks.conv_ed_lstm import ConvEDLSTM
 from nowcastlib.training.loop import TrainConfig
+from nowcastlib.verification import count, score
 
 
 def moving_rain() -> xr.DataArray:
@@ -32,3 +33,13 @@ def log_correlation(predicted: np.ndarray, truth: np.ndarray) -> float:
     """Correlation of log rain rate (mm/h) where there is a forecast (…, y, x)."""
     known = np.isfinite(predicted)
     return np.corrcoef(np.log10(predicted[known] + 0.1), np.log10(truth[known] + 0.1))[0, 1]
+
+
+def one_row(*values: float) -> np.ndarray:
+    """Rain rates (mm/h) as a field of one lead and one row: (1, 1, x)."""
+    return np.array(values, "f8").reshape(1, 1, -1)
+
+
+def pooled_score(pair, name: str, threshold: float = 0.5, **options) -> xr.DataArray:
+    """Score by lead of one pair (forecast, observation) at one threshold (mm/h)."""
+    return score(count([pair], [threshold], **options).sum("case").squeeze("threshold"), name)

@@ -102,7 +102,9 @@ def test_what_are_no_such_films_is_refused(films):
     for value in (-0.01, 1.01, np.nan):
         broken = truth.copy()
         broken[1, 2, 1, 3, 4] = value
-        with pytest.raises(NowcastError, match=r"the forecast ranges from \S+ to \S+, not within 0 to 1"):
+        with pytest.raises(
+            NowcastError, match=r"the forecast ranges from \S+ to \S+, not within 0 to 1"
+        ):
             score_films(broken, truth)
         with pytest.raises(NowcastError, match="the truth ranges from"):
             score_films(forecast, broken)
