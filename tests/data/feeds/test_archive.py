@@ -1,4 +1,4 @@
-"""Files of national services: right numbers, right place, right time; and the archive, fetched whole or not at all."""
+"""Files of national services: rain, place and time; and the download of the example archive."""
 
 import base64
 import errno
@@ -26,41 +26,37 @@ ALL = sorted(WRITERS)
 LOGARITHMIC = {"mch", "fmi", "fmi-geotiff"}
 
 
-def only(source):
-    """The first frame of a feed."""
-    return source.read(next(source.list().itertuples()))
+def first_frame(feed):
+    return feed.read(next(feed.list().itertuples()))
 
 
-def test_every_product_has_a_made_file_to_be_tested_with():
+def test_every_product_has_a_test_file():
     assert PRODUCTS.keys() == WRITERS.keys()
 
 
 @pytest.mark.parametrize("product", ALL)
-def test_archive_file_gives_its_rain_north_up_with_gaps_as_nan(tmp_path, product):
+def test_file_is_read_as_rain_rate_north_up_and_nan_where_not_observed(tmp_path, product):
     write(product, tmp_path / "deep" / "down")
-    rate = only(Archive(product, str(tmp_path)))
+    rate = first_frame(Archive(product, str(tmp_path)))
     tolerance = 0.04 if product in LOGARITHMIC else 1e-6  # half a step of their logarithmic levels
     np.testing.assert_allclose(rate, field(), rtol=tolerance)
     assert (rate.values[field() == 0] == 0).all()
-    assert rate.dims == ("y", "x") and rate.attrs["units"] == "mm h-1" and rate.dtype == "f4"
+    assert rate.dims == ("y", "x")
+    assert rate.attrs["units"] == "mm h-1"
+    assert rate.dtype == "f4"
 
 
 @pytest.mark.parametrize("product", ALL)
-def test_dry_archive_file_is_exactly_zero(tmp_path, product):
+def test_dry_file_is_exactly_zero(tmp_path, product):
     write(product, tmp_path, rate=np.zeros((12, 16)))
-    assert (only(Archive(product, str(tmp_path))) == 0).all()
+    assert (first_frame(Archive(product, str(tmp_path))) == 0).all()
 
 
 @pytest.mark.parametrize(
-    ("product", "x", "y", "place", "there"),
+    ("product", "x", "y", "lon_lat", "x_y"),
     [
-        (
-            "mch",
-            255_500,
-            479_500,
-            (7.43958, 46.95241),
-            (600_000, 200_000),
-        ),  # the old observatory of Bern
+        # the old observatory of Bern
+        ("mch", 255_500, 479_500, (7.43958, 46.95241), (600_000, 200_000)),
         ("fmi", 500, 11_500, (18.6, 57.93), (0, 0)),  # the corner that FMI's own header names
         ("fmi-geotiff", -195_875, 8_083_875, (27, 0), (500_000, 0)),  # the origin of UTM zone 35
         ("knmi", 500, -3_650_500, (0, 55.974), (0, -3_650_000)),  # likewise
@@ -68,51 +64,58 @@ def test_dry_archive_file_is_exactly_zero(tmp_path, product):
         ("odim", 1_000, 23_000, (10, 55), (1_950_000, -2_100_000)),  # the projection's own origin
     ],
 )
-def test_archive_coordinates_are_pixel_centres_in_metres(tmp_path, product, x, y, place, there):
+def test_coordinates_are_pixel_centres_in_metres(tmp_path, product, x, y, lon_lat, x_y):
     write(product, tmp_path)
-    rate = only(Archive(product, str(tmp_path)))
+    rate = first_frame(Archive(product, str(tmp_path)))
     np.testing.assert_allclose(rate.x, x + PIXEL[product] * np.arange(16), atol=1)
     np.testing.assert_allclose(rate.y, y - PIXEL[product] * np.arange(12), atol=1)
     assert rate.x.attrs["units"] == rate.y.attrs["units"] == "m"
     to_grid = pyproj.Transformer.from_crs(
         pyproj.CRS(rate.attrs["crs"]).geodetic_crs, rate.attrs["crs"], always_xy=True
     )
-    np.testing.assert_allclose(to_grid.transform(*place), there, atol=200)
+    np.testing.assert_allclose(to_grid.transform(*lon_lat), x_y, atol=200)
 
 
 @pytest.mark.parametrize("product", ALL)
-def test_archive_list_is_sorted_without_duplicates_half_open(tmp_path, product):
+def test_list_is_sorted_has_each_time_once_and_excludes_the_end(tmp_path, product):
     paths = write_all(product, tmp_path / "b", [field()] * 4)
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / paths[2].name).write_bytes(paths[2].read_bytes())
     (tmp_path / "notes.txt").write_text("not a frame")
     source = Archive(product, str(tmp_path))
     times = source.list().time
-    assert len(times) == 4 and times.is_monotonic_increasing and times[0] == START
+    assert len(times) == 4
+    assert times.is_monotonic_increasing
+    assert times[0] == START
     assert source.list(start=times[1], end=str(times[3])).time.tolist() == times[1:3].tolist()
 
 
 @pytest.mark.parametrize("product", ALL)
-def test_truncated_archive_file_is_named(tmp_path, product):
+def test_error_for_a_truncated_file_names_it(tmp_path, product):
     path = write(product, tmp_path, rate=np.random.default_rng(0).gamma(1, 5, (60, 60)))
     truncate(path)
     with pytest.raises(NowcastError, match=f"{path.name}.*fetch it again"):
-        only(Archive(product, str(tmp_path)))
+        first_frame(Archive(product, str(tmp_path)))
 
 
-def test_archive_mistakes_are_told(tmp_path):
+def test_unknown_product_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(NowcastError, match="unknown product 'zzz': choose one of mch, fmi"):
         Archive("zzz", str(tmp_path))
-    with pytest.raises(
-        NowcastError, match=r"nowhere is not a folder: .* add --download to fetch .* \(335 MB\)"
-    ):
+
+
+def test_missing_folder_names_the_download(tmp_path):
+    with pytest.raises(NowcastError, match=r"nowhere is not a folder: .* --download .* \(335 MB\)"):
         Archive("mch", str(tmp_path / "nowhere")).list()
+
+
+def test_folder_without_files_of_the_product_is_refused(tmp_path):
     with pytest.raises(NowcastError, match="holds no mch frames"):
         Archive("mch", str(tmp_path)).list()
+
+
+def test_time_without_frames_is_refused_with_the_times_that_there_are(tmp_path):
     write("mch", tmp_path)
-    with pytest.raises(
-        NowcastError, match=r"frames from 2024-06-01 12:00:00 to .* none in the time asked for"
-    ):
+    with pytest.raises(NowcastError, match=r"from 2024-06-01 12:00:00 to .* none in the time"):
         Archive("mch", str(tmp_path)).list(start="2024-06-02")
 
 
@@ -120,11 +123,11 @@ def test_both_formats_of_fmi_give_the_same_rain(tmp_path):
     rate = np.linspace(0, 80, 12 * 16).reshape(12, 16)
     for product in ("fmi", "fmi-geotiff"):
         write(product, tmp_path, rate=rate)
-    pgm, tif = (only(Archive(product, str(tmp_path))) for product in ("fmi", "fmi-geotiff"))
+    pgm, tif = (first_frame(Archive(product, str(tmp_path))) for product in ("fmi", "fmi-geotiff"))
     np.testing.assert_allclose(tif.values, pgm.values, rtol=1e-6)
 
 
-def test_fmi_geotiff_of_the_open_data_is_found_too(tmp_path):
+def test_file_names_of_fmis_open_data_are_recognised(tmp_path):
     path = write("fmi-geotiff", tmp_path)
     path.rename(tmp_path / "202406011205_FIN-DBZ-3067-250M.tif")
     assert Archive("fmi-geotiff", str(tmp_path)).list().time.tolist() == [
@@ -132,44 +135,62 @@ def test_fmi_geotiff_of_the_open_data_is_found_too(tmp_path):
     ]
 
 
-def test_geotiff_with_south_up_is_turned(tmp_path):
+def test_geotiff_with_south_up_is_flipped(tmp_path):
     path = write("fmi-geotiff", tmp_path)
-    north_up = only(Archive("fmi-geotiff", str(tmp_path)))
+    north_up = first_frame(Archive("fmi-geotiff", str(tmp_path)))
     with rasterio.open(path) as file:
         levels, at, profile = file.read(1), file.transform, file.profile
     profile["transform"] = rasterio.Affine(at.a, 0, at.c, 0, -at.e, at.f + at.e * len(levels))
     with rasterio.open(path, "w", **profile) as file:
         file.write(levels[::-1], 1)
-    assert only(Archive("fmi-geotiff", str(tmp_path))).equals(north_up)
+    assert first_frame(Archive("fmi-geotiff", str(tmp_path))).equals(north_up)
 
 
-def test_knmi_file_with_south_up_is_turned(tmp_path):
+def test_knmi_file_with_south_up_is_flipped(tmp_path):
     with h5py.File(write("knmi", tmp_path, rate=field()[::-1]), "r+") as file:
         file["geographic"].attrs["geo_pixel_size_y"] = np.array([1], "f4")
-    rate = only(Archive("knmi", str(tmp_path)))
+    rate = first_frame(Archive("knmi", str(tmp_path)))
     np.testing.assert_allclose(rate, field(), rtol=1e-6)
     assert rate.y[0] - rate.y[-1] == 11_000
 
 
-def test_product_names_its_own_reader(tmp_path, monkeypatch):
+@pytest.fixture
+def own_product(monkeypatch):
+    """A product with a reader of its own, which refuses negative rain; call it with the rain."""
+
     def reader(path, rain):
         if rain < 0:
-            raise NowcastError(f"{path} rains upwards")
+            raise NowcastError(f"{path} has negative rain")
         return frame(np.full((2, 3), rain), np.arange(3), -np.arange(2))
 
+    def register(rain):
+        product = Product(
+            pattern=r"(\d{12})\.own",
+            time="%Y%m%d%H%M",
+            reader=reader,
+            options={"rain": rain},
+            attribution="us",
+            licence="CC0",
+        )
+        monkeypatch.setitem(PRODUCTS, "own", product)
+
+    return register
+
+
+def test_product_may_have_a_reader_of_its_own(tmp_path, own_product):
     (tmp_path / "202406011200.own").touch()
-    for rain in (7, -1):
-        own = Product(r"(\d{12})\.own", "%Y%m%d%H%M", reader, {"rain": rain}, "us", "CC0")
-        monkeypatch.setitem(PRODUCTS, "own", own)
-        if rain > 0:
-            assert (only(Archive("own", str(tmp_path))) == 7).all()
-    with pytest.raises(
-        NowcastError, match=r"202406011200\.own rains upwards$"
-    ):  # its own sentence, not wrapped
-        only(Archive("own", str(tmp_path)))
+    own_product(rain=7)
+    assert (first_frame(Archive("own", str(tmp_path))) == 7).all()
 
 
-def test_licences_are_named_or_where_to_find_them():
+def test_error_of_a_reader_is_passed_on_unchanged(tmp_path, own_product):
+    (tmp_path / "202406011200.own").touch()
+    own_product(rain=-1)
+    with pytest.raises(NowcastError, match=r"202406011200\.own has negative rain$"):
+        first_frame(Archive("own", str(tmp_path)))
+
+
+def test_licence_is_named_or_where_to_find_it():
     assert [p for p in PRODUCTS if Archive(p).licence == "CC BY 4.0"] == [
         "fmi",
         "fmi-geotiff",
@@ -181,60 +202,70 @@ def test_licences_are_named_or_where_to_find_them():
     )
 
 
+# ---- the download
+
+
 @pytest.fixture
-def offline(tmp_path, monkeypatch):
-    """The example archive as GitHub zips it, made small: its bytes come instead of whatever pysteps downloads."""
-    made = tmp_path / "made" / "pysteps-data-master"
-    write("fmi", made / "radar" / "fmi")
+def zipped(tmp_path) -> bytes:
+    """A small example archive, zipped as GitHub does it."""
+    top = tmp_path / "example" / "pysteps-data-master"
+    write("fmi", top / "radar" / "fmi")
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as file:
-        for path in (made, *sorted(made.rglob("*"))):
-            file.write(path, path.relative_to(made.parent))
-    calls, urlretrieve = [], urllib.request.urlretrieve
+        for path in (top, *sorted(top.rglob("*"))):
+            file.write(path, path.relative_to(top.parent))
+    return content.getvalue()
+
+
+@pytest.fixture
+def answer(tmp_path, monkeypatch):
+    """Call it with the content, or the exception, that pysteps gets; returns the requested URLs."""
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    requested, urlretrieve = [], urllib.request.urlretrieve
 
-    def send(what):
-        def instead(url, reporthook):
-            calls.append(url)
-            if isinstance(what, BaseException):
-                raise what
-            return urlretrieve(
-                f"data:application/zip;base64,{base64.b64encode(what).decode()}",
-                reporthook=reporthook,
-            )
+    def with_(content_or_error):
+        def retrieve(url, reporthook):
+            requested.append(url)
+            if isinstance(content_or_error, BaseException):
+                raise content_or_error
+            encoded = base64.b64encode(content_or_error).decode()
+            return urlretrieve(f"data:application/zip;base64,{encoded}", reporthook=reporthook)
 
-        monkeypatch.setattr(pysteps.datasets.request, "urlretrieve", instead)
-        return calls
+        monkeypatch.setattr(pysteps.datasets.request, "urlretrieve", retrieve)
+        return requested
 
-    send.content = content.getvalue()
-    return send
+    return with_
 
 
-def test_downloaded_archive_is_whole_and_fetched_once(tmp_path, offline):
-    calls = offline(offline.content)
+def test_archive_is_downloaded_completely_and_once(tmp_path, answer, zipped):
+    requested = answer(zipped)
     folder = download(tmp_path / "data" / "archive")
-    assert only(Archive("fmi", str(folder))).shape == (12, 16)
+    assert first_frame(Archive("fmi", str(folder))).shape == (12, 16)
     assert [p.name for p in folder.parent.iterdir()] == ["archive"]
     assert list((tmp_path / "temporary").iterdir()) == []  # the zip is gone
-    assert download(folder) == folder and len(calls) == 1
+    assert download(folder) == folder
+    assert len(requested) == 1
 
 
-def test_download_fills_an_empty_folder_and_leaves_a_filled_one(tmp_path, offline):
-    calls = offline(offline.content)
+def test_download_fills_an_empty_folder(tmp_path, answer, zipped):
+    answer(zipped)
     (tmp_path / "empty").mkdir()
-    (tmp_path / "filled").mkdir()
-    (tmp_path / "filled" / "mine.txt").write_text("mine")
-    (tmp_path / "empty.partial").mkdir()  # of a run that was killed
+    (tmp_path / "empty.partial").mkdir()  # left by a run that was killed
     (tmp_path / "empty.partial" / "half.gif").touch()
     assert [p.name for p in download(tmp_path / "empty").iterdir()] == ["radar"]
-    assert [p.name for p in download(tmp_path / "filled").iterdir()] == ["mine.txt"] and len(
-        calls
-    ) == 1
+
+
+def test_download_leaves_a_folder_that_holds_anything(tmp_path, answer, zipped):
+    requested = answer(zipped)
+    (tmp_path / "filled").mkdir()
+    (tmp_path / "filled" / "mine.txt").write_text("mine")
+    assert [p.name for p in download(tmp_path / "filled").iterdir()] == ["mine.txt"]
+    assert requested == []
 
 
 @pytest.mark.parametrize(
-    ("failure", "why"),
+    ("failure", "reason"),
     [
         (URLError("no route to host"), "URLError: .*no route to host"),
         (IncompleteRead(b"PK"), "IncompleteRead"),
@@ -245,26 +276,26 @@ def test_download_fills_an_empty_folder_and_leaves_a_filled_one(tmp_path, offlin
     ],
     ids=str,
 )
-def test_failed_download_leaves_nothing_and_tells_the_remedy(tmp_path, offline, failure, why):
-    damaged = offline.content.replace(b"\x1f\x8b", b"\x1f\x8c", 1)  # the head of the gzipped frame
-    sent = {"truncated": offline.content[:-40], "damaged": damaged}.get(failure, failure)
-    offline(sent)
-    with pytest.raises(
-        NowcastError, match=rf"(?s){why}.*try again.*by hand from github.com/pySTEPS/pysteps-data"
-    ):
+def test_failed_download_leaves_nothing_and_names_the_remedy(
+    tmp_path, answer, zipped, failure, reason
+):
+    damaged = zipped.replace(b"\x1f\x8b", b"\x1f\x8c", 1)  # the head of the gzipped frame
+    answer({"truncated": zipped[:-40], "damaged": damaged}.get(failure, failure))
+    remedy = "try again.*by hand from github.com/pySTEPS/pysteps-data"
+    with pytest.raises(NowcastError, match=rf"(?s){reason}.*{remedy}"):
         download(tmp_path / "data" / "archive")
     assert list((tmp_path / "data").iterdir()) == []
 
 
-def test_interrupted_download_leaves_nothing(tmp_path, offline):
-    offline(KeyboardInterrupt())
+def test_interrupted_download_leaves_nothing(tmp_path, answer):
+    answer(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         download(tmp_path / "data" / "archive")
     assert list((tmp_path / "data").iterdir()) == []
 
 
-def test_download_into_a_file_is_refused(tmp_path, offline):
-    offline(offline.content)
+def test_download_into_a_file_is_refused(tmp_path, answer, zipped):
+    answer(zipped)
     (tmp_path / "archive").write_text("a file")
     with pytest.raises(NowcastError, match=r"cannot fetch .* into .*archive"):
         download(tmp_path / "archive")

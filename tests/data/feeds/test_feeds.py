@@ -17,7 +17,7 @@ from nowcastlib.data.feeds.registry import FEEDS
 from nowcastlib.errors import NowcastError
 
 DOCUMENTATION = (Path(__file__).parents[3] / "docs" / "feeds.md").read_text()
-FEED_PACKAGES = ["pysteps", "rasterio", "s3fs", "botocore", "requests"]
+FEED_PACKAGES = ["pysteps", "rasterio", "pyproj", "s3fs", "botocore", "requests"]
 
 
 def run_without_packages(script: str, packages=FEED_PACKAGES, **options) -> str:
