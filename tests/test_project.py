@@ -200,3 +200,27 @@ def test_results_on_moving_mnist_are_those_of_the_report():
         scores = report[f"{n} to {n}"]
         row = f"| {n} → {n} | {scores['bce']:.4f} | {scores['mse']:.1f} | {scores['ssim']:.3f} |"
         assert row in results_page()
+
+
+def test_version_is_the_same_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == version
+    releases = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert releases[0] == version
+
+
+def test_continuous_integration_runs_the_commands_of_the_makefile():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    job = workflow["jobs"]["test"]
+    commands = [step["run"] for step in job["steps"] if "run" in step]
+    assert {"make lint", "make test"} <= set(commands)
+    lowest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert f">={min(job['strategy']['matrix']['python'])}" == lowest
+
+
+def test_other_environments_are_readable():
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
+    assert "make setup" in container["onCreateCommand"]
+    binder = yaml.safe_load((ROOT / "binder/environment.yml").read_text())
+    assert {"pip": ["--editable .."]} in binder["dependencies"]
