@@ -20,7 +20,6 @@ cross-entropy above its floor; scored on 256 films of test digits. The last: 6 s
 import argparse
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -32,12 +31,11 @@ from pysteps.utils.spectral import rapsd
 from nowcastlib.data import grid, ingest, store
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.moving_mnist import MovingMNIST
-from nowcastlib.data.window_options import TrainingStores, WindowOptions
+from nowcastlib.data.window_options import TrainingStores
 from nowcastlib.data.windows import training_data
 from nowcastlib.forecasting import Network, forecast
-from nowcastlib.networks import ModelConfig
-from nowcastlib.training import loop
-from nowcastlib.training.loop import TrainConfig
+from nowcastlib.networks import ConvEDLSTMConfig, EncoderForecasterConfig, FCLSTMConfig
+from nowcastlib.training import FitOptions, TrainConfig, fit, load, loop, schedules
 from nowcastlib.verification import (
     EvaluationOptions,
     evaluate,
@@ -47,13 +45,14 @@ from nowcastlib.verification import (
     score_films,
 )
 
+QUIET = FitOptions(progress=False)
 STACK = {"hidden": (48,), "kernel": (5,), "stride": 1, "patch": 4}
 PYRAMID = {"hidden": (24, 48, 48, 24), "kernel": (5, 5, 5, 5), "stride": 2, "patch": 2}
-DIGITS = TrainConfig(
-    ModelConfig(**STACK), n_in=3, n_out=5, curriculum=(1, 1, 3, 5, 5, 5), crop=0, epochs=6, batch=16, lr=3e-3,
-    loss="kl", precision="bf16",
+DIGITS = TrainConfig().changed(
+    model=ConvEDLSTMConfig(**STACK), n_in=3, n_out=5, curriculum=(1, 1, 3, 5, 5, 5), crop=0,
+    epochs=6, batch=16, lr=3e-3, loss="kl", precision="bf16",
 )  # fmt: skip
-RAIN = replace(DIGITS, n_in=4, n_out=6, curriculum=(1, 1, 3, 6, 6, 6), crop=64, lr=2e-3)
+RAIN = DIGITS.changed(n_in=4, n_out=6, curriculum=(1, 1, 3, 6, 6, 6), crop=64, lr=2e-3)
 MODELS = {
     "cells": {
         "ConvLSTM, 1 layer, kernel 5": {},
@@ -64,8 +63,8 @@ MODELS = {
         "2 layers": {"hidden": (48, 48), "kernel": (5, 5)},
         "3 layers": {"hidden": (48, 48, 48), "kernel": (5, 5, 5)},
         "no skip from the last frame": {"skip": False},
-        "encoder-forecaster": {"kind": "forecaster"},
-        "FC-LSTM": {"kind": "fclstm", "hidden": (512,), "size": 64},
+        "encoder-forecaster": {"model": EncoderForecasterConfig((48,), (5,), patch=4)},
+        "FC-LSTM": {"model": FCLSTMConfig(hidden=(512,), size=64)},
     },
     "layers": {
         "stride 2, kernel 5": PYRAMID,
@@ -75,10 +74,7 @@ MODELS = {
         "LeakyReLU 0.2": PYRAMID | {"leaky_slope": 0.2},
     },
 }
-VARIANTS = {
-    group: {n: {"model": ModelConfig(**STACK | m)} for n, m in ms.items()}
-    for group, ms in MODELS.items()
-} | {
+VARIANTS = MODELS | {
     "sampling": {
         "off: its own frames": {},
         "teacher forcing": {"sampling": 1.0},
@@ -94,7 +90,7 @@ VARIANTS = {
     },
     "losses": {loss: {"loss": loss} for loss in ("kl", "mse", "mae", "ssim_mse", "balanced")},
 }
-BATCHES = loop._batches
+BATCHES = loop.batches
 
 
 def forced(*args) -> Iterator:
@@ -104,14 +100,13 @@ def forced(*args) -> Iterator:
 
 
 def seeds_way(config, *args) -> Iterator:
-    """Batches with a mask of pixels that is never reset: zeros are written, until no true pixel is left."""
-    rng, mask = torch.Generator().manual_seed(config.seed), torch.tensor(True)
+    """Batches with a mask of pixels that is never reset, until no true pixel is left."""
+    rng = torch.Generator().manual_seed(config.run.seed)
+    mask = torch.tensor(True)
     for when, frames, coins in BATCHES(config, *args):
         size = [s // config.model.patch for s in frames.shape[3:]]
-        mask = mask & (
-            torch.rand(*coins.shape, config.model.patch**2, *size, generator=rng)
-            < config.truth(when)
-        )
+        numbers = torch.rand(*coins.shape, config.model.patch**2, *size, generator=rng)
+        mask = mask & (numbers < schedules.truth_probability(config, when))
         yield when, frames, mask
 
 
@@ -121,7 +116,7 @@ def on_digits(config: TrainConfig, out: Path) -> dict:
         split: MovingMNIST(split, n, 8)
         for split, n in {"train": 100_000, "validation": 64, "test": 256}.items()
     }
-    model, _ = loop.fit(config, data["train"], data["validation"], out, progress=False)
+    model, _ = fit(config, data["train"], data["validation"], out, QUIET)
     films = torch.stack([data["test"][i] for i in range(256)])
     with torch.inference_mode():
         forecast = torch.cat([torch.sigmoid(model(part[:, :3], 5)) for part in films.split(32)])
@@ -134,9 +129,8 @@ def on_rain(config: TrainConfig, out: Path) -> dict:
     paths = [out.parent / f"{name}.zarr" for name in ("known", "unseen")]
     for path, feed in zip(paths, (Demo(6, size=64), Demo(4, size=64, seed=1)), strict=True):
         ingest(feed, path)
-    windows = WindowOptions(n_in=5, n_out=5, crop=config.crop)
-    train, validation, _ = training_data(TrainingStores(paths[:1]), windows)
-    loop.fit(config, train, validation, out, progress=False)
+    train, validation, _ = training_data(TrainingStores(paths[:1]), config.windows)
+    fit(config, train, validation, out, QUIET)
     run, frames = Network.load(out), grid.centre(store.open_frames(paths[1]), 64)
     options = EvaluationOptions(leads=6, size=0, margin=8, every=3)
     counts = evaluate(frames, {"run": run}, options, progress=False).sum("case")
@@ -146,7 +140,7 @@ def on_rain(config: TrainConfig, out: Path) -> dict:
     bias = score(counts, "bias").sel(forecaster="run", lead_time=30).to_series()
     found |= {f"bias_{t:g}": value for t, value in bias.items()}
     power = np.zeros((2, 32))
-    for at in issue_times(frames, config.n_in, 6, 3):
+    for at in issue_times(frames, config.windows.n_in, 6, 3):
         last = forecast(run, frames, at, 6)[-1]
         for row, field in zip(power, (last, frames.sel(time=last.valid_time)), strict=True):
             row += rapsd(np.log(np.nan_to_num(field) + 0.1), fft_method=np.fft)
@@ -157,11 +151,11 @@ def on_rain(config: TrainConfig, out: Path) -> dict:
 def run(group: str, name: str, seed: int, steps: int) -> dict:
     """Train and score one variant."""
     base, job = (RAIN, on_rain) if group == "losses" else (DIGITS, on_digits)
-    config = replace(base, **VARIANTS[group][name], steps=steps // 6, seed=seed)
+    config = base.changed(**VARIANTS[group][name], steps=steps // 6, seed=seed)
     batches = {"teacher forcing": forced, "the seed's way": seeds_way}.get(name, BATCHES)
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(loop, "_batches", batches):
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(loop, "batches", batches):
         found = job(config, Path(folder) / "run")
-        weights = sum(p.numel() for p in loop.load(Path(folder) / "run")[0].parameters())
+        weights = sum(p.numel() for p in load(Path(folder) / "run")[0].parameters())
     about = {"variant": name, "seed": seed, "steps": steps, "weights": weights}
     return about | found
 

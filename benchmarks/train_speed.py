@@ -33,11 +33,11 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nowcastlib.data.moving_mnist import MovingMNIST
-from nowcastlib.networks import ModelConfig, build
-from nowcastlib.training.loop import TrainConfig, fastest_precision, fit, keep_memory
+from nowcastlib.networks import ConvEDLSTMConfig, NetworkConfig, build
+from nowcastlib.training import FitOptions, TrainConfig, fastest_precision, fit, keep_memory
 
 HIDDEN, KERNEL, SIZE, BATCH, FRAMES = (64, 32, 32, 16), 5, 64, 16, 5
-MODEL = ModelConfig(
+MODEL = ConvEDLSTMConfig(
     HIDDEN, (KERNEL,) * 4, patch=1, stride=2, max_pool=True, norm="layer", skip=False
 )
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -100,7 +100,7 @@ class Reference(nn.Module):
 
 
 def trainer(
-    config: ModelConfig | None, lr: float = 1e-3, seed: int = 0
+    config: NetworkConfig | None, lr: float = 1e-3, seed: int = 0
 ) -> Callable[[Tensor, int], Tensor]:
     """A function that takes a step on films (B, T, 1, H, W), of which n frames are seen, and returns the loss.
 
@@ -213,13 +213,19 @@ def apart(*options: str) -> dict[str, float]:
 
 def start_up() -> dict[str, float]:
     """Seconds from calling ``fit`` until a network of no size has taken one step and is saved."""
-    config = TrainConfig(
-        ModelConfig((1,), (1,), stride=1), n_in=1, n_out=1, epochs=1, steps=1, batch=1, crop=0
+    config = TrainConfig().changed(
+        model=ConvEDLSTMConfig((1,), (1,), stride=1),
+        n_in=1,
+        n_out=1,
+        epochs=1,
+        steps=1,
+        batch=1,
+        crop=0,
     )
     data = MovingMNIST(n_samples=1, n_frames=2)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        fit(config, data, data, Path(folder) / "run", progress=False)
+        fit(config, data, data, Path(folder) / "run", FitOptions(progress=False))
     return {"seconds": time.perf_counter() - began}
 
 

@@ -17,7 +17,7 @@ NOWCAST_ARCHIVE
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,8 +25,8 @@ import xarray as xr
 
 from nowcastlib.data import feeds, ingest, store
 from nowcastlib.errors import NowcastError
-from nowcastlib.networks import SEED, ModelConfig
-from nowcastlib.training import TrainConfig
+from nowcastlib.networks import SEED, ConvEDLSTMConfig
+from nowcastlib.training import TrainConfig, default_config
 
 ARCHIVE = "NOWCAST_ARCHIVE"
 
@@ -46,24 +46,20 @@ class Preset:
     guided: TrainConfig  # notebook 07: the guided network, which receives the motion of the rain
 
 
-_SMALL = ModelConfig(hidden=(8, 16, 16, 8), kernel=(3, 3, 3, 3))
-_SEED = TrainConfig(
-    SEED, n_in=6, n_out=6, curriculum=(2, 3, 4, 5, 6), curriculum_in=True, restart=True,
-    crop=0, epochs=10, steps=140, batch=64, lr=0.01, schedule="step", loss="bce",
+_SMALL = ConvEDLSTMConfig(hidden=(8, 16, 16, 8), kernel=(3, 3, 3, 3))
+_ONE_CELL = ConvEDLSTMConfig(hidden=(64,), kernel=(5,), stride=1, patch=4)
+_RADAR = TrainConfig()
+_SEED = TrainConfig().changed(
+    model=SEED, n_in=6, n_out=6, crop=0,
+    curriculum=(2, 3, 4, 5, 6), curriculum_in=True, restart=True,
+    epochs=10, steps=140, batch=64, lr=0.01, schedule="step", loss="bce",
 )  # fmt: skip
-_WARM = TrainConfig(
-    ModelConfig((64,), (5,), stride=1, patch=4),
-    n_in=3,
-    n_out=5,
-    loss="kl",
-    crop=0,
-    lr=3e-3,
-    curriculum=(1, 1, 3, 5, 5, 5),
+_WARM = TrainConfig().changed(
+    model=_ONE_CELL, n_in=3, n_out=5, crop=0, curriculum=(1, 1, 3, 5, 5, 5), lr=3e-3, loss="kl"
 )
-_GUIDED = TrainConfig(
-    ModelConfig((64, 64), (5, 3), stride=1, patch=4, kind="guided", norm="layer"),
-    n_in=6, n_out=12, crop=256, epochs=60, steps=500, batch=16, optimiser="adamw",
-    weight_decay=1e-4, warmup=0.05, loss="exceedance", vary=0.3, keep="last", precision="bf16",
+_GUIDED = default_config("guided").changed(
+    hidden=(64, 64), n_in=6, n_out=12, crop=256, vary=0.3, epochs=60, steps=500, batch=16,
+    optimiser="adamw", weight_decay=1e-4, warmup=0.05, keep="last", precision="bf16",
 )  # fmt: skip
 PRESETS = {
     "tiny": Preset(
@@ -73,11 +69,9 @@ PRESETS = {
         size=64,
         leads=6,
         every=12,
-        mnist=replace(
-            _WARM, model=replace(_WARM.model, hidden=(16,), kernel=(3,)), epochs=6, steps=5, batch=4
-        ),
-        radar=TrainConfig(
-            _SMALL,
+        mnist=_WARM.changed(hidden=(16,), kernel=(3,), epochs=6, steps=5, batch=4),
+        radar=_RADAR.changed(
+            model=_SMALL,
             n_in=4,
             n_out=4,
             crop=64,
@@ -87,9 +81,9 @@ PRESETS = {
             curriculum=(1, 4),
             sampling=0.5,
         ),
-        guided=replace(
-            _GUIDED,
-            model=replace(_GUIDED.model, hidden=(8,), kernel=(3,)),
+        guided=_GUIDED.changed(
+            hidden=(8,),
+            kernel=(3,),
             n_in=4,
             n_out=4,
             crop=64,
@@ -107,9 +101,9 @@ PRESETS = {
         size=256,
         leads=12,
         every=4,
-        mnist=replace(_WARM, epochs=6, steps=60, batch=16),
-        radar=TrainConfig(
-            ModelConfig((64,), (5,), stride=1, patch=4),
+        mnist=_WARM.changed(epochs=6, steps=60, batch=16),
+        radar=_RADAR.changed(
+            model=_ONE_CELL,
             n_in=4,
             crop=96,
             epochs=12,
@@ -117,9 +111,8 @@ PRESETS = {
             lr=3e-3,
             curriculum=(1, 1, 3, 6),
         ),
-        guided=replace(
-            _GUIDED,
-            model=replace(_GUIDED.model, hidden=(16, 16)),
+        guided=_GUIDED.changed(
+            hidden=(16, 16),
             n_out=6,
             crop=96,
             epochs=5,
@@ -136,9 +129,9 @@ PRESETS = {
         size=256,
         leads=12,
         every=1,
-        mnist=replace(
-            _WARM,
-            model=ModelConfig((128, 64, 64), (5, 5, 5), stride=1, patch=4),
+        mnist=_WARM.changed(
+            hidden=(128, 64, 64),
+            kernel=(5, 5, 5),
             n_in=10,
             n_out=10,
             curriculum=(1, 3, 6, 10, 10),
@@ -148,7 +141,7 @@ PRESETS = {
             lr=1e-3,
             precision="bf16",
         ),
-        radar=TrainConfig(
+        radar=_RADAR.changed(
             n_out=12,
             epochs=60,
             steps=500,
@@ -167,8 +160,8 @@ PRESETS = {
         leads=6,
         every=1,
         mnist=_SEED,
-        radar=replace(_SEED, model=replace(SEED, size=128), crop=128, batch=16, steps=500),
-        guided=replace(_GUIDED, n_out=6, crop=128),
+        radar=_SEED.changed(size=128, crop=128, batch=16, steps=500),
+        guided=_GUIDED.changed(n_out=6, crop=128),
     ),
 }
 

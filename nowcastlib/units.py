@@ -39,19 +39,16 @@ def amount_of_water(units: str) -> tuple[str, float]:
 
 
 @dataclass(frozen=True)
-class RainScale:
-    """Convert rain rate; zero stays exactly zero, NaN stays NaN, and every conversion has its inverse.
+class ModelScale:
+    """Rain rate (mm/h) to the networks' own units and back.
 
-    All methods take and return NumPy arrays or torch tensors of any shape. Model units are
-    ``log(1 + R/rate0) / log(1 + rate_max/rate0)``: 0 is dry, 1 is ``rate_max``; the logarithm gives drizzle and
-    cloudburst a like share of the scale. Reflectivity follows Z = a R^b (Marshall and Palmer 1948).
+    Model units are ``log(1 + R/rate0) / log(1 + rate_max/rate0)``: 0 is dry, 1 is ``rate_max``. The
+    logarithm gives drizzle and cloudbursts similar shares of the scale. All methods take and return
+    NumPy arrays or torch tensors of any shape; 0 stays exactly 0 and NaN stays NaN.
     """
 
     rate0: float = 0.1  # mm/h; far below it the scale is linear, far above logarithmic
-    rate_max: float = 128.0  # mm/h that is written as 1
-    zr_a: float = 200.0  # a of Z = a R^b
-    zr_b: float = 1.6  # b of Z = a R^b
-    no_echo: float = -32.0  # dBZ written for no rain at all; about 0.0004 mm/h
+    rate_max: float = 128.0  # mm/h; it becomes 1
 
     def to_model(self, rate):
         """Rain rate (mm/h) → model units."""
@@ -59,9 +56,17 @@ class RainScale:
 
     def from_model(self, value):
         """Model units → rain rate (mm/h)."""
-        return (
-            _module(value).expm1(value * float(np.log1p(self.rate_max / self.rate0))) * self.rate0
-        )
+        exponent = value * float(np.log1p(self.rate_max / self.rate0))
+        return _module(value).expm1(exponent) * self.rate0
+
+
+@dataclass(frozen=True)
+class RainScale(ModelScale):
+    """Model units, and reflectivity (dBZ) by Z = a R^b (Marshall and Palmer 1948)."""
+
+    zr_a: float = 200.0  # a of Z = a R^b
+    zr_b: float = 1.6  # b of Z = a R^b
+    no_echo: float = -32.0  # dBZ written for no rain at all; about 0.0004 mm/h
 
     def to_dbz(self, rate):
         """Rain rate (mm/h) → reflectivity (dBZ); no rain, and all that is weaker, becomes ``no_echo``."""

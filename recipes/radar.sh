@@ -32,7 +32,7 @@ train() { # arguments: RUN EPOCHS STORES, then further options
     shift 3
     if [ -e $run/last.pt ]; then resume=--resume; else resume=; fi
     $now train --data "${stores[@]/%/.zarr}" --validation $data/mrms4.zarr --out $run $resume \
-        --config.model.kind guided --config.model.hidden 32 32 --config.model.kernel 5 3 --config.model.stride 1 \
+        --config.model.kind guided --config.model.hidden 32 32 --config.model.kernel 5 3 \
         --config.model.patch 4 --config.model.norm layer --config.n-out 12 --config.crop 160 --config.batch 2 \
         --config.epochs $epochs --config.warmup 0.05 --config.optimiser adamw --config.weight-decay 1e-4 \
         --config.loss exceedance --config.keep last --config.vary 0.3 --config.strides 1 2 --config.precision bf16 "$@"
@@ -40,7 +40,7 @@ train() { # arguments: RUN EPOCHS STORES, then further options
 america="$data/mrms1 $data/mrms2 $data/mrms3"
 events=(mch2015 mch2017 fmi knmi bom)
 tuned=(--config.lr 5e-4 --start)
-diverse=(--config.least 1000) # a store of one window yields 1,000 squares
+diverse=(--config.min-windows 1000) # a store of one window yields 1,000 squares
 
 train pretrained 16 "$america $data/synthetic"
 for fold in "${events[@]}"; do
@@ -58,8 +58,8 @@ train full 2 "$others" "${tuned[@]}" $data/full_pretrained
 train no_pretraining 5 "$others"
 train no_motion_pretrained 3 "$america $data/synthetic" --config.model.no-motion
 train no_motion 2 "$others" --config.model.no-motion "${tuned[@]}" $data/no_motion_pretrained
-train no_balance_pretrained 3 "$america $data/synthetic" --config.loss exceedance_alike
-train no_balance 2 "$others" --config.loss exceedance_alike "${tuned[@]}" $data/no_balance_pretrained
+train no_balance_pretrained 3 "$america $data/synthetic" --config.loss exceedance_unbalanced
+train no_balance 2 "$others" --config.loss exceedance_unbalanced "${tuned[@]}" $data/no_balance_pretrained
 
 .venv/bin/python benchmarks/radar_folds.py
 .venv/bin/python - $data/mch2015.zarr docs/forecast.gif <<'PYTHON'

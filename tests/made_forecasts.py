@@ -7,9 +7,9 @@ import xarray as xr
 from nowcastlib.data import as_frames, storms
 from nowcastlib.forecasting import Network
 from nowcastlib.forecasting.baselines import BASELINES
-from nowcastlib.networks import ModelConfig
+from nowcastlib.networks import ConvEDLSTMConfig
 from nowcastlib.networks.conv_ed_lstm import ConvEDLSTM
-from nowcastlib.training.loop import TrainConfig
+from nowcastlib.training import TrainConfig
 from nowcastlib.verification import count, score
 
 
@@ -22,7 +22,7 @@ def moving_rain() -> xr.DataArray:
 def network(n_in=4) -> Network:
     """An untrained network as a forecaster, without its files."""
     torch.manual_seed(0)
-    config = TrainConfig(ModelConfig((4, 4), (3, 3)), n_in=n_in)
+    config = TrainConfig().changed(model=ConvEDLSTMConfig((4, 4), (3, 3)), n_in=n_in)
     return Network(ConvEDLSTM(config.model), config)
 
 

@@ -9,11 +9,11 @@ from torch.utils.data import ConcatDataset, Dataset
 
 from nowcastlib.data import as_frames, storms
 from nowcastlib.data.windows import Augmentation, RadarWindows
-from nowcastlib.networks import ModelConfig
-from nowcastlib.training.loop import TrainConfig, fit
+from nowcastlib.networks import ConvEDLSTMConfig
+from nowcastlib.training import FitOptions, TrainConfig, fit
 
-CONFIG = TrainConfig(
-    ModelConfig(hidden=(4, 4), kernel=(3, 3)), n_in=2, n_out=3, curriculum=(1, 3), crop=16, epochs=4, steps=2, batch=2,
+CONFIG = TrainConfig().changed(
+    model=ConvEDLSTMConfig(hidden=(4, 4), kernel=(3, 3)), n_in=2, n_out=3, curriculum=(1, 3), crop=16, epochs=4, steps=2, batch=2,
     loss="mse", sampling=1.0, precision="no",
 )  # fmt: skip
 
@@ -37,7 +37,12 @@ def windows(random=True, crop=16, seed=5) -> RadarWindows:
 
 def train(out: Path, config=CONFIG, **options):
     parts = ConcatDataset([windows(), windows()])
-    return fit(config, parts, windows(random=False), out, progress=False, **options)
+    return fit(config, parts, windows(random=False), out, quiet(**options))
+
+
+def quiet(**options) -> FitOptions:
+    """Options of a training without a progress bar."""
+    return FitOptions(progress=False, **options)
 
 
 def weights(model) -> dict[str, torch.Tensor]:

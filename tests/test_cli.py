@@ -440,7 +440,7 @@ MISTAKES = {
     ),
     "folder without weights": (
         "forecast --weights {empty} --data {frames} --out {new}",
-        r"empty holds no readable config\.json",
+        r"empty.config\.json is not a readable configuration",
     ),
     "forecast of no store": (
         "forecast --weights persistence --data {empty} --out {new}",

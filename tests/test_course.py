@@ -11,6 +11,7 @@ from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.feeds.fvg import Fvg
 from nowcastlib.data.feeds.images import Images
 from nowcastlib.errors import NowcastError
+from nowcastlib.networks import GuidedConfig
 
 
 @pytest.fixture(autouse=True)
@@ -50,9 +51,10 @@ def test_each_source_has_its_feed_and_its_own_folder(monkeypatch, tmp_path, sour
 @pytest.mark.parametrize("preset", course.PRESETS.values(), ids=lambda preset: preset.name)
 def test_configurations_of_a_preset_fit_the_size_and_length_of_its_storms(preset):
     for config in (preset.radar, preset.guided):
-        assert config.crop <= preset.pixels and config.n_in + config.n_out <= Demo().frames
-        assert config.crop % config.model.size_multiple == 0
-    assert (preset.guided.model.kind, preset.guided.loss) == ("guided", "exceedance")
+        assert config.windows.crop <= preset.pixels
+        assert config.windows.n_frames <= Demo().frames
+        assert config.windows.crop % config.model.size_multiple == 0
+    assert isinstance(preset.guided.model, GuidedConfig)
 
 
 def test_frames_are_ingested_only_once(monkeypatch, tmp_path):

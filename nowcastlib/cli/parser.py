@@ -9,11 +9,12 @@ from typing import Any, Protocol
 
 import tyro
 
+from nowcastlib.cli.config_options import explain_unused, kind_of_network
 from nowcastlib.cli.evaluate import Evaluate
 from nowcastlib.cli.forecast import Forecast
 from nowcastlib.cli.ingest import Ingest
 from nowcastlib.cli.live import Live
-from nowcastlib.cli.train import Train
+from nowcastlib.cli.train import Train, train_command
 from nowcastlib.errors import NowcastError
 
 
@@ -44,17 +45,26 @@ def parse(arguments: list[str] | None = None) -> Command:
     SystemExit
         After ``--help``.
     """
+    words = sys.argv[1:] if arguments is None else arguments
+    command = words[0] if words and words[0] in COMMANDS else ""
+    commands = COMMANDS
+    kind = ""
+    if command == "train":
+        kind = kind_of_network(words)
+        commands = COMMANDS | {"train": train_command(kind)}
+
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="nowcastlib", args=arguments)
+            return tyro.extras.subcommand_cli_from_dict(commands, prog="nowcastlib", args=words)
     except SystemExit as stop:
         if not stop.code:
             raise
-        words = sys.argv[1:] if arguments is None else arguments
-        command = f" {words[0]}" if words and words[0] in COMMANDS else ""
-        help_command = f"see nowcastlib{command} --help"
-        raise NowcastError(f"{one_sentence(complaint.getvalue())}; {help_command}") from stop
+        sentence = one_sentence(complaint.getvalue())
+        if kind:
+            sentence = explain_unused(sentence, kind)
+        help_command = f"see nowcastlib {command} --help".replace("  ", " ")
+        raise NowcastError(f"{sentence}; {help_command}") from stop
 
 
 def one_sentence(complaint: str) -> str:
@@ -74,6 +84,12 @@ def one_sentence(complaint: str) -> str:
             return f"{unknown[1]!r} was not expected here"
         hint = f" (did you mean {options[0]}?)" if options else ""
         return f"unknown option {', '.join(given)}{hint}"
+
+    # A setting that its configuration class refuses: the class has written the whole sentence.
+    if refused := re.match(
+        r"Error parsing \S+\.config\.\w+: (.*?)( Argument helptext| For full helptext|$)", words
+    ):
+        return refused[1]
 
     if invalid := re.match(r"Error parsing (--?[\w.-]+): .*?\[('.*?')\]", words):
         return f"{invalid[1]} cannot be {invalid[2]}"

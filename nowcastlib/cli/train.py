@@ -1,13 +1,18 @@
 """``nowcast train``: train a network on stores of rain."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import tyro
 
+from nowcastlib.cli.config_options import KIND, flat_config, train_config
 from nowcastlib.cli.source_options import option
-from nowcastlib.training import TrainConfig
+from nowcastlib.networks import CONFIGS
+from nowcastlib.training import default_config
+
+# The names of the registry, with the option's own name
+Kind = Annotated[Literal[tuple(CONFIGS)], tyro.conf.arg(name=KIND)]  # type: ignore[valid-type]
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,11 @@ class Train:
     # Folder for the weights, the configuration and the history.
     out: Path
 
-    config: TrainConfig = field(default_factory=TrainConfig)
+    # Kind of network: it decides which --config.model options there are.
+    kind: Kind = "convedlstm"
+
+    # Options --config.…: parts of a TrainConfig, replaced for each kind by ``train_command``.
+    config: Any = default_config("convedlstm")
 
     # Shares of the events for training, validation and test; 0 leaves a part out.
     shares: Annotated[
@@ -51,25 +60,39 @@ class Train:
         """Train, then print the history and the lowest validation loss."""
         from accelerate import PartialState
 
-        from nowcastlib.data import TrainingStores, WindowOptions, training_data
-        from nowcastlib.training import fit
+        from nowcastlib.data import TrainingStores, training_data
+        from nowcastlib.training import FitOptions, fit
 
-        c = self.config
+        config = train_config(self.config)
         stores = TrainingStores(self.data, self.validation, self.shares)
-        windows = WindowOptions(c.n_in, c.n_out, c.crop, c.strides, c.vary, c.least)
-        train, validation, description = training_data(stores, windows, c.scale, c.seed)
-        _, history = fit(
-            c,
-            train,
-            validation,
-            self.out,
-            self.resume,
-            description,
+        train, validation, description = training_data(
+            stores, config.windows, config.scale, config.run.seed
+        )
+        options = FitOptions(
+            resume=self.resume,
+            start=self.start,
+            description=description,
             workers=self.workers,
             tensorboard=self.tensorboard,
-            start=self.start,
         )
+        _, history = fit(config, train, validation, self.out, options)
 
         if PartialState().is_main_process:
             print(history.dropna(axis=1, how="all").to_string(index=False))
             print(f"{self.out}: lowest validation loss {history.validation.min():.4f}")
+
+
+def train_command(network: str) -> type[Train]:
+    """The command with the options of one kind of network."""
+    defaults = flat_config(network)
+    options = type(defaults)
+
+    @dataclass(frozen=True)
+    class TrainKind(Train):
+        __doc__ = Train.__doc__
+
+        # Kind of network: it decides which --config.model options there are.
+        kind: Kind = network
+        config: options = defaults  # type: ignore[valid-type]
+
+    return TrainKind

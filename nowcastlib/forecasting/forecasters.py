@@ -10,9 +10,7 @@ from torch import Tensor
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import probabilities
 from nowcastlib.forecasting.baselines import BASELINES
-from nowcastlib.networks import motion
-from nowcastlib.networks.base import ForecastNetwork, FrameNetwork
-from nowcastlib.networks.motion_guided import MotionGuided
+from nowcastlib.networks import ForecastNetwork, FrameNetwork, MotionGuided, motion
 from nowcastlib.training import TrainConfig, load
 from nowcastlib.units import DRY
 
@@ -80,7 +78,7 @@ class Network:
     @property
     def n_in(self) -> int:
         """Number of frames that it needs."""
-        return self.config.n_in
+        return self.config.windows.n_in
 
     @property
     def gives_probabilities(self) -> bool:

@@ -1,116 +1,216 @@
-"""Configurations of the networks."""
+"""Configurations: one frozen dataclass for each kind of network. Imports no torch.
 
-from dataclasses import dataclass
+A configuration class has only the options that its network uses, and tells what one has to know
+about the network: whether it feeds its forecast back, how many frames it needs, and what its output
+means.
+"""
 
-CELLS = ("convlstm", "convgru")
+from dataclasses import dataclass, fields
+from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
+
+FRAME_LOSSES = ("balanced", "bce", "kl", "mse", "mae", "ssim_mse")
+PROBABILITY_LOSSES = ("exceedance", "exceedance_unbalanced")
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """Kind and shape of a network."""
+class NetworkConfig:
+    """What all configurations of networks have in common. Invalid options raise ValueError."""
 
-    hidden: tuple[int, ...] = (32, 64, 48, 16)  # hidden channels (fclstm: units) of each cell
-    kernel: tuple[int, ...] = (5, 5, 5, 3)  # kernel size of each cell, px
-    stride: int = 2  # convedlstm: 2 halves height and width in the first half of the cells, doubles in the second
-    patch: int = 2  # space-to-depth before the first cell: patch × patch px become channels
-    peephole: bool = True  # the gates see the cell state
-    skip: bool = True  # convedlstm: the output layer also sees the frame that entered; details need no memory
-    # or forecaster (the paper's encoder-forecaster), fclstm (its fully connected baseline), or guided (by the motion)
-    kind: str = "convedlstm"
-    cell: str = "convlstm"  # or convgru
-    state_kernel: int = 0  # kernel from state to state, px; 0: that of the cell
-    # height and width of the frames, px: needed by fclstm; gives convedlstm a peephole weight for each pixel, as in the
-    # paper; such a network works at no other size
-    size: int = 0
-    norm: str = ""  # after each convolution: "layer" over all channels and pixels, "group" over those of each gate
-    leaky_slope: float = 0.0  # slope below zero of a LeakyReLU after each convolution; 0: none
-    bias: bool = True  # of the convolutions in the cells
-    max_pool: bool = (
-        False  # convedlstm: halve by max pooling after a convolution of stride 1, not by stride 2
-    )
-    # convedlstm: double by a transposed convolution (None: where the stride is 2), else by nearest neighbours
-    transpose: bool | None = None
-    use_lstm_output: bool = (
-        False  # convedlstm: the next cell sees the output gate, not the hidden state
-    )
-    motion: bool = True  # guided: False lets the rain stand still, to see what motion is worth
-
-    def __post_init__(self):
-        if self.kind not in (kinds := ("convedlstm", "forecaster", "fclstm", "guided")):
-            raise ValueError(
-                f"unknown kind of network {self.kind!r}: choose one of {', '.join(kinds)}"
-            )
-        if self.cell not in CELLS:
-            raise ValueError(f"unknown cell {self.cell!r}: choose one of {', '.join(CELLS)}")
-        if self.kind != "fclstm" and len(self.hidden) != len(self.kernel):
-            raise ValueError(
-                f"{len(self.hidden)} cells but {len(self.kernel)} kernels: give one kernel for each cell"
-            )
-        if self.stride not in (1, 2):
-            raise ValueError(f"stride {self.stride} is neither 1 nor 2")
-        if not self.hidden or min(*self.hidden, *self.kernel, self.patch) < 1:
-            raise ValueError(
-                "hidden channels, kernels and patch must be 1 or more, and there must be a cell"
-            )
-        if self.kind == "convedlstm":
-            if self.stride == 2 and len(self.hidden) % 2:
-                raise ValueError(
-                    f"{len(self.hidden)} cells cannot halve as often as they double: give an even number"
-                )
-            if self.stride == 1 and (self.max_pool or self.transpose):
-                raise ValueError("stride 1 keeps the size: max_pool and transpose need stride 2")
-            if self.size % self.size_multiple:
-                raise ValueError(
-                    f"frames of {self.size} px do not divide by {self.size_multiple} (patch and halvings)"
-                )
-            if self.size and self.cell != "convlstm":
-                raise ValueError("only a convlstm has peepholes: leave size at 0")
-            if self.size and not self.peephole:
-                raise ValueError("size gives each pixel its peepholes: leave it at 0 without them")
-            if self.use_lstm_output and self.cell != "convlstm":
-                raise ValueError(
-                    f"a {self.cell} has no output gate: use_lstm_output needs convlstm"
-                )
-        elif self.max_pool or self.transpose or self.use_lstm_output:
-            raise ValueError(
-                f"max_pool, transpose and use_lstm_output belong to convedlstm, not to a {self.kind}"
-            )
-        if self.kind == "fclstm" and (self.norm or self.leaky_slope or not self.bias):
-            raise ValueError(
-                "norm, leaky_slope and bias belong to convolutions: an fclstm has none"
-            )
-        if self.kind in ("forecaster", "guided") and self.size:
-            raise ValueError(f"a {self.kind} network works at any size: leave size at 0")
-        if self.kind == "fclstm" and not self.size:
-            raise ValueError(
-                "a fully connected network works at one size only: give its size in px"
-            )
+    kind: ClassVar[str]  # name of the kind of network
+    feeds_back: ClassVar[bool] = False  # its forecast is its next input; scheduled sampling applies
+    fewest_frames: ClassVar[int] = 1  # input frames required
+    gives_probabilities: ClassVar[bool] = False  # of exceeding each of RATES; else: frames
+    losses: ClassVar[tuple[str, ...]] = FRAME_LOSSES  # losses for its output, the default first
 
     @property
     def size_multiple(self) -> int:
-        """Frames are padded to a multiple of so many px: ``patch`` and, in a convedlstm, all halvings."""
-        halves = self.kind == "convedlstm" and self.stride == 2
-        return self.patch * 2 ** (len(self.hidden) // 2 if halves else 0)
+        """Frames are padded to a height and width that divide by this number, px."""
+        return 1
 
     @property
-    def gives_probabilities(self) -> bool:
-        """Whether the logits are those of exceeding each of ``RATES``, not those of frames."""
-        return self.kind == "guided"
+    def fixed_size(self) -> int:
+        """The only height and width at which the network works, px; 0: any."""
+        return 0
+
+
+@dataclass(frozen=True)
+class _ConvStackConfig(NetworkConfig):
+    """Options that all networks of convolutional cells share."""
+
+    hidden: tuple[int, ...] = (32, 64, 48, 16)  # hidden channels of each cell
+    kernel: tuple[int, ...] = (5, 5, 5, 3)  # kernel size of each cell, px; odd
+    patch: int = 2  # space to depth before the first cell: patch × patch px become channels
+    cell: Literal["convlstm", "convgru"] = "convlstm"  # kind of cell
+    peephole: bool = True  # convlstm: the gates see the cell state
+    state_kernel: int = 0  # kernel size from state to state, px; 0: that of the cell
+    # normalisation after each convolution: "layer" over all channels and pixels, "group" over
+    # those of each gate
+    norm: Literal["", "layer", "group"] = ""
+    leaky_slope: float = 0.0  # slope below zero of a LeakyReLU after each convolution; 0: none
+    bias: bool = True  # the convolutions in the cells add a bias
+
+    def __post_init__(self):
+        check_choices(self)
+        _check_at_least_1(self, "hidden", "kernel", "patch")
+        if len(self.hidden) != len(self.kernel):
+            raise ValueError(
+                f"hidden has {len(self.hidden)} cells, but kernel has {len(self.kernel)}: "
+                "give one kernel size for each cell"
+            )
+        for size in (*self.kernel, self.state_kernel or 1):
+            if size % 2 == 0:
+                raise ValueError(f"kernel size {size} is even: choose an odd one")
+        if self.cell == "convgru" and not self.peephole:
+            raise ValueError("a convgru has no peepholes: peephole does not apply to it")
 
     @property
-    def fewest_frames(self) -> int:
-        """Fewest frames that the network needs as its input."""
-        return 2 if self.kind == "guided" else 1
+    def size_multiple(self) -> int:
+        return self.patch
 
 
-# the best of Zampar (2025), for frames of 64 px
-SEED = ModelConfig(
-    (64, 32, 32, 16),
-    (5, 5, 5, 5),
+@dataclass(frozen=True)
+class ConvEDLSTMConfig(_ConvStackConfig):
+    """Conv-Encoder-Decoder-LSTM (Zampar 2025): a stack of cells that feeds its forecast back."""
+
+    kind = "convedlstm"
+    feeds_back = True
+
+    # 2: the first half of the cells halves height and width, the second half doubles them
+    stride: Literal[1, 2] = 2
+    max_pool: bool = False  # halve by max pooling after a convolution of stride 1, not by stride 2
+    transpose: bool = True  # double by a transposed convolution, not by nearest neighbours
+    skip: bool = True  # the output layer also sees the frame that entered
+    use_lstm_output: bool = False  # the next cell sees the output gate, not the hidden state
+    # height and width of the frames, px: one peephole weight for each pixel, as in the paper, and
+    # the network works at this size only; 0: one weight for each channel, at any size
+    size: int = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._check_stride()
+        if self.use_lstm_output and self.cell != "convlstm":
+            raise ValueError(f"a {self.cell} has no output gate: use_lstm_output needs convlstm")
+        if self.size:
+            self._check_size()
+
+    def _check_stride(self) -> None:
+        if self.stride == 2 and len(self.hidden) % 2:
+            raise ValueError(f"stride 2 needs an even number of cells, not {len(self.hidden)}")
+        if self.stride == 1 and (self.max_pool or not self.transpose):
+            raise ValueError("stride 1 keeps the size: max_pool and transpose apply to stride 2")
+
+    def _check_size(self) -> None:
+        if self.size < 0 or self.size % self.size_multiple:
+            raise ValueError(
+                f"size {self.size} px does not divide by {self.size_multiple} (patch and halvings)"
+            )
+        if self.cell != "convlstm" or not self.peephole:
+            raise ValueError("size is for peepholes of a convlstm: leave it at 0 without them")
+
+    @property
+    def size_multiple(self) -> int:
+        halvings = len(self.hidden) // 2 if self.stride == 2 else 0
+        return self.patch * 2**halvings
+
+    @property
+    def fixed_size(self) -> int:
+        return self.size
+
+
+@dataclass(frozen=True)
+class EncoderForecasterConfig(_ConvStackConfig):
+    """The encoder-forecaster of the ConvLSTM paper (Shi et al. 2015)."""
+
+    kind = "forecaster"
+
+
+@dataclass(frozen=True)
+class FCLSTMConfig(NetworkConfig):
+    """The fully connected LSTM of Shi et al. (2015), their baseline."""
+
+    kind = "fclstm"
+
+    hidden: tuple[int, ...] = (512,)  # hidden units of each cell
+    peephole: bool = True  # the gates see the cell state
+    size: int = 64  # height and width of the frames, px; the network works at this size only
+
+    def __post_init__(self):
+        _check_at_least_1(self, "hidden", "size")
+
+    @property
+    def fixed_size(self) -> int:
+        return self.size
+
+
+@dataclass(frozen=True)
+class GuidedConfig(_ConvStackConfig):
+    """Lagrangian ConvLSTM: rain is advected along its motion, growth and decay are learned.
+
+    It forecasts the probability that the rain rate exceeds each of ``RATES``.
+    """
+
+    kind = "guided"
+    fewest_frames = 2
+    gives_probabilities = True
+    losses = PROBABILITY_LOSSES
+
+    hidden: tuple[int, ...] = (32, 32)  # hidden channels of each cell
+    kernel: tuple[int, ...] = (5, 3)  # kernel size of each cell, px; odd
+    patch: int = 4  # space to depth before the first cell: patch × patch px become channels
+    # normalisation after each convolution: "layer" over all channels and pixels, "group" over
+    # those of each gate
+    norm: Literal["", "layer", "group"] = "layer"
+    motion: bool = True  # False: the rain stands still, to measure what the motion is worth
+
+
+CONFIGS: dict[str, type[NetworkConfig]] = {
+    config.kind: config
+    for config in (ConvEDLSTMConfig, EncoderForecasterConfig, FCLSTMConfig, GuidedConfig)
+}
+
+
+def config_class(kind: str) -> type[NetworkConfig]:
+    """The configuration class of a kind of network. Raises ValueError for an unknown kind."""
+    if kind not in CONFIGS:
+        raise ValueError(f"unknown kind of network {kind!r}: choose one of {', '.join(CONFIGS)}")
+    return CONFIGS[kind]
+
+
+def option_names(config: NetworkConfig | type[NetworkConfig]) -> list[str]:
+    """Names of the options of a configuration, or of a configuration class."""
+    return [field.name for field in fields(config)]
+
+
+def check_choices(config) -> None:
+    """Raise ValueError if a field of type Literal has another value."""
+    for name, kind in get_type_hints(type(config)).items():
+        if get_origin(kind) is not Literal:
+            continue
+        choices = get_args(kind)
+        value = getattr(config, name)
+        if value not in choices:
+            shown = ", ".join(str(choice) or "''" for choice in choices)
+            raise ValueError(f"unknown {name} {value!r}: choose one of {shown}")
+
+
+def _check_at_least_1(config, *names: str) -> None:
+    """Raise ValueError if a number, or one of several numbers, is below 1 or missing."""
+    for name in names:
+        value = getattr(config, name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        if not numbers:
+            raise ValueError(f"{name} is empty: the network needs at least one cell")
+        if min(numbers) < 1:
+            raise ValueError(f"{name} is {value}: it must be 1 or more")
+
+
+# The best network of Zampar (2025), for frames of 64 px
+SEED = ConvEDLSTMConfig(
+    hidden=(64, 32, 32, 16),
+    kernel=(5, 5, 5, 5),
     patch=1,
     skip=False,
     size=64,
     norm="layer",
     max_pool=True,
-    transpose=True,
 )

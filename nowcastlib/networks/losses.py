@@ -1,6 +1,7 @@
-"""What a forecast is trained to make small. Each: logits and target of one shape → mean over the observed pixels.
+"""Losses: logits and target → mean over the observed pixels.
 
-Targets are in model units; NaN = not observed, which counts for nothing.
+Targets are (B, T, C, H, W) in model units; NaN = not observed, which has no weight. Logits have the
+same shape, except those of ``exceedance``. ``scale`` converts rain rates to model units.
 """
 
 import numpy as np
@@ -9,75 +10,106 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from nowcastlib.units import RATES, RainScale
+from nowcastlib.units import RATES, ModelScale
 
-# weights of Shi et al. 2017 (arXiv 1706.03458): rain below 2, 5, 10, 30 mm/h, and above
-BALANCED_RATES, BALANCED_WEIGHTS = (2.0, 5.0, 10.0, 30.0), (1.0, 2.0, 5.0, 10.0, 30.0)
+# Weights of Shi et al. 2017 (arXiv 1706.03458) for rain below 2, 5, 10, 30 mm/h, and above
+BALANCED_RATES = (2.0, 5.0, 10.0, 30.0)
+BALANCED_WEIGHTS = (1.0, 2.0, 5.0, 10.0, 30.0)
+SSIM_WINDOW = 11  # px
 
 
-def bce(logits: Tensor, target: Tensor, scale: RainScale) -> Tensor:
-    """Binary cross-entropy per pixel, nats. It cannot fall below the entropy of a soft target: see ``kl``."""
-    p = _known(target, logits).clamp(0, 1)
+def bce(logits: Tensor, target: Tensor, scale: ModelScale) -> Tensor:
+    """Binary cross-entropy per pixel, nats; at least the entropy of the target (see ``kl``)."""
+    p = _without_nan(target, logits).clamp(0, 1)
     return _mean(F.binary_cross_entropy_with_logits(logits, p, reduction="none"), target)
 
 
-def kl(logits: Tensor, target: Tensor, scale: RainScale) -> Tensor:
-    """Binary cross-entropy less the entropy of the target (Kullback-Leibler divergence): 0 for a perfect forecast."""
-    p = _known(target, logits).clamp(0, 1)
-    return bce(logits, target, scale) + _mean(torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p), target)
+def kl(logits: Tensor, target: Tensor, scale: ModelScale) -> Tensor:
+    """Kullback-Leibler divergence, nats: cross-entropy minus the entropy of the target.
 
-
-def mse(logits: Tensor, target: Tensor, scale: RainScale) -> Tensor:
-    """Mean squared error, model units squared."""
-    return _mean((torch.sigmoid(logits) - _known(target, logits)) ** 2, target)
-
-
-def mae(logits: Tensor, target: Tensor, scale: RainScale) -> Tensor:
-    """Mean absolute error, model units."""
-    return _mean((torch.sigmoid(logits) - _known(target, logits)).abs(), target)
-
-
-def ssim_mse(logits: Tensor, target: Tensor, scale: RainScale, alpha: float = 0.5) -> Tensor:
-    """alpha · MSE + (1 - alpha) · (1 - SSIM), Gaussian windows of 11 px (Wang et al. 2004; as a loss: Zampar 2025).
-
-    Frames are (B, T, C, H, W); a window sees unobserved pixels as equal in both. ValueError below 11 px.
+    It is 0 for a perfect forecast.
     """
-    if min(logits.shape[-2:]) < 11:
+    p = _without_nan(target, logits).clamp(0, 1)
+    negative_entropy = torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p)
+    return bce(logits, target, scale) + _mean(negative_entropy, target)
+
+
+def mse(logits: Tensor, target: Tensor, scale: ModelScale) -> Tensor:
+    """Mean squared error, model units squared."""
+    return _mean((torch.sigmoid(logits) - _without_nan(target, logits)) ** 2, target)
+
+
+def mae(logits: Tensor, target: Tensor, scale: ModelScale) -> Tensor:
+    """Mean absolute error, model units."""
+    return _mean((torch.sigmoid(logits) - _without_nan(target, logits)).abs(), target)
+
+
+def ssim_mse(logits: Tensor, target: Tensor, scale: ModelScale, alpha: float = 0.5) -> Tensor:
+    """alpha · MSE + (1 - alpha) · (1 - SSIM), with Gaussian windows of 11 px.
+
+    A window sees unobserved pixels as equal in forecast and target.
+
+    Raises
+    ------
+    ValueError
+        For frames smaller than a window.
+
+    References
+    ----------
+    Wang et al. 2004, IEEE Trans. Image Process. 13 (SSIM). Zampar 2025 (as a loss).
+    """
+    if min(logits.shape[-2:]) < SSIM_WINDOW:
         raise ValueError(
-            f"SSIM looks through windows of 11 px, frames of {tuple(logits.shape[-2:])} px are smaller"
+            f"SSIM needs windows of {SSIM_WINDOW} px: frames of {tuple(logits.shape[-2:])} px are "
+            "too small"
         )
-    known = _known(target, logits)
-    seen = torch.where(torch.isfinite(target), torch.sigmoid(logits), known)
-    images = (x.flatten(0, -4) for x in (seen, known))  # (B·T, C, H, W)
+    target_values = _without_nan(target, logits)
+    forecast = torch.where(torch.isfinite(target), torch.sigmoid(logits), target_values)
+    images = (frames.flatten(0, -4) for frames in (forecast, target_values))  # (B·T, C, H, W)
     _, ssim = structural_similarity_index_measure(*images, data_range=1.0, return_full_image=True)
-    return alpha * mse(logits, target, scale) + (1 - alpha) * _mean(
-        1 - ssim.view_as(target), target
-    )
+
+    dissimilarity = _mean(1 - ssim.view_as(target), target)
+    return alpha * mse(logits, target, scale) + (1 - alpha) * dissimilarity
 
 
-def balanced(logits: Tensor, target: Tensor, scale: RainScale) -> Tensor:
-    """MSE + MAE, heavy rain weighted up to 30-fold (Shi et al. 2017, section 3.3): it is rare, and what matters."""
-    edges = torch.tensor(
-        scale.to_model(np.array(BALANCED_RATES)), dtype=logits.dtype, device=logits.device
-    )
-    weights = torch.tensor(BALANCED_WEIGHTS, dtype=logits.dtype, device=logits.device)
-    known = _known(target, logits)
-    error = torch.sigmoid(logits) - known
-    return _mean(
-        weights[torch.bucketize(known, edges, right=True)] * (error**2 + error.abs()), target
-    )
+def balanced(logits: Tensor, target: Tensor, scale: ModelScale) -> Tensor:
+    """MSE + MAE with weights of up to 30 for heavy rain, which is rare.
+
+    References
+    ----------
+    Shi et al. 2017, arXiv 1706.03458, section 3.3.
+    """
+    device, dtype = logits.device, logits.dtype
+    edges = torch.tensor(scale.to_model(np.array(BALANCED_RATES)), dtype=dtype, device=device)
+    weights = torch.tensor(BALANCED_WEIGHTS, dtype=dtype, device=device)
+    target_values = _without_nan(target, logits)
+    weight = weights[torch.bucketize(target_values, edges, right=True)]
+
+    error = torch.sigmoid(logits) - target_values
+    return _mean(weight * (error**2 + error.abs()), target)
 
 
-def exceedance(logits: Tensor, target: Tensor, scale: RainScale, balance: bool = True) -> Tensor:
-    """Binary cross-entropy of "more than each of ``RATES``": logits (B, T, rate, H, W), target (B, T, 1, H, W).
+def exceedance(logits: Tensor, target: Tensor, scale: ModelScale, balance: bool = True) -> Tensor:
+    """Binary cross-entropy of the events "more than each of ``RATES``".
 
-    With ``balance`` each window and rate is divided by what it would cost to know no more than how often that rate is
-    exceeded in the first frame (its entropy, nats): rare rates and windows with little rain weigh as much as others.
-    Honest probabilities make it smallest, as nearly as that first frame is known when the forecast is made.
+    With ``balance``, the cost of each window and rate is divided by the entropy of the share of
+    pixels that exceed this rate in the first frame of the target. Rare rates and windows with little
+    rain then weigh as much as others. Honest probabilities minimise the loss, up to what is unknown
+    about this first frame when the forecast is made.
+
+    Parameters
+    ----------
+    logits : Tensor
+        (B, T, rate, H, W).
+    target : Tensor
+        (B, T, 1, H, W), model units.
+    scale : ModelScale
+    balance : bool
+        Divide by the entropy.
     """
     rates = torch.tensor(RATES, device=logits.device).view(-1, 1, 1)
-    event = (_known(target, logits) > scale.to_model(rates)).to(logits.dtype)
-    cost = F.binary_cross_entropy_with_logits(logits, event, reduction="none")
+    event = (_without_nan(target, logits) > scale.to_model(rates)).to(logits.dtype)
+    cost = F.binary_cross_entropy_with_logits(logits, event, reduction="none")  # (B, T, rate, H, W)
     if balance:
         share = event[:, :1].mean((-2, -1), keepdim=True)  # (B, 1, rate, 1, 1)
         entropy = -torch.xlogy(share, share) - torch.xlogy(1 - share, 1 - share)
@@ -85,20 +117,23 @@ def exceedance(logits: Tensor, target: Tensor, scale: RainScale, balance: bool =
     return _mean(cost.mean(-3, keepdim=True), target)
 
 
-def _known(target: Tensor, logits: Tensor) -> Tensor:
-    return torch.nan_to_num(target, nan=0.0).to(logits.dtype)
-
-
-def _mean(error: Tensor, target: Tensor) -> Tensor:
-    observed = torch.isfinite(target)
-    return (error * observed).sum() / observed.sum().clamp(min=1)
-
-
-def exceedance_alike(logits: Tensor, target: Tensor, scale: RainScale) -> Tensor:
-    """``exceedance`` without its balance, to see what that is worth; nats."""
+def exceedance_unbalanced(logits: Tensor, target: Tensor, scale: ModelScale) -> Tensor:
+    """``exceedance`` without its balance, to measure what the balance is worth; nats."""
     return exceedance(logits, target, scale, balance=False)
 
 
 LOSSES = {
-    f.__name__: f for f in (bce, kl, mse, mae, ssim_mse, balanced, exceedance, exceedance_alike)
+    loss.__name__: loss
+    for loss in (balanced, bce, kl, mse, mae, ssim_mse, exceedance, exceedance_unbalanced)
 }
+
+
+def _without_nan(target: Tensor, logits: Tensor) -> Tensor:
+    """The target with 0 where not observed, of the logits' type."""
+    return torch.nan_to_num(target, nan=0.0).to(logits.dtype)
+
+
+def _mean(error: Tensor, target: Tensor) -> Tensor:
+    """Mean over the observed pixels."""
+    observed = torch.isfinite(target)
+    return (error * observed).sum() / observed.sum().clamp(min=1)

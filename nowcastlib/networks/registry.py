@@ -1,27 +1,42 @@
-"""Kinds of networks: the class of each, and how to build one from its configuration."""
+"""The registry: which network class belongs to which configuration class."""
 
 from nowcastlib.networks.base import ForecastNetwork
+from nowcastlib.networks.config import (
+    ConvEDLSTMConfig,
+    EncoderForecasterConfig,
+    FCLSTMConfig,
+    GuidedConfig,
+    NetworkConfig,
+)
 from nowcastlib.networks.conv_ed_lstm import ConvEDLSTM
 from nowcastlib.networks.encoder_forecaster import EncoderForecaster
 from nowcastlib.networks.fc_lstm import FCLSTM
 from nowcastlib.networks.motion_guided import MotionGuided
 
-NETWORKS: dict[str, type[ForecastNetwork]] = {
-    "convedlstm": ConvEDLSTM,
-    "forecaster": EncoderForecaster,
-    "fclstm": FCLSTM,
-    "guided": MotionGuided,
+NETWORKS: dict[type[NetworkConfig], type[ForecastNetwork]] = {
+    ConvEDLSTMConfig: ConvEDLSTM,
+    EncoderForecasterConfig: EncoderForecaster,
+    FCLSTMConfig: FCLSTM,
+    GuidedConfig: MotionGuided,
 }
 
 
-def build(config, channels: int = 1) -> ForecastNetwork:
-    """The network of a configuration, with random weights.
+def build(config: NetworkConfig, channels: int = 1) -> ForecastNetwork:
+    """Build the network of a configuration, with random weights.
 
     Parameters
     ----------
-    config
+    config : NetworkConfig
         Configuration of one kind of network.
     channels : int
         Channels of a frame.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from nowcastlib.networks import ConvEDLSTMConfig
+    >>> network = build(ConvEDLSTMConfig(hidden=(4, 4), kernel=(3, 3)))
+    >>> network(torch.zeros(1, 3, 1, 16, 16), n_out=2).shape
+    torch.Size([1, 2, 1, 16, 16])
     """
-    return NETWORKS[config.kind](config, channels)
+    return NETWORKS[type(config)](config, channels)

@@ -1,5 +1,12 @@
+from .checkpoint import load as load
+from .checkpoint import load_config as load_config
+from .config import OptimisationConfig as OptimisationConfig
+from .config import RolloutConfig as RolloutConfig
+from .config import RunConfig as RunConfig
 from .config import TrainConfig as TrainConfig
+from .config import default_config as default_config
+from .loop import FitOptions as FitOptions
 from .loop import fit as fit
-from .loop import load as load
-from .loop import load_config as load_config
 from .loop import validate as validate
+from .precision import fastest_precision as fastest_precision
+from .precision import keep_memory as keep_memory

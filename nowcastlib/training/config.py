@@ -1,159 +1,271 @@
-"""What decides a training run besides its data."""
+"""Configuration of a training run besides its data. Imports no torch.
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
-from math import cos, exp, pi, tanh
+``TrainConfig`` consists of parts; each part belongs to one concern. All field names are unique
+across the parts, so that ``TrainConfig.changed`` and the command line can use them without naming
+the part.
+"""
 
-import torch
-from torch import Tensor
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Literal
 
-from nowcastlib.networks import LOSSES, ModelConfig
-from nowcastlib.units import RainScale
+from nowcastlib.data import WindowOptions
+from nowcastlib.networks import (
+    CONFIGS,
+    ConvEDLSTMConfig,
+    NetworkConfig,
+    check_choices,
+    config_class,
+    option_names,
+)
+from nowcastlib.units import ModelScale
 
-# scheduled sampling (Bengio et al. 2015, arXiv 1506.03099): done share of the schedule → probability of the truth. Each
-# falls from 1 to exactly 0: a network that still sees the truth at the end has not been trained for what it is used for
-DECAYS = {
-    "linear": lambda done: 1 - done,
-    "exponential": lambda done: (exp(-5 * done) - exp(-5)) / (1 - exp(-5)),
-    "inverse-sigmoid": lambda done: (1 / (1 + exp(10 * done - 5)) - 1 / (1 + exp(5))) / tanh(2.5),
-}
-SCHEDULES = ("cosine", "step", "constant")
-OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-PRECISIONS = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+SSIM_WINDOW = 11  # px
+
+
+@dataclass(frozen=True)
+class RolloutConfig:
+    """How far the network forecasts in each epoch, and what is fed back to it meanwhile."""
+
+    # numbers of frames to forecast, one after the other, each for an equal share of the epochs;
+    # none: always n_out
+    curriculum: tuple[int, ...] = ()
+    curriculum_in: bool = False  # the number of input frames grows along, up to n_in
+    restart: bool = False  # optimiser and learning-rate schedule restart with each length
+    # scheduled sampling: share of the run after which no true frame is fed back; 0: never one
+    sampling: float = 0.0
+    # decay of the probability of a true frame
+    decay: Literal["linear", "exponential", "inverse-sigmoid"] = "linear"
+
+    def __post_init__(self):
+        check_choices(self)
+        _check_share(self, "sampling")
+        if self.curriculum and min(self.curriculum) < 1:
+            raise ValueError(f"curriculum {self.curriculum}: each length must be 1 or more")
+        if not self.curriculum:
+            _check_unused(self, ("curriculum_in", "restart"), "a curriculum")
+        if not self.sampling:
+            _check_unused(self, ("decay",), "sampling above 0")
+
+
+@dataclass(frozen=True)
+class OptimisationConfig:
+    """What is minimised, and by which steps."""
+
+    # bce, kl, mse, mae, ssim_mse or balanced; of a network that gives probabilities: exceedance or
+    # exceedance_unbalanced
+    loss: Literal[
+        "balanced", "bce", "kl", "mse", "mae", "ssim_mse", "exceedance", "exceedance_unbalanced"
+    ] = "balanced"
+    optimiser: Literal["adam", "adamw"] = "adam"
+    weight_decay: float = 0.0  # of adamw
+    lr: float = 1e-3  # highest learning rate
+    # of the learning rate: half a cosine down to 0, a factor of gamma each epoch, or none
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    gamma: float = 0.95  # factor of the schedule "step"
+    warmup: float = 0.0  # share of the schedule in which the learning rate rises to lr
+    clip: float = 1.0  # largest norm of the gradient
+
+    def __post_init__(self):
+        check_choices(self)
+        _check_share(self, "warmup")
+        if not self.lr > 0 or not self.clip > 0:
+            raise ValueError(f"lr {self.lr} and clip {self.clip} must be above 0")
+        if not self.weight_decay >= 0:
+            raise ValueError(f"weight_decay is {self.weight_decay}: it must not be below 0")
+        if not 0 < self.gamma <= 1:
+            raise ValueError(f"gamma {self.gamma} must be above 0 and at most 1")
+        if self.optimiser != "adamw":
+            _check_unused(self, ("weight_decay",), "the optimiser adamw")
+        if self.schedule != "step":
+            _check_unused(self, ("gamma",), "the schedule step")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How long, how fast, and which result is kept."""
+
+    epochs: int = 10
+    steps: int = 100  # batches in an epoch
+    batch: int = 8  # windows in a batch, on each device
+    # stop after this number of epochs at the last length without a better validation loss; 0: never
+    patience: int = 0
+    keep: Literal["best", "last"] = "best"  # weights of the epoch with the lowest validation loss
+    # no (float32), bf16 or fp16; auto: bf16 where a short measurement finds it faster
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    compile: bool = False  # torch.compile the cells: takes minutes at the start, can pay on a GPU
+    seed: int = 0  # of the initial weights, the windows and the coins of scheduled sampling
+
+    def __post_init__(self):
+        check_choices(self)
+        for name in ("epochs", "steps", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be 1 or more")
+        for name in ("patience", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must not be below 0")
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides a training run besides its data. ValueError for what cannot be meant."""
+    """Everything that decides a training run besides its data.
 
-    model: ModelConfig = field(default_factory=ModelConfig)
-    scale: RainScale = field(default_factory=RainScale)
-    n_in: int = 6  # frames that the network sees
-    n_out: int = 6  # frames that it is trained to forecast
-    curriculum: tuple[
-        int, ...
-    ] = ()  # frames to forecast, one length after the other, for like shares of the epochs
-    curriculum_in: bool = False  # the frames to see grow along with those to forecast, up to n_in
-    restart: bool = False  # optimiser and schedule begin anew with each length
-    crop: int = 128  # px; side of the squares that it is trained on
-    epochs: int = 10
-    steps: int = 100  # batches in an epoch
-    batch: int = 8  # windows in a batch, on each device
-    optimiser: str = "adam"  # or adamw
-    weight_decay: float = 0.0  # of adamw
-    lr: float = 1e-3  # learning rate at its highest
-    schedule: str = "cosine"  # of the learning rate: half a cosine to 0; "step": times gamma each epoch; "constant"
-    gamma: float = 0.95  # of "step"
-    warmup: float = 0.0  # share of the schedule in which the learning rate rises to lr
-    loss: str = "balanced"  # bce, kl, mse, mae, ssim_mse, balanced; of a guided network exceedance, exceedance_alike
-    strides: tuple[int, ...] = (1,)  # windows take every so-manieth frame, each stride counts alike
-    vary: float = 0.0  # rain rates of a window are multiplied by e^N(0, vary): drizzle and cloudburst move alike
-    least: int = 0  # a store with fewer training windows repeats them: in an epoch each gives one square only
-    keep: str = "best"  # weights of the epoch with the lowest validation loss; or the "last" ones
-    sampling: float = 0.0  # scheduled sampling: share of the run after which no true frame is fed while forecasting
-    decay: str = "linear"  # of the probability of the truth; or exponential, inverse-sigmoid
-    clip: float = 1.0  # largest norm of the gradient
-    patience: int = (
-        0  # stop after so many epochs at the last length without a better validation loss; 0: never
-    )
-    precision: str = (
-        "auto"  # no (float32), bf16 or fp16; auto: bf16 where a short measurement finds it faster
-    )
-    compile: bool = False  # torch.compile the cells' steps: minutes at the start, can pay on a GPU
-    seed: int = 0
+    Raises
+    ------
+    ValueError
+        For invalid or contradictory settings, and for options that would have no effect.
+
+    Examples
+    --------
+    >>> config = TrainConfig().changed(epochs=2, hidden=(8, 8), kernel=(3, 3))
+    >>> config.run.epochs, config.model.hidden
+    (2, (8, 8))
+    """
+
+    model: NetworkConfig = field(default_factory=ConvEDLSTMConfig)  # the network
+    scale: ModelScale = field(default_factory=ModelScale)  # rain rate to model units
+    windows: WindowOptions = field(default_factory=WindowOptions)  # windows of frames
+    rollout: RolloutConfig = field(default_factory=RolloutConfig)  # curriculum and sampling
+    optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
+    run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self):
-        choices = {"loss": LOSSES, "optimiser": OPTIMISERS, "schedule": SCHEDULES, "decay": DECAYS,
-                   "precision": ["auto", *PRECISIONS], "keep": ["best", "last"]}  # fmt: skip
-        for name, known in choices.items():
-            if (value := getattr(self, name)) not in known:
-                raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(known)}")
-        for name in ("n_in", "n_out", "epochs", "steps", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be 1 or more")
-        if not self.lr > 0 or not self.clip > 0:
-            raise ValueError(f"lr {self.lr} and clip {self.clip} must be above 0")
-        for name in ("crop", "weight_decay", "patience", "vary", "least"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must not be below 0")
-        if not 0 < self.gamma <= 1:
-            raise ValueError(f"gamma {self.gamma} must be above 0 and at most 1")
-        for name in ("sampling", "warmup"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"{name} {getattr(self, name)} is a share of the run: it must be within 0…1"
-                )
-        if self.loss == "ssim_mse" and 0 < self.crop < 11:
+        self._check_network()
+        self._check_curriculum()
+        self._check_size()
+
+    def _check_network(self) -> None:
+        """Raise ValueError if loss, windows or sampling do not suit the network."""
+        model = self.model
+        loss = self.optimisation.loss
+        if loss not in model.losses:
             raise ValueError(
-                f"ssim_mse looks through windows of 11 px: a crop of {self.crop} is too small"
+                f"the loss {loss} does not suit a {model.kind} network: "
+                f"choose one of {', '.join(model.losses)}"
             )
-        if self.weight_decay and self.optimiser != "adamw":
-            raise ValueError("weight_decay needs the optimiser adamw")
-        if not self.strides or min(self.strides) < 1:
-            raise ValueError(f"strides {self.strides} must be numbers of 1 or more")
-        if (self.model.kind == "guided") != self.loss.startswith("exceedance"):
+        if self.windows.n_in < model.fewest_frames:
             raise ValueError(
-                "a guided network answers probabilities: it goes with the loss exceedance, and only it"
+                f"n_in is {self.windows.n_in}: a {model.kind} network needs "
+                f"{model.fewest_frames} input frames or more"
             )
-        if self.model.kind == "guided" and self.n_in < 2:
-            raise ValueError("one frame has no motion: a guided network needs n_in of 2 or more")
-        if self.sampling and self.model.kind != "convedlstm":
+        if self.rollout.sampling and not model.feeds_back:
             raise ValueError(
-                f"a {self.model.kind} feeds no forecast back, there is nothing to sample: set sampling 0"
+                f"a {model.kind} network feeds no forecast back, so there is nothing to sample: "
+                "set sampling to 0"
             )
-        if self.curriculum and not 1 <= min(self.curriculum) <= max(self.curriculum) <= self.n_out:
+
+    def _check_curriculum(self) -> None:
+        curriculum = self.rollout.curriculum
+        if not curriculum:
+            return
+        if max(curriculum) > self.windows.n_out:
             raise ValueError(
-                f"the curriculum {self.curriculum} asks for lengths outside 1…n_out = {self.n_out}"
+                f"the curriculum {curriculum} exceeds n_out = {self.windows.n_out} frames"
             )
-        if len(self.curriculum) > self.epochs:
+        if len(curriculum) > self.run.epochs:
             raise ValueError(
-                f"{self.epochs} epochs are too few for the {len(self.curriculum)} lengths of the curriculum"
+                f"{self.run.epochs} epochs are too few for the {len(curriculum)} lengths of the "
+                "curriculum"
             )
-        if (self.curriculum_in or self.restart) and not self.curriculum:
-            raise ValueError("curriculum_in and restart need a curriculum")
+        if self.rollout.curriculum_in and min(curriculum) < self.model.fewest_frames:
+            raise ValueError(
+                f"curriculum_in would give {min(curriculum)} input frames: a {self.model.kind} "
+                f"network needs {self.model.fewest_frames} or more"
+            )
 
-    def phase(self, epoch: float) -> int:
-        """Which length of the curriculum an epoch has, counted from 0."""
-        return int(epoch) * max(len(self.curriculum), 1) // self.epochs
+    def _check_size(self) -> None:
+        crop = self.windows.crop
+        if self.optimisation.loss == "ssim_mse" and 0 < crop < SSIM_WINDOW:
+            raise ValueError(
+                f"ssim_mse needs windows of {SSIM_WINDOW} px: a crop of {crop} is too small"
+            )
+        size = self.model.fixed_size
+        if size and crop and size != crop:
+            raise ValueError(
+                f"the network works at its size of {size} px only, but crop is {crop}: "
+                "set both to the same value"
+            )
 
-    def length(self, epoch: float) -> int:
-        """Frames to forecast in an epoch."""
-        return self.curriculum[self.phase(epoch)] if self.curriculum else self.n_out
+    def changed(self, **changes) -> "TrainConfig":
+        """A copy with other values, by the names of fields; the part need not be named.
 
-    def seen(self, epoch: float) -> int:
-        """Frames to see in an epoch."""
-        return min(self.length(epoch), self.n_in) if self.curriculum_in else self.n_in
+        Parameters
+        ----------
+        **changes
+            Fields of any part, such as ``epochs=2``, or whole parts, such as ``model=…``.
 
-    def truth(self, epoch: float) -> float:
-        """Probability that a true frame is fed while forecasting; 1.5 is the middle of the second epoch."""
-        done = epoch / (self.sampling * self.epochs) if self.sampling else 1
-        return float(DECAYS[self.decay](done)) if done < 1 else 0.0
+        Raises
+        ------
+        ValueError
+            For a name that no part has, and for invalid or contradictory settings.
+        """
+        parts = {f.name: changes.pop(f.name, getattr(self, f.name)) for f in fields(self)}
+        by_part: dict[str, dict] = {name: {} for name in parts}
+        for name, value in changes.items():
+            by_part[_part_with(parts, name)][name] = value
+        return TrainConfig(**{name: replace(part, **by_part[name]) for name, part in parts.items()})
 
-    def rate(self, epoch: float) -> float:
-        """Learning rate; 1.5 is the middle of the second epoch."""
-        run = range(self.epochs)
-        mine = [e for e in run if self.phase(e) == self.phase(epoch)] if self.restart else run
-        done = (epoch - mine[0]) / len(mine)
-        rise = min(1.0, (done + 1 / (len(mine) * self.steps)) / self.warmup) if self.warmup else 1.0
-        fall = {
-            "cosine": (1 + cos(pi * done)) / 2,
-            "step": self.gamma ** int(epoch - mine[0]),
-            "constant": 1.0,
-        }
-        return self.lr * rise * fall[self.schedule]
 
-    def criterion(self, epoch: float | None = None) -> Callable[[Tensor, Tensor], Tensor]:
-        """The loss of logits and target; that of ``ssim_mse`` changes along the curriculum, None stands for its end."""
-        phase = max(len(self.curriculum) - 1, 0) if epoch is None else self.phase(epoch)
-        options = {"alpha": max(0.0, 1 - 0.05 * phase)} if self.loss == "ssim_mse" else {}
-        return partial(LOSSES[self.loss], scale=self.scale, **options)
+def default_config(kind: str) -> TrainConfig:
+    """Valid defaults to train a kind of network.
 
-    @classmethod
-    def from_dict(cls, d: dict) -> "TrainConfig":
-        """The inverse of ``dataclasses.asdict`` (by way of JSON); a field it does not know raises TypeError."""
-        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in d.items()}
-        model = {k: tuple(v) if isinstance(v, list) else v for k, v in d.get("model", {}).items()}
-        return cls(
-            **tuples | {"model": ModelConfig(**model), "scale": RainScale(**d.get("scale", {}))}
+    The loss is the network's first; the crop is the network's size where it works at one size only.
+    """
+    model = config_class(kind)()
+    crop = model.fixed_size or WindowOptions().crop
+    return TrainConfig().changed(model=model, loss=model.losses[0], crop=crop)
+
+
+def to_dict(config: TrainConfig) -> dict:
+    """A configuration as plain dictionaries for JSON; ``from_dict`` is the inverse."""
+    written = asdict(config)
+    written["model"] = {"kind": config.model.kind} | written["model"]
+    return written
+
+
+def from_dict(written: dict) -> TrainConfig:
+    """A configuration from the dictionaries of ``to_dict``; missing fields have their defaults.
+
+    Raises
+    ------
+    ValueError
+        For unknown fields, and for invalid or contradictory settings.
+    """
+    parts = {f.name: getattr(TrainConfig(), f.name) for f in fields(TrainConfig)}
+    given = {name: dict(options) for name, options in written.items()}
+    if unknown := given.keys() - parts.keys():
+        raise ValueError(f"unknown parts of a configuration: {', '.join(sorted(unknown))}")
+
+    parts["model"] = config_class(given.get("model", {}).pop("kind", ConvEDLSTMConfig.kind))()
+    for part, options in given.items():
+        for name, value in options.items():
+            _part_with({part: parts[part]}, name)
+            options[name] = tuple(value) if isinstance(value, list) else value
+        parts[part] = replace(parts[part], **options)
+    return TrainConfig(**parts)
+
+
+def _part_with(parts: dict, name: str) -> str:
+    """The part that has a field. Raises ValueError, naming the option, if none has it."""
+    for part, config in parts.items():
+        if name in option_names(config):
+            return part
+    kinds = [kind for kind, config in CONFIGS.items() if name in option_names(config)]
+    if kinds and "model" in parts:
+        raise ValueError(
+            f"{parts['model'].kind} has no option {name}; it belongs to {', '.join(kinds)}"
         )
+    raise ValueError(f"there is no option {name}")
+
+
+def _check_share(config, name: str) -> None:
+    value = getattr(config, name)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} {value} is a share of the run: it must be within 0…1")
+
+
+def _check_unused(config, names: tuple[str, ...], needed: str) -> None:
+    """Raise ValueError if a field that has no effect without ``needed`` differs from its default."""
+    defaults = {f.name: f.default for f in fields(config)}
+    for name in names:
+        if getattr(config, name) != defaults[name]:
+            raise ValueError(f"{name} has no effect here: it needs {needed}")

@@ -1,417 +1,314 @@
 """Training: one visible loop, on Hugging Face accelerate, for one CPU, one GPU or many."""
 
-import ctypes
-import io
-import json
 import re
-import sys
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, fields, replace
-from functools import wraps
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial, wraps
 from pathlib import Path
 from time import monotonic
 
 import numpy as np
 import pandas as pd
 import torch
-from accelerate import Accelerator, PartialState
-from accelerate.utils import broadcast_object_list, set_seed
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import nn
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
-from tqdm.auto import tqdm
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from nowcastlib.errors import NowcastError
-from nowcastlib.files import write_atomically
-from nowcastlib.networks import build, compile_cells
-from nowcastlib.training.config import OPTIMISERS, PRECISIONS, TrainConfig
+from nowcastlib.networks import LOSSES, ForecastNetwork, build, compile_cells
+from nowcastlib.training import checkpoint, schedules
+from nowcastlib.training.batches import batches, check_datasets, part_of_process
+from nowcastlib.training.checkpoint import TrainingState
+from nowcastlib.training.config import TrainConfig
+from nowcastlib.training.precision import autocast, keep_memory, settle_precision
+from nowcastlib.training.progress import ProgressBar, tensorboard_logger
 
-HISTORY = ["epoch", "length", "truth", "lr", "train", "validation", "test", "seconds"]
-
-
-def keep_memory() -> None:
-    """Let this process keep what is freed between batches: to ask the system for it anew costs time in every step.
-
-    For training on a CPU, with the GNU C library; elsewhere it does nothing.
-    """
-    if sys.platform == "linux" and not torch.cuda.is_available():
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", lambda option, value: None)
-        mallopt(-4, 0)  # M_MMAP_MAX
-        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+Criterion = Callable[[Tensor, Tensor], Tensor]  # logits, target → loss
 
 
-def _explain_memory(function):
-    """PyTorch's words on memory say what was asked for, not what to do."""
+@dataclass(frozen=True)
+class FitOptions:
+    """How ``fit`` runs; nothing here changes what is learned, except ``start``."""
+
+    resume: bool = False  # carry on an interrupted run
+    start: str | Path | None = None  # folder of a run from whose weights to start
+    description: str = ""  # of the data, in words; written into config.json
+    test: Dataset | None = None  # its loss is written into the history and decides nothing
+    workers: int = 0  # processes that load batches beside the training
+    progress: bool = True  # show a progress bar
+    tensorboard: bool = False  # log the losses to OUT/tensorboard
+    on_epoch: Callable[[pd.DataFrame], None] | None = None  # is called with the history
+
+
+def _explain_lack_of_memory(function):
+    """PyTorch's message tells how much memory was requested; ours tells what to lower."""
 
     @wraps(function)
     def wrapped(config: TrainConfig, *args, **options):
         try:
             return function(config, *args, **options)
         except (RuntimeError, MemoryError) as error:  # of GPU, CPU and NumPy
+            text = str(error)
             if not isinstance(error, MemoryError) and not re.search(
-                "out of memory|allocate memory", str(error)
+                "out of memory|allocate memory", text
             ):
                 raise
-            sizes = f"batch ({config.batch}), crop ({config.crop}), n_out ({config.n_out}) or {config.model.hidden = }"
-            raise NowcastError(f"a batch does not fit into memory: lower {sizes}") from error
+            raise NowcastError(
+                f"a batch does not fit into memory: lower batch ({config.run.batch}), "
+                f"crop ({config.windows.crop}), n_out ({config.windows.n_out}) "
+                f"or hidden {config.model.hidden}"
+            ) from error
 
     return wrapped
 
 
-@_explain_memory
+@_explain_lack_of_memory
 def fit(
     config: TrainConfig,
     train: Dataset,
     validation: Dataset,
     out: str | Path,
-    resume: bool = False,
-    data: str = "",
-    progress: bool = True,
-    on_epoch: Callable[[pd.DataFrame], None] = lambda history: None,
-    test: Dataset | None = None,
-    workers: int = 0,
-    tensorboard: bool = False,
-    start: str | Path | None = None,
-) -> tuple[nn.Module, pd.DataFrame]:
-    """Train a network; return the best model (by validation loss, in free rollout) and the history.
+    options: FitOptions = FitOptions(),  # noqa: B008 (frozen)
+) -> tuple[ForecastNetwork, pd.DataFrame]:
+    """Train a network.
 
-    Samples are (n_in + n_out, C, H, W) in model units, NaN = not observed. The history has one row an epoch:
-    ``epoch, length, truth, lr, train, validation, test, seconds`` (``test``: the loss on that dataset, if there is one;
-    it decides nothing); ``on_epoch`` is called with it. After each epoch ``out`` holds the best weights
-    (``model.safetensors``, ``config.json``, ``history.csv``) and the last state (``last.pt``), from which ``resume``
-    carries on exactly. ``data`` says in words what was trained on. ``workers`` processes load the batches beside the
-    training; ``tensorboard`` also logs to ``out/tensorboard``. Under ``accelerate launch`` each process takes its part
-    of every batch, ``config.batch`` samples of ``batch · processes``. ``start`` is a run from whose weights to start,
-    in place of random ones.
+    Parameters
+    ----------
+    config : TrainConfig
+    train, validation : Dataset
+        Samples (n_in + n_out, C, H, W) in model units, NaN = not observed.
+    out : str or Path
+        Folder of the run. After each epoch it holds the weights to keep (``model.safetensors``),
+        ``config.json``, ``history.csv`` and the last state (``last.pt``), from which
+        ``options.resume`` carries on exactly.
+    options : FitOptions
 
-    Raises NowcastError if ``out`` holds another run, if there is nothing to resume or it was trained on other data, if
-    a dataset is empty or its samples too short, if a batch does not fit into memory, and if the loss is not finite.
+    Returns
+    -------
+    network : ForecastNetwork
+        With the weights to keep: those of the epoch with the lowest validation loss, or the last.
+    history : DataFrame
+        One row an epoch: epoch, length, truth, lr, train, validation, test, seconds.
+
+    Raises
+    ------
+    NowcastError
+        If ``out`` holds another run; if there is nothing to resume, or it was trained on other data;
+        if a dataset is empty or its samples are too short; if a batch does not fit into memory; if
+        the loss is not finite.
+
+    Notes
+    -----
+    Under ``accelerate launch`` each process takes its part of every batch: ``batch`` samples of
+    ``batch · processes``.
     """
     out = Path(out)
-    keep_memory()
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
-    if resume and not (out / "last.pt").exists():
-        raise NowcastError(f"{out} holds no run to resume: train without resuming")
-    known = _check(
-        config,
-        {"train": train, "validation": validation} | ({} if test is None else {"test": test}),
-    )
-    config = _settle(config, accelerator.device, out if resume else None)
-    set_seed(config.seed)
-    model = build(config.model)
-    if start and not resume:
-        model.load_state_dict(_same(load(start), config, start))
-    model = model.to(accelerator.device, memory_format=torch.channels_last)
-    optimiser = OPTIMISERS[config.optimiser](
-        model.parameters(), lr=config.lr, weight_decay=config.weight_decay
-    )
-    scaler = torch.amp.GradScaler(accelerator.device.type, enabled=config.precision == "fp16")
-    parts = {"model": model, "optimiser": optimiser, "scaler": scaler}
-    history = _resume(out, config, known, parts) if resume else _start(out, config, data, known)
-    log = _tensorboard(out) if tensorboard and accelerator.is_main_process else None
-    if config.compile:
-        compile_cells(model)
-    network = accelerator.prepare(model)
+    config, state = _prepare(config, (train, validation), out, options, accelerator.device)
+    network = accelerator.prepare(state.model)
+    observers = _observers(out, options, accelerator)
+    bar = _progress_bar(config, state, options, accelerator)
 
-    quiet = not (progress and accelerator.is_main_process)
-    bar = tqdm(
-        total=config.epochs * config.steps, initial=len(history) * config.steps, disable=quiet
-    )
-    for epoch in range(len(history), config.epochs):
-        if _stale(config, history):
+    for epoch in range(len(state.history), config.run.epochs):
+        if _out_of_patience(config, state.history):
             break
-        began, losses = monotonic(), []
-        seen, length, criterion = config.seen(epoch), config.length(epoch), config.criterion(epoch)
-        if config.restart and config.phase(epoch) != config.phase(max(epoch - 1, 0)):
-            optimiser.state.clear()
+        if config.rollout.restart and schedules.starts_new_length(config, epoch):
+            state.optimiser.state.clear()
+        began = monotonic()
+        losses: list[float] = []
+        loss_of = criterion(config, epoch)
+
         network.train()
-        for when, frames, coins in _batches(config, train, epoch, accelerator, workers):
-            x, y = (
-                torch.nan_to_num(frames[:, config.n_in - seen : config.n_in]),
-                frames[:, config.n_in :][:, :length],
-            )
-            optimiser.param_groups[0]["lr"] = config.rate(when)
-            with _autocast(config, accelerator):
-                logits = network(x, length, torch.nan_to_num(y), coins)
-            loss = criterion(logits.float(), y)
-            accelerator.backward(scaler.scale(loss))
-            scaler.unscale_(optimiser)
-            nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-            scaler.step(optimiser)
-            scaler.update()
-            optimiser.zero_grad()
-            losses.append(
-                _finite(
-                    accelerator.reduce(loss.detach(), "mean").item(),
-                    f"batch {len(losses)}",
-                    epoch,
-                    out,
-                )
-            )
-            bar.set_description(
-                f"epoch {epoch + 1}/{config.epochs} loss {np.mean(losses[-20:]):.4f}", refresh=False
-            )
-            bar.update()
-        score = _finite(validate(model, config, validation, accelerator), "validation", epoch, out)
-        of_test = float("nan") if test is None else validate(model, config, test, accelerator)
-        row = (
-            epoch,
-            length,
-            config.truth(epoch),
-            config.rate(epoch),
-            float(np.mean(losses)),
-            score,
-            of_test,
-        )
-        history.append(dict(zip(HISTORY, (*row, monotonic() - began), strict=True)))
+        for time, frames, coins in batches(config, train, epoch, accelerator, options.workers):
+            x, target = _split(config, frames, epoch)
+            with autocast(config, accelerator):
+                logits = network(x, target.shape[1], torch.nan_to_num(target), coins)
+            loss = loss_of(logits.float(), target)
+            accelerator.backward(state.scaler.scale(loss))
+            _update_weights(config, state, time)
+
+            mean_loss = accelerator.reduce(loss.detach(), "mean").item()
+            losses.append(_finite(mean_loss, f"epoch {epoch}, batch {len(losses)}", out))
+            bar.step(epoch, losses)
+
+        score = validate(state.model, config, validation, accelerator)
+        _finite(score, f"epoch {epoch}, validation", out)
+        row = _settings(config, epoch) | {"train": float(np.mean(losses)), "validation": score}
+        row["test"] = float("nan")
+        if options.test is not None:
+            row["test"] = validate(state.model, config, options.test, accelerator)
+        state.history.append(row | {"seconds": monotonic() - began})
+
         if accelerator.is_main_process:
-            _save(out, parts, history, config.keep)
-        accelerator.wait_for_everyone()  # whoever stops here and resumes must find the same checkpoint
-        if log:
-            log.add_scalars(
-                "loss", {name: history[-1][name] for name in ("train", "validation", "test")}, epoch
-            )
-            log.flush()
-        on_epoch(pd.DataFrame(history, columns=HISTORY))
+            checkpoint.save_state(out, config, state)
+        accelerator.wait_for_everyone()  # a process that stops here must find this checkpoint
+        for observer in observers:
+            observer(state.table())
+
     bar.close()
     accelerator.wait_for_everyone()
-    return load(out)[0], pd.DataFrame(history, columns=HISTORY)
+    return checkpoint.load(out)[0], state.table()
 
 
 @torch.no_grad()
 def validate(
-    model, config: TrainConfig, dataset: Dataset, accelerator: Accelerator | None = None
+    model: nn.Module,
+    config: TrainConfig,
+    dataset: Dataset,
+    accelerator: Accelerator | None = None,
 ) -> float:
-    """Mean loss over a dataset in free rollout to ``config.n_out`` frames; of all processes together."""
-    accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available())
-    model.eval()
-    mine = Subset(
-        dataset, range(accelerator.process_index, len(dataset), accelerator.num_processes)
-    )
-    criterion, total = (
-        config.criterion(),
-        torch.zeros(2, dtype=torch.double, device=accelerator.device),
-    )
-    for frames in DataLoader(mine, config.batch):
-        frames = frames[:, : config.n_in + config.n_out].to(accelerator.device)
-        with _autocast(config, accelerator):
-            logits = model(torch.nan_to_num(frames[:, : config.n_in]), config.n_out)
-        total += len(frames) * torch.stack(
-            [criterion(logits.float(), frames[:, config.n_in :]), total.new_ones(())]
-        )
-    loss, n = accelerator.reduce(total, "sum").tolist()
-    return loss / n
+    """Mean loss over a dataset, of all processes together.
 
+    The network forecasts ``n_out`` frames and is fed its own forecasts only.
 
-def fastest_precision(device: torch.device | str = "cpu") -> str:
-    """``bf16`` where a convolution and its gradient are measured to run faster in it than in float32, else ``no``."""
-    device, seconds = torch.device(device), {}
-    layer = nn.Conv2d(64, 128, 5, padding=2).to(device)
-    x = torch.ones(8, 64, 32, 32, device=device)
-    for name in ("no", "bf16") * 3:
-        began = monotonic()
-        with torch.autocast(device.type, torch.bfloat16, enabled=name == "bf16"):
-            layer(x).sum().backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds[name] = min(seconds.get(name, float("inf")), monotonic() - began)
-    return "bf16" if seconds["bf16"] < 0.9 * seconds["no"] else "no"
-
-
-def _autocast(config: TrainConfig, accelerator: Accelerator):
-    dtype = PRECISIONS.get(config.precision, torch.float32)
-    return torch.autocast(accelerator.device.type, dtype, enabled=dtype != torch.float32)
-
-
-def _settle(config: TrainConfig, device: torch.device, resumed: Path | None) -> TrainConfig:
-    """The configuration with its precision decided: that of the run that is resumed, or the faster one."""
-    if config.precision != "auto":
-        return config
-    found = load_config(resumed).precision if resumed else fastest_precision(device)
-    return replace(
-        config, precision=broadcast_object_list([found])[0]
-    )  # of several processes, what the first found
-
-
-def _check(config: TrainConfig, datasets: dict[str, Dataset]) -> dict[str, str]:
-    """What each dataset is, to know it again. Raises NowcastError if one is empty or its samples are too short."""
-    known = {}
-    for name, dataset in datasets.items():
-        if not len(dataset):
-            raise NowcastError(f"the {name} set is empty: give it data, or lower n_in and n_out")
-        _set_epoch(dataset, 0)
-        first = torch.as_tensor(dataset[0])
-        if len(first) < config.n_in + config.n_out:
-            raise NowcastError(
-                f"the {name} set has samples of {len(first)} frames, but n_in + n_out = {config.n_in + config.n_out}: "
-                "lower them, or cut longer windows"
-            )
-        crc = zlib.crc32(first.contiguous().numpy())
-        known[name] = f"{len(dataset)} samples of {tuple(first.shape)}, the first {crc:08x}"
-    return known
-
-
-def _set_epoch(dataset: Dataset, epoch: int) -> None:
-    for part in dataset.datasets if isinstance(dataset, ConcatDataset) else [dataset]:
-        part.epoch = epoch
-
-
-def _batches(
-    config: TrainConfig, dataset: Dataset, epoch: int, accelerator: Accelerator, workers: int
-) -> Iterator:
-    """The time (in epochs), frames and coins of each of the epoch's batches.
-
-    They depend on nothing but seed and epoch, so that resuming is exact; a process takes its part of what all draw.
+    Parameters
+    ----------
+    model : ForecastNetwork
+    config : TrainConfig
+    dataset : Dataset
+        Samples (n_in + n_out, C, H, W) in model units, NaN = not observed.
+    accelerator : Accelerator, optional
+        That of the running training.
     """
-    _set_epoch(dataset, epoch)
-    rng, whole = (
-        np.random.default_rng([config.seed, epoch]),
-        config.batch * accelerator.num_processes,
+    accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available())
+    n_in, n_out = config.windows.n_in, config.windows.n_out
+    loss_of = criterion(config)
+    totals = torch.zeros(2, dtype=torch.double, device=accelerator.device)  # loss, samples
+
+    model.eval()
+    for frames in DataLoader(part_of_process(dataset, accelerator), config.run.batch):
+        frames = frames[:, : n_in + n_out].to(accelerator.device)  # (B, T, C, H, W)
+        with autocast(config, accelerator):
+            logits = model(torch.nan_to_num(frames[:, :n_in]), n_out)
+        loss = loss_of(logits.float(), frames[:, n_in:])
+        totals += len(frames) * torch.stack([loss, totals.new_ones(())])
+
+    loss_sum, samples = accelerator.reduce(totals, "sum").tolist()
+    return loss_sum / samples
+
+
+def criterion(config: TrainConfig, epoch: float | None = None) -> Criterion:
+    """The loss function of an epoch; without an epoch, that of the run's end.
+
+    It is the same throughout, except ``ssim_mse``: the weight of SSIM grows by 0.05 with each
+    length of the curriculum.
+    """
+    loss = LOSSES[config.optimisation.loss]
+    if config.optimisation.loss != "ssim_mse":
+        return partial(loss, scale=config.scale)
+    at = schedules.last_phase(config) if epoch is None else schedules.phase(config, epoch)
+    return partial(loss, scale=config.scale, alpha=max(0.0, 1 - 0.05 * at))
+
+
+def _prepare(
+    config: TrainConfig,
+    datasets: tuple[Dataset, Dataset],
+    out: Path,
+    options: FitOptions,
+    device: torch.device,
+) -> tuple[TrainConfig, TrainingState]:
+    """The configuration with its precision settled, and the state of a new or a resumed run."""
+    keep_memory()
+    if options.resume:
+        checkpoint.check_resumable(out)
+    named = dict(zip(("train", "validation"), datasets, strict=True)) | {"test": options.test}
+    samples = check_datasets(config, named)
+    config = settle_precision(config, device, out if options.resume else None)
+
+    state = _initial_state(config, None if options.resume else options.start, device)
+    if options.resume:
+        checkpoint.resume(out, config, samples, state)
+    else:
+        checkpoint.start(out, config, options.description, samples)
+    if config.run.compile:
+        compile_cells(state.model)
+    return config, state
+
+
+def _initial_state(
+    config: TrainConfig, start: str | Path | None, device: torch.device
+) -> TrainingState:
+    """A network with random weights, or with those of a run, and its optimiser."""
+    set_seed(config.run.seed)
+    model = build(config.model)
+    if start:
+        model.load_state_dict(checkpoint.initial_weights(start, config))
+    model = model.to(device, memory_format=torch.channels_last)
+
+    options = config.optimisation
+    optimiser = OPTIMISERS[options.optimiser](
+        model.parameters(), lr=options.lr, weight_decay=options.weight_decay
     )
-    weights = None
-    if isinstance(dataset, ConcatDataset):  # every store counts alike, however long it is
-        weights = np.concatenate(
-            [np.full(len(p), 1 / len(p) / len(dataset.datasets)) for p in dataset.datasets]
-        )
-    rows = rng.choice(len(dataset), (config.steps, whole), p=weights)
-    coins = torch.from_numpy(rng.random((config.steps, whole, config.n_out - 1), dtype="f4"))
-    mine = slice(
-        accelerator.process_index * config.batch, (accelerator.process_index + 1) * config.batch
-    )
-    loader = DataLoader(dataset, batch_sampler=rows[:, mine].tolist(), num_workers=workers)
-    for k, frames in enumerate(loader):
-        when = epoch + k / config.steps
-        truth = config.truth(when)
-        yield (
-            when,
-            frames.to(accelerator.device),
-            (coins[k, mine] < truth).to(accelerator.device) if truth else None,
-        )
+    scaler = torch.amp.GradScaler(device.type, enabled=config.run.precision == "fp16")
+    return TrainingState(model, optimiser, scaler)
 
 
-def _finite(loss: float, what: str, epoch: int, out: Path) -> float:
-    if not np.isfinite(loss):
-        kept = (
-            f"{out} keeps the last good weights"
-            if (out / "last.pt").exists()
-            else "no weights were kept"
-        )
-        raise NowcastError(f"the loss is {loss} at epoch {epoch}, {what}: lower lr; {kept}")
-    return loss
+def _split(config: TrainConfig, frames: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+    """Input, 0 where not observed, and target: (B, T, C, H, W) → (B, seen, …) and (B, length, …)."""
+    n_in = config.windows.n_in
+    seen = schedules.input_length(config, epoch)
+    length = schedules.forecast_length(config, epoch)
+    x = torch.nan_to_num(frames[:, n_in - seen : n_in])
+    return x, frames[:, n_in : n_in + length]
 
 
-def _same(loaded: tuple[nn.Module, TrainConfig], config: TrainConfig, start: str | Path) -> dict:
-    """The weights of a run to start from. Raises NowcastError if its network or scale is another."""
-    model, then = loaded
-    if (then.model, then.scale) != (config.model, config.scale):
-        raise NowcastError(
-            f"{start} holds another network, or another scale of rain: start from one that is alike"
-        )
-    return model.state_dict()
+def _update_weights(config: TrainConfig, state: TrainingState, time: float) -> None:
+    """One step of the optimiser along the clipped gradient; ``time`` is in epochs."""
+    state.optimiser.param_groups[0]["lr"] = schedules.learning_rate(config, time)
+    state.scaler.unscale_(state.optimiser)
+    nn.utils.clip_grad_norm_(state.model.parameters(), config.optimisation.clip)
+    state.scaler.step(state.optimiser)
+    state.scaler.update()
+    state.optimiser.zero_grad()
 
 
-def _stale(config: TrainConfig, history: list[dict]) -> bool:
-    """Whether patience is at its end: so many epochs, all at the curriculum's last length, came after the best."""
-    if not config.patience or not history:
+def _settings(config: TrainConfig, epoch: int) -> dict[str, float]:
+    """What the schedules say about an epoch, for the history."""
+    return {
+        "epoch": epoch,
+        "length": schedules.forecast_length(config, epoch),
+        "truth": schedules.truth_probability(config, epoch),
+        "lr": schedules.learning_rate(config, epoch),
+    }
+
+
+def _finite(loss: float, where: str, out: Path) -> float:
+    """The loss. Raises NowcastError if it is not finite."""
+    if np.isfinite(loss):
+        return loss
+    saved = (out / checkpoint.STATE).exists()
+    kept = f"{out} keeps the last good weights" if saved else "no weights were kept"
+    raise NowcastError(f"the loss is {loss} at {where}: lower lr; {kept}")
+
+
+def _out_of_patience(config: TrainConfig, history: list[dict]) -> bool:
+    """Whether ``patience`` epochs at the curriculum's last length have passed since the best one."""
+    if not config.run.patience or not history:
         return False
     best = min(history, key=lambda row: row["validation"])["epoch"]
-    last = next(
-        e for e in range(config.epochs) if config.phase(e) == config.phase(config.epochs - 1)
+    last_phase = schedules.last_phase(config)
+    first_at_last_length = next(
+        epoch for epoch in range(config.run.epochs) if schedules.phase(config, epoch) == last_phase
     )
-    return history[-1]["epoch"] - max(best, last - 1) >= config.patience
+    return history[-1]["epoch"] - max(best, first_at_last_length - 1) >= config.run.patience
 
 
-def _tensorboard(out: Path):
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise NowcastError(
-            "TensorBoard is not installed: pip install tensorboard, or do without it"
-        ) from error
-    return SummaryWriter(str(out / "tensorboard"))
+def _observers(
+    out: Path, options: FitOptions, accelerator: Accelerator
+) -> list[Callable[[pd.DataFrame], None]]:
+    """Functions that are called with the history after each epoch."""
+    observers = []
+    if options.tensorboard and accelerator.is_main_process:
+        observers.append(tensorboard_logger(out))
+    if options.on_epoch:
+        observers.append(options.on_epoch)
+    return observers
 
 
-def _start(out: Path, config: TrainConfig, data: str, known: dict[str, str]) -> list[dict]:
-    if any(
-        (out / name).exists() for name in ("model.safetensors", "last.pt")
-    ):  # else killed in its first epoch
-        raise NowcastError(f"{out} already holds a run: resume it, or train into another folder")
-    if PartialState().is_main_process:
-        about = {"config": asdict(config), "data": data, "samples": known}
-        write_atomically(out / "config.json", json.dumps(about, indent=1).encode())
-    return []
-
-
-def _resume(out: Path, config: TrainConfig, known: dict[str, str], parts: dict) -> list[dict]:
-    then = load_config(out)
-    if then != config:
-        other = [f.name for f in fields(config) if getattr(then, f.name) != getattr(config, f.name)]
-        raise NowcastError(
-            f"{out} was trained with another {', '.join(other)}: resume with the same configuration"
-        )
-    before = json.loads((out / "config.json").read_text()).get("samples", known)
-    if other := [name for name in ("train", "validation") if known[name] != before.get(name)]:
-        raise NowcastError(
-            f"{out} was trained with other data ({', '.join(other)}): resume with the same data"
-        )
-    try:
-        state = torch.load(out / "last.pt", weights_only=True, map_location="cpu")
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        history = state["history"]
-    except (
-        Exception
-    ) as error:  # whatever a broken file makes torch raise, the user's remedy is the same
-        raise NowcastError(
-            f"{out / 'last.pt'} is not a whole checkpoint ({error}): train without resuming"
-        ) from error
-    if PartialState().is_main_process:
-        _publish(
-            out, parts["model"], history, config.keep
-        )  # it may have been killed right before that
-    return history
-
-
-def _save(out: Path, parts: dict, history: list[dict], keep: str) -> None:
-    buffer = io.BytesIO()
-    torch.save(
-        {name: part.state_dict() for name, part in parts.items()} | {"history": history}, buffer
-    )
-    write_atomically(out / "last.pt", buffer.getvalue())
-    _publish(out, parts["model"], history, keep)
-
-
-def _publish(out: Path, model: nn.Module, history: list[dict], keep: str) -> None:
-    """What follows from ``last.pt``: the weights, if they are those to keep, and the history."""
-    if keep == "last" or history[-1]["validation"] <= min(h["validation"] for h in history):
-        weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-        write_atomically(out / "model.safetensors", save(weights))
-    write_atomically(
-        out / "history.csv", pd.DataFrame(history, columns=HISTORY).to_csv(index=False).encode()
-    )
-
-
-def load_config(run: Path) -> TrainConfig:
-    """The configuration of a run's folder. Raises NowcastError if it is missing or foreign."""
-    try:
-        return TrainConfig.from_dict(json.loads((run / "config.json").read_text())["config"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NowcastError(
-            f"{run} holds no readable config.json ({error}): name a folder made by train"
-        ) from error
-
-
-def load(run: str | Path) -> tuple[nn.Module, TrainConfig]:
-    """The best weights of a run's folder, ready to forecast. Raises NowcastError, naming the file."""
-    run = Path(run)
-    config = load_config(run)
-    model = build(config.model)
-    try:
-        model.load_state_dict(load_file(run / "model.safetensors"))
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise NowcastError(
-            f"{run / 'model.safetensors'} cannot be loaded ({error}): train again"
-        ) from error
-    return model.eval(), config
+def _progress_bar(
+    config: TrainConfig, state: TrainingState, options: FitOptions, accelerator: Accelerator
+) -> ProgressBar:
+    shown = options.progress and accelerator.is_main_process
+    return ProgressBar(config.run, len(state.history), disable=not shown)

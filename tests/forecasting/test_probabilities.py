@@ -122,8 +122,8 @@ def test_the_loss_is_smallest_for_honest_probabilities():
         logits[:, :, :4] = float(logit(p))
         return float(LOSSES[name](logits, target, SCALE))
 
-    for name in ("exceedance", "exceedance_alike"):
+    for name in ("exceedance", "exceedance_unbalanced"):
         assert cost(honest, name) < min(cost(honest - 0.1, name), cost(honest + 0.1, name))
     entropy = -honest * np.log(honest) - (1 - honest) * np.log(1 - honest)
     assert cost(honest) == pytest.approx(entropy / (entropy + 0.03) * 4 / len(RATES), rel=0.02)
-    assert cost(honest, "exceedance_alike") == pytest.approx(entropy * 4 / len(RATES), rel=0.02)
+    assert cost(honest, "exceedance_unbalanced") == pytest.approx(entropy * 4 / len(RATES), rel=0.02)

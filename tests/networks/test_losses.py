@@ -130,7 +130,7 @@ def test_ssim_mse_of_alpha_1_is_mse_also_with_pixels_not_observed():
 def test_frames_smaller_than_the_windows_of_ssim_are_refused(shape):
     logits, target = pair((1, 2, 1, *shape))
     with pytest.raises(
-        ValueError, match=r"windows of 11 px, frames of \(\d+, \d+\) px are smaller"
+        ValueError, match=r"windows of 11 px: frames of \(\d+, \d+\) px are too small"
     ):
         ssim_mse(logits, target, SCALE)
     ssim_mse(*pair((1, 2, 1, 11, 11)), SCALE)

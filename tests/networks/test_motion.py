@@ -10,11 +10,11 @@ import torch
 from nowcastlib.data import storms
 from nowcastlib.forecasting import Network
 from nowcastlib.forecasting.probabilities import quantile
-from nowcastlib.networks import ModelConfig, build, motion
-from nowcastlib.training.config import TrainConfig
+from nowcastlib.networks import GuidedConfig, build, motion
+from nowcastlib.training import default_config
 from nowcastlib.units import RainScale
 
-CONFIG = ModelConfig((6, 4), (3, 3), stride=1, patch=4, kind="guided", norm="layer")
+CONFIG = GuidedConfig((6, 4), (3, 3))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def network():
 
 def guided(network, members=0):
     """A network as a forecaster."""
-    return Network(network, TrainConfig(CONFIG, n_in=4, loss="exceedance"), members)
+    return Network(network, default_config("guided").changed(model=CONFIG, n_in=4), members)
 
 
 def test_motion_is_found_where_there_is_rain(rain):

@@ -1,186 +1,191 @@
-"""Lengths, truth and learning rate along a run by hand; what cannot be meant is refused."""
+"""Configurations: changes by flat names, refusals, JSON, and no import of torch."""
 
 import json
-from dataclasses import asdict, replace
-from math import exp
+import subprocess
+import sys
+from dataclasses import fields
 
-import numpy as np
 import pytest
 import torch
 from made_networks import CONFIG
 
-from nowcastlib.networks import ModelConfig
-from nowcastlib.networks.losses import mse, ssim_mse
-from nowcastlib.training.config import DECAYS, TrainConfig
-from nowcastlib.units import RainScale
-
-PLAIN = TrainConfig(n_in=4, n_out=8, epochs=10, steps=4, lr=0.1)
-GROWING = replace(PLAIN, curriculum=(2, 4, 8))
-
-
-def test_lengths_share_the_epochs():
-    assert [GROWING.length(e) for e in range(10)] == [2, 2, 2, 2, 4, 4, 4, 8, 8, 8]
-    assert GROWING.length(3.99) == 2 and GROWING.length(4.01) == 4
-    assert {PLAIN.length(e) for e in range(10)} == {8}
-    assert [replace(GROWING, epochs=3).length(e) for e in range(3)] == [2, 4, 8]
+from nowcastlib.networks import (
+    CONFIGS,
+    ConvEDLSTMConfig,
+    EncoderForecasterConfig,
+    FCLSTMConfig,
+    GuidedConfig,
+    option_names,
+)
+from nowcastlib.networks.losses import LOSSES, mse, ssim_mse
+from nowcastlib.training.config import TrainConfig, default_config, from_dict, to_dict
+from nowcastlib.training.loop import criterion
+from nowcastlib.units import ModelScale
 
 
-def test_frames_to_see_grow_along_up_to_n_in_if_asked_for():
-    growing = replace(GROWING, curriculum_in=True)
-    assert [growing.seen(e) for e in range(10)] == [2, 2, 2, 2, 4, 4, 4, 4, 4, 4]
-    assert {GROWING.seen(e) for e in range(10)} == {PLAIN.seen(0)} == {4}
+def test_importing_the_configurations_loads_no_torch():
+    script = "import sys, nowcastlib.training.config, nowcastlib.training.schedules\n"
+    script += "sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-def test_truth_falls_linearly_along_its_share():
-    config = replace(PLAIN, sampling=0.5)
-    assert [config.truth(e) for e in range(10)] == pytest.approx(
-        [1, 0.8, 0.6, 0.4, 0.2, 0, 0, 0, 0, 0]
-    )
-    assert config.truth(0.5) == pytest.approx(0.9) and config.truth(4.75) == pytest.approx(0.05)
-    assert {PLAIN.truth(e) for e in range(10)} == {0}
+def test_changed_finds_the_part_of_each_field():
+    config = TrainConfig().changed(epochs=2, lr=0.5, hidden=(8, 8), kernel=(3, 3), n_in=3)
+    assert config.run.epochs == 2 and config.optimisation.lr == 0.5
+    assert config.model.hidden == (8, 8) and config.windows.n_in == 3
+    assert TrainConfig().run.epochs == 10
+
+    other = config.changed(model=GuidedConfig(), hidden=(6,), kernel=(3,), loss="exceedance")
+    assert other.model == GuidedConfig(hidden=(6,), kernel=(3,)) and other.run == config.run
 
 
-@pytest.mark.parametrize("decay", DECAYS)
-@pytest.mark.parametrize("share", [0.3, 0.5, 1.0])
-def test_truth_falls_from_1_to_exactly_0_and_stays_there(decay, share):
-    config = replace(PLAIN, sampling=share, decay=decay)
-    times = np.arange(0, 10 * share - 1e-9, 0.05)
-    truth = [config.truth(t) for t in times]
-    assert truth[0] == pytest.approx(1, abs=1e-12) and (np.diff(truth) < 0).all()
-    assert config.truth(10 * share - 1e-6) == pytest.approx(0, abs=1e-4)  # without a jump
-    assert {config.truth(t) for t in np.arange(10 * share, 10, 0.05)} <= {0.0} and config.truth(
-        10 * share
-    ) == 0
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_names_of_fields_are_unique_across_the_parts(kind):
+    config = default_config(kind)
+    parts = [getattr(config, part.name) for part in fields(config)]
+    names = [name for part in parts for name in option_names(part)]
+    names += [part.name for part in fields(config)]
+    assert len(names) == len(set(names))
 
 
-def test_exponential_is_below_linear_and_inverse_sigmoid_is_symmetric():
-    linear, exponential, sigmoid = (replace(PLAIN, sampling=0.8, decay=name) for name in DECAYS)
-    times = np.arange(0.25, 8, 0.25)
-    assert all(exponential.truth(t) < linear.truth(t) for t in times)
-    assert [sigmoid.truth(t) + sigmoid.truth(8 - t) for t in times] == pytest.approx(
-        [1] * len(times)
-    )
-    assert sigmoid.truth(1) > linear.truth(1) and sigmoid.truth(7) < linear.truth(7)
-    below = 1 / (exp(5) - 1)  # it is a true exponential lowered by so much
-    ratios = [
-        (exponential.truth(t + 1) + below) / (exponential.truth(t) + below) for t in times[:4]
-    ]
-    assert ratios == pytest.approx([exp(-5 / 8)] * 4)
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("guided", "max_pool"),
+        ("guided", "stride"),
+        ("forecaster", "use_lstm_output"),
+        ("forecaster", "size"),
+        ("fclstm", "kernel"),
+        ("fclstm", "patch"),
+        ("convedlstm", "motion"),
+    ],
+)
+def test_options_of_another_kind_of_network_are_refused_by_name(kind, name):
+    with pytest.raises(ValueError, match=f"{kind} has no option {name}; it belongs to "):
+        default_config(kind).changed(**{name: 1})
+    with pytest.raises(ValueError, match=name):
+        from_dict({"model": {"kind": kind, name: 1}})
 
 
-def test_rate_falls_along_half_a_cosine_by_steps_or_not():
-    assert [PLAIN.rate(e) for e in (0, 2.5, 5, 10)] == pytest.approx(
-        [0.1, 0.05 * (1 + 0.5**0.5), 0.05, 0]
-    )
-    step = replace(PLAIN, schedule="step", gamma=0.5)
-    assert [step.rate(e) for e in (0, 0.75, 1, 2.25, 3)] == pytest.approx(
-        [0.1, 0.1, 0.05, 0.025, 0.0125]
-    )
-    assert {replace(PLAIN, schedule="constant").rate(e) for e in (0, 2.5, 9.75)} == {0.1}
+def test_unknown_options_are_refused_by_name():
+    with pytest.raises(ValueError, match="no option zzz"):
+        TrainConfig().changed(zzz=1)
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "step", "constant"])
-def test_rate_rises_to_its_full_height_during_the_warm_up(schedule):
-    plain = replace(PLAIN, schedule=schedule)
-    config = replace(plain, warmup=0.2)  # 2 epochs of 4 steps
-    when = np.arange(0, 10, 0.25)
-    risen = [config.rate(t) / plain.rate(t) for t in when]
-    assert risen == pytest.approx([*np.arange(1, 9) / 8, *[1.0] * 32])
+def test_losses_of_the_configurations_are_those_of_the_library():
+    assert {loss for config in CONFIGS.values() for loss in config.losses} == set(LOSSES)
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "step", "constant"])
-def test_rate_begins_anew_with_each_length_if_asked_for(schedule):
-    config = replace(GROWING, schedule=schedule, gamma=0.5, warmup=0.5, restart=True)
-    for first, epochs in ((0, 4), (4, 3), (7, 3)):
-        alone = replace(config, curriculum=(), restart=False, epochs=epochs)
-        when = np.arange(0, epochs, 0.25)
-        assert [config.rate(first + t) for t in when] == pytest.approx(
-            [alone.rate(t) for t in when]
-        )
-    on = replace(config, restart=False)
-    assert [on.rate(t) for t in (3, 5, 8)] == [
-        replace(on, curriculum=()).rate(t) for t in (3, 5, 8)
-    ]
-
-
-def test_ssim_gains_on_mse_with_each_length():
+def test_weight_of_ssim_grows_with_each_length():
     torch.manual_seed(0)
     frames = torch.randn(1, 2, 1, 12, 12), torch.rand(1, 2, 1, 12, 12)
-    config = replace(GROWING, loss="ssim_mse")
+    config = TrainConfig().changed(n_out=8, curriculum=(2, 4, 8), epochs=10, loss="ssim_mse")
     for epoch, alpha in ((0, 1.0), (3, 1.0), (4, 0.95), (7, 0.9), (9, 0.9), (None, 0.9)):
         expected = ssim_mse(*frames, config.scale, alpha=alpha)
-        torch.testing.assert_close(config.criterion(epoch)(*frames), expected)
-    torch.testing.assert_close(config.criterion(0)(*frames), mse(*frames, config.scale))
-    torch.testing.assert_close(
-        replace(config, curriculum=()).criterion()(*frames), mse(*frames, config.scale)
-    )
-    long = replace(config, curriculum=(1,) * 30, epochs=30)
-    torch.testing.assert_close(
-        long.criterion()(*frames), ssim_mse(*frames, config.scale, alpha=0.0)
-    )
+        torch.testing.assert_close(criterion(config, epoch)(*frames), expected)
+
+    plain = mse(*frames, config.scale)
+    torch.testing.assert_close(criterion(config, 0)(*frames), plain)
+    torch.testing.assert_close(criterion(config.changed(curriculum=()))(*frames), plain)
+    long = config.changed(curriculum=(1,) * 30, epochs=30)
+    expected = ssim_mse(*frames, config.scale, alpha=0.0)
+    torch.testing.assert_close(criterion(long)(*frames), expected)
 
 
-def test_criterion_weighs_by_the_scale_of_the_configuration():
+def test_criterion_uses_the_scale_of_the_configuration():
     logits, target = torch.zeros(1), torch.ones(1)
     heavy, light = (
-        TrainConfig(scale=RainScale(rate_max=rate)).criterion()(logits, target) for rate in (128, 3)
+        criterion(TrainConfig(scale=ModelScale(rate_max=rate)))(logits, target) for rate in (128, 3)
     )
     assert heavy.item() == pytest.approx(30 * 0.75) and light.item() == pytest.approx(2 * 0.75)
+
+
+CURRICULUM = {"n_out": 4, "curriculum": (2, 4)}
+GUIDED = {"model": GuidedConfig(), "loss": "exceedance"}
 
 
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"loss": "zzz"}, "unknown loss 'zzz': choose one of bce, kl, mse, mae, ssim_mse, balanced"),
+        ({"loss": "zzz"}, "unknown loss 'zzz': choose one of balanced, bce, kl, mse, mae"),
         ({"optimiser": "sgd"}, "unknown optimiser 'sgd': choose one of adam, adamw"),
         ({"schedule": "linear"}, "unknown schedule 'linear': choose one of cosine, step, constant"),
-        ({"decay": "zzz"}, "unknown decay 'zzz': choose one of linear, exponential, inverse-sigmoid"),
+        ({"decay": "zzz"}, "unknown decay 'zzz': choose one of linear, exponential, inverse-sig"),
         ({"precision": "fp8"}, "unknown precision 'fp8': choose one of auto, no, bf16, fp16"),
-        *(({name: 0}, f"{name} is 0: it must be 1 or more") for name in ("n_in", "n_out", "epochs", "steps", "batch")),
-        ({"loss": "ssim_mse", "crop": 10}, "windows of 11 px: a crop of 10 is too small"),
-        *(({name: -1}, f"{name} is -1: it must not be below 0") for name in ("crop", "weight_decay", "patience")),
-        *(({name: value}, "must be above 0") for name in ("lr", "clip", "gamma") for value in (0.0, float("nan"))),
-        ({"gamma": 1.1}, "at most 1"),
-        *(({name: value}, f"{name} {value} is a share of the run") for name in ("sampling", "warmup")
-          for value in (-0.1, 1.1)),
-        ({"weight_decay": 0.1}, "weight_decay needs the optimiser adamw"),
-        ({"model": ModelConfig((3,), (3,), kind="forecaster"), "sampling": 0.5}, "a forecaster feeds no forecast back"),
-        ({"n_out": 4, "curriculum": (2, 5)}, r"the curriculum \(2, 5\) asks for lengths outside 1…n_out = 4"),
-        ({"n_out": 4, "curriculum": (0, 4)}, "asks for lengths outside"),
-        ({"epochs": 2, "curriculum": (1, 2, 3)}, "2 epochs are too few for the 3 lengths"),
-        ({"curriculum_in": True}, "need a curriculum"),
-        ({"strides": ()}, "must be numbers of 1 or more"),
-        ({"strides": (0, 1)}, "must be numbers of 1 or more"),
-        ({"vary": -0.1}, "vary is -0.1: it must not be below 0"),
         ({"keep": "first"}, "unknown keep 'first': choose one of best, last"),
-        ({"loss": "exceedance", "n_in": 1, "model": ModelConfig((3,), (3,), stride=1, kind="guided")},
-         "one frame has no motion"),
-        ({"loss": "exceedance"}, "a guided network answers probabilities"),
-        ({"model": ModelConfig((3,), (3,), stride=1, kind="guided")}, "a guided network answers probabilities"),
-        ({"restart": True}, "need a curriculum"),
+        *(
+            ({name: 0}, f"{name} is 0: it must be 1 or more")
+            for name in ("n_in", "n_out", "epochs", "steps", "batch")
+        ),
+        *(
+            ({name: -1}, f"{name} is -1: it must not be below 0")
+            for name in ("crop", "weight_decay", "patience", "vary", "min_windows", "seed")
+        ),
+        *(
+            ({name: value}, "must be above 0")
+            for name in ("lr", "clip", "gamma")
+            for value in (0.0, float("nan"))
+        ),
+        ({"gamma": 1.1}, "at most 1"),
+        *(
+            ({name: value}, f"{name} {value} is a share of the run")
+            for name in ("sampling", "warmup")
+            for value in (-0.1, 1.1)
+        ),
+        ({"loss": "ssim_mse", "crop": 10}, "windows of 11 px: a crop of 10 is too small"),
+        ({"strides": ()}, "strides"),
+        ({"strides": (0, 1)}, "strides"),
+        # options without effect
+        ({"weight_decay": 0.1}, "weight_decay has no effect here: it needs the optimiser adamw"),
+        ({"gamma": 0.5}, "gamma has no effect here: it needs the schedule step"),
+        ({"decay": "exponential"}, "decay has no effect here: it needs sampling above 0"),
+        ({"curriculum_in": True}, "curriculum_in has no effect here: it needs a curriculum"),
+        ({"restart": True}, "restart has no effect here: it needs a curriculum"),
+        # parts that contradict each other
+        ({"n_out": 4, "curriculum": (2, 5)}, r"curriculum \(2, 5\) exceeds n_out = 4"),
+        ({"n_out": 4, "curriculum": (0, 4)}, r"curriculum \(0, 4\): each length must be 1"),
+        ({"epochs": 2, "curriculum": (1, 2, 3)}, "2 epochs are too few for the 3 lengths"),
+        ({"model": EncoderForecasterConfig(), "sampling": 0.5}, "forecaster network feeds no"),
+        ({"model": GuidedConfig()}, "loss balanced does not suit a guided network: .* exceedance"),
+        ({"loss": "exceedance"}, "loss exceedance does not suit a convedlstm network: .* balanced"),
+        (GUIDED | {"n_in": 1}, "n_in is 1: a guided network needs 2 input frames"),
+        (
+            GUIDED | CURRICULUM | {"curriculum": (1, 4), "curriculum_in": True},
+            "curriculum_in would give 1 input frames: a guided network needs 2",
+        ),
+        ({"model": FCLSTMConfig(size=64), "crop": 32}, "size of 64 px only, but crop is 32"),
+        ({"model": ConvEDLSTMConfig(size=64), "crop": 32}, "size of 64 px only, but crop is 32"),
     ],
     ids=str,
-)  # fmt: skip
-def test_what_cannot_be_meant_is_refused(options, why):
+)
+def test_invalid_or_contradictory_settings_are_refused(options, why):
     with pytest.raises(ValueError, match=why):
-        TrainConfig(**options)
+        TrainConfig().changed(**options)
+
+
+EVERYTHING = TrainConfig().changed(
+    model=ConvEDLSTMConfig(
+        (3, 4), (3, 5), size=64, norm="group", leaky_slope=0.1, bias=False, max_pool=True,
+        transpose=False, use_lstm_output=True,
+    ),
+    rate_max=60.0, n_in=3, n_out=8, crop=64, strides=(1, 2), vary=0.3, min_windows=50,
+    curriculum=(2, 8), curriculum_in=True, restart=True, sampling=0.5, decay="exponential",
+    loss="ssim_mse", optimiser="adamw", weight_decay=0.1, lr=2e-4, schedule="step", gamma=0.9,
+    warmup=0.1, clip=2.0, epochs=9, steps=7, batch=5, patience=4, keep="last", precision="bf16",
+    compile=True, seed=3,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "config",
-    [
-        CONFIG,
-        TrainConfig(),
-        TrainConfig(
-            ModelConfig((3, 4), (3, 5), size=32, norm="group", leaky_slope=0.1, bias=False, max_pool=True,
-                        transpose=False, use_lstm_output=True),
-            RainScale(rate_max=60), 3, 8, (2, 8), True, True, 64, 9, 7, 5, "adamw", 0.1, 2e-4, "step", 0.9, 0.1,
-            "ssim_mse", (1, 2), 0.3, 50, "last", 0.5, "exponential", 2.0, 4, "bf16", True, 3,
-        ),
-    ],
-    ids=["small", "default", "everything"],
-)  # fmt: skip
+    [CONFIG, EVERYTHING, *(default_config(kind) for kind in CONFIGS)],
+    ids=["small", "everything", *CONFIGS],
+)
 def test_configuration_survives_json(config):
-    assert TrainConfig.from_dict(json.loads(json.dumps(asdict(config)))) == config
-    with pytest.raises(TypeError, match="zzz"):
-        TrainConfig.from_dict(asdict(config) | {"zzz": 1})
+    written = json.loads(json.dumps(to_dict(config)))
+    assert from_dict(written) == config and type(from_dict(written).model) is type(config.model)
+    written["run"]["zzz"] = 1
+    with pytest.raises(ValueError, match="zzz"):
+        from_dict(written)
+    with pytest.raises(ValueError, match="zzz"):
+        from_dict(to_dict(config) | {"zzz": {}})

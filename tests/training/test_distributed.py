@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +12,20 @@ import pytest
 import torch
 from made_networks import CONFIG, one_thread, train  # noqa: F401
 
-from nowcastlib.training.loop import load_config
+from nowcastlib.training import load_config
 
 SCRIPT = """
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from accelerate import PartialState
 from made_networks import CONFIG, train
-from nowcastlib.training import loop
+from nowcastlib.training import checkpoint, loop, precision
 
 state = PartialState(cpu=True)
 out, me = Path(sys.argv[1]), state.process_index
 assert state.num_processes == 2
-write, autocast = loop.write_atomically, loop._autocast
+write, autocast = checkpoint.write_atomically, loop.autocast
 
 
 def noted(path, content):
@@ -41,18 +39,18 @@ def stop(history):
         raise KeyError
 
 
-loop.write_atomically = noted
-config = replace(CONFIG, restart=True)
+checkpoint.write_atomically = noted
+config = CONFIG.changed(restart=True)
 train(out / "whole", config)
 try:
     train(out / "resumed", config, on_epoch=stop)
 except KeyError:
     train(out / "resumed", config, resume=True)
 
-loop.fastest_precision = lambda device: ["bf16", "no"][me]
+precision.fastest_precision = lambda device: ["bf16", "no"][me]
 used = []
-loop._autocast = lambda config, _: used.append(config.precision) or autocast(config, _)
-train(out / "auto", replace(config, precision="auto"))
+loop.autocast = lambda config, _: used.append(config.run.precision) or autocast(config, _)
+train(out / "auto", config.changed(precision="auto"))
 (out / f"precision of {me}").write_text(" ".join(set(used)))
 """
 
@@ -63,9 +61,8 @@ from pathlib import Path
 
 from accelerate import notebook_launcher
 from made_networks import CONFIG, train
-from dataclasses import replace
 
-notebook_launcher(train, (Path(sys.argv[1]), replace(CONFIG, restart=True)), num_processes=2, use_port=sys.argv[2])
+notebook_launcher(train, (Path(sys.argv[1]), CONFIG.changed(restart=True)), num_processes=2, use_port=sys.argv[2])
 """
 
 
@@ -103,14 +100,14 @@ def launched(tmp_path_factory):
 
 
 def test_two_processes_train_as_one_with_twice_the_batch(launched, tmp_path):
-    _, history = train(tmp_path, replace(CONFIG, restart=True, batch=2 * CONFIG.batch))
+    _, history = train(tmp_path, CONFIG.changed(restart=True, batch=2 * CONFIG.run.batch))
     ours, alone = (
         torch.load(out / "last.pt", weights_only=True) for out in (launched / "whole", tmp_path)
     )
     torch.testing.assert_close(ours["model"], alone["model"], rtol=0, atol=1e-5)
     of_two = pd.read_csv(launched / "whole" / "history.csv").drop(columns="seconds")
     pd.testing.assert_frame_equal(of_two, history.drop(columns="seconds"), rtol=1e-4)
-    _, other = train(tmp_path / "other", replace(CONFIG, restart=True))
+    _, other = train(tmp_path / "other", CONFIG.changed(restart=True))
     assert (np.abs(other.train / history.train - 1) > 1e-3).all()  # half the batch is not the same
 
 
@@ -137,4 +134,4 @@ def test_only_the_first_process_writes(launched):
 
 def test_processes_agree_on_a_precision(launched):
     assert [(launched / f"precision of {k}").read_text() for k in range(2)] == ["bf16", "bf16"]
-    assert load_config(launched / "auto").precision == "bf16"
+    assert load_config(launched / "auto").run.precision == "bf16"

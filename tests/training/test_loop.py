@@ -2,28 +2,35 @@
 
 import json
 import sys
-from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from made_networks import CONFIG, Clock, one_thread, same, train, weights, windows  # noqa: F401
+from made_networks import CONFIG, Clock, one_thread, quiet, same, train, weights, windows  # noqa: F401
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import Dataset, Subset
 
 from nowcastlib.data.windows import Augmentation, RadarWindows
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import Network
-from nowcastlib.networks import ModelConfig
+from nowcastlib.networks import (
+    ConvEDLSTMConfig,
+    EncoderForecasterConfig,
+    FCLSTMConfig,
+    GuidedConfig,
+    build,
+)
 from nowcastlib.networks.conv_ed_lstm import ConvEDLSTM
 from nowcastlib.networks.losses import LOSSES
-from nowcastlib.training import loop
-from nowcastlib.training.loop import HISTORY, fastest_precision, fit, load, load_config
+from nowcastlib.training import fastest_precision, fit, load, load_config, loop, precision
+from nowcastlib.training.checkpoint import COLUMNS
+from nowcastlib.training.config import to_dict
+from nowcastlib.training.schedules import learning_rate
 
-CLOCK = replace(
-    CONFIG, model=ModelConfig((2,), (1,), stride=1, patch=1), n_in=3, curriculum=(1, 2, 3), epochs=3
+CLOCK = CONFIG.changed(
+    model=ConvEDLSTMConfig((2,), (1,), stride=1, patch=1), n_in=3, curriculum=(1, 2, 3), epochs=3
 )
 
 
@@ -31,7 +38,7 @@ CLOCK = replace(
 def run(tmp_path_factory):
     """A finished run: its folder, model and history."""
     out = tmp_path_factory.mktemp("run") / "run"
-    return out, *train(out, data="rain that was made up")
+    return out, *train(out, description="synthetic rain")
 
 
 @pytest.fixture
@@ -56,7 +63,7 @@ def states(out, name="optimiser"):
 
 def test_history_has_a_row_an_epoch_with_its_curriculum(run):
     out, _, history = run
-    assert history.columns.tolist() == HISTORY and history.epoch.tolist() == [0, 1, 2, 3]
+    assert history.columns.tolist() == COLUMNS and history.epoch.tolist() == [0, 1, 2, 3]
     assert history.length.tolist() == [1, 1, 3, 3] and history.truth.tolist() == [
         1,
         0.75,
@@ -71,7 +78,7 @@ def test_history_has_a_row_an_epoch_with_its_curriculum(run):
     )
     assert history.test.isna().all()
     pd.testing.assert_frame_equal(pd.read_csv(out / "history.csv"), history)
-    assert json.loads((out / "config.json").read_text())["data"] == "rain that was made up"
+    assert json.loads((out / "config.json").read_text())["data"] == "synthetic rain"
 
 
 def test_run_holds_the_best_weights(run):
@@ -95,23 +102,23 @@ def test_the_last_weights_are_kept_if_they_are_asked_for(tmp_path, monkeypatch):
     scores = iter([3.0, 1.0, 2.0, 4.0])
     monkeypatch.setattr(loop, "validate", lambda *_: next(scores))
     models, keep = states(tmp_path, "model")
-    config, data = replace(CONFIG, keep="last"), windows()
-    model, _ = fit(config, data, data, tmp_path, progress=False, on_epoch=keep)
+    config, data = CONFIG.changed(keep="last"), windows()
+    model, _ = fit(config, data, data, tmp_path, quiet(on_epoch=keep))
     assert same(weights(model), models[3]) and not same(models[1], models[3])
 
 
 def test_training_starts_from_the_weights_of_another_run(run, tmp_path):
     config, data = (
-        replace(CONFIG, epochs=1, curriculum=(), steps=1, lr=1e-12, keep="last", n_out=3),
+        CONFIG.changed(epochs=1, curriculum=(), steps=1, lr=1e-12, keep="last", n_out=3),
         windows(),
     )
-    begun, _ = fit(config, data, data, tmp_path / "a", progress=False, start=run[0])
+    begun, _ = fit(config, data, data, tmp_path / "a", quiet(start=run[0]))
     torch.testing.assert_close(weights(begun), weights(run[1]), atol=1e-9, rtol=0)
-    anew, _ = fit(config, data, data, tmp_path / "b", progress=False)
+    anew, _ = fit(config, data, data, tmp_path / "b", quiet())
     assert not same(weights(anew), weights(begun))
-    other = replace(config, model=replace(CONFIG.model, peephole=False))
+    other = config.changed(peephole=False)
     with pytest.raises(NowcastError, match="holds another network, or another scale"):
-        fit(other, data, data, tmp_path / "c", progress=False, start=run[0])
+        fit(other, data, data, tmp_path / "c", quiet(start=run[0]))
 
 
 def test_the_test_set_is_scored_and_decides_nothing(run, tmp_path):
@@ -132,14 +139,14 @@ def test_each_epoch_draws_other_samples(tmp_path):
             return super().__getitem__(i)
 
     drawn, data = [], windows()
-    fit(CONFIG, Spy(data.frames, data.rows, 16, Augmentation()), data, tmp_path, progress=False)
+    fit(CONFIG, Spy(data.frames, data.rows, 16, Augmentation()), data, tmp_path, quiet())
     assert drawn.pop(0) == (0, 0)  # one look at what the data is
     of_epoch = [[i for epoch, i in drawn if epoch == e] for e in range(4)]
     assert [len(rows) for rows in of_epoch] == [4] * 4 and len(set(map(tuple, of_epoch))) > 1
 
 
 def test_true_frames_are_fed_as_scheduled(tmp_path, fed):
-    train(tmp_path, replace(CONFIG, sampling=0.5, steps=1, batch=40))
+    train(tmp_path, CONFIG.changed(sampling=0.5, steps=1, batch=40))
     assert [(n_out, truth.shape[1]) for _, n_out, truth, _ in fed] == [
         (1, 1),
         (1, 1),
@@ -151,8 +158,8 @@ def test_true_frames_are_fed_as_scheduled(tmp_path, fed):
 
 
 def test_coins_are_thrown_anew_for_each_batch_and_sample_and_fall_within_an_epoch(tmp_path, fed):
-    config = replace(CLOCK, n_out=41, curriculum=(), epochs=1, steps=4, batch=100)
-    fit(config, Clock(44), Clock(44), tmp_path, progress=False)
+    config = CLOCK.changed(n_out=41, curriculum=(), epochs=1, steps=4, batch=100)
+    fit(config, Clock(44), Clock(44), tmp_path, quiet())
     coins = torch.stack([coins for *_, coins in fed])
     assert coins.shape == (4, 100, 40)
     assert coins.double().mean((1, 2)).tolist() == pytest.approx([1, 0.75, 0.5, 0.25], abs=0.05)
@@ -163,7 +170,7 @@ def test_coins_are_thrown_anew_for_each_batch_and_sample_and_fall_within_an_epoc
 
 @pytest.mark.parametrize("grow", [False, True])
 def test_with_few_frames_to_forecast_the_last_few_are_seen(tmp_path, fed, grow):
-    fit(replace(CLOCK, curriculum_in=grow, steps=1), Clock(6), Clock(6), tmp_path, progress=False)
+    fit(CLOCK.changed(curriculum_in=grow, steps=1), Clock(6), Clock(6), tmp_path, quiet())
     clocks = [
         [x[0, :, 0, 0, 0].mul(10).round().int().tolist() for x in (x, truth)]
         for x, _, truth, _ in fed
@@ -175,7 +182,7 @@ def test_with_few_frames_to_forecast_the_last_few_are_seen(tmp_path, fed, grow):
 def test_unobserved_pixels_enter_as_0(tmp_path, fed):
     data = windows(random=False)
     data.values = np.where(np.arange(24) < 12, data.values, np.nan)
-    fit(replace(CONFIG, steps=1), data, data, tmp_path, progress=False)
+    fit(CONFIG.changed(steps=1), data, data, tmp_path, quiet())
     x, _, truth, _ = fed[-1]
     assert (x[..., 8:] == 0).all() and (truth[..., 8:] == 0).all() and (x[..., :8] > 0).any()
 
@@ -183,26 +190,26 @@ def test_unobserved_pixels_enter_as_0(tmp_path, fed):
 @pytest.mark.parametrize("restart", [False, True])
 def test_restart_clears_the_optimiser_at_each_new_length_and_only_then(tmp_path, restart):
     found, keep = states(tmp_path)
-    train(tmp_path, replace(CONFIG, curriculum=(1, 2, 3), epochs=6, restart=restart), on_epoch=keep)
+    train(tmp_path, CONFIG.changed(curriculum=(1, 2, 3), epochs=6, restart=restart), on_epoch=keep)
     steps = [{int(of["step"]) for of in state["state"].values()} for state in found]
     assert steps == [{n} for n in ([2, 4] * 3 if restart else [2, 4, 6, 8, 10, 12])]
 
 
 @pytest.mark.parametrize("options", [{}, {"schedule": "step", "warmup": 0.3, "restart": True}])
 def test_the_optimiser_runs_at_the_rate_of_the_schedule(tmp_path, options):
-    config, (found, keep) = replace(CONFIG, **options), states(tmp_path)
+    config, (found, keep) = CONFIG.changed(**options), states(tmp_path)
     _, history = train(tmp_path, config, on_epoch=keep)
     assert [state["param_groups"][0]["lr"] for state in found] == [
-        config.rate(e + 0.5) for e in range(4)
+        learning_rate(config, e + 0.5) for e in range(4)
     ]
-    assert history.lr.tolist() == [config.rate(e) for e in range(4)]
+    assert history.lr.tolist() == [learning_rate(config, e) for e in range(4)]
 
 
 def test_weight_decay_shrinks_the_weights(tmp_path):
     sizes = []
     for decay in (0.0, 30.0):
         out = tmp_path / str(decay)
-        train(out, replace(CONFIG, optimiser="adamw", weight_decay=decay))
+        train(out, CONFIG.changed(optimiser="adamw", weight_decay=decay))
         last = torch.load(out / "last.pt", weights_only=True)["model"]
         sizes.append(torch.cat([w.flatten() for w in last.values()]).norm())
     assert 0.8 * sizes[0] < sizes[1] < 0.97 * sizes[0]  # 8 steps, each by 3 % of a falling rate
@@ -210,7 +217,7 @@ def test_weight_decay_shrinks_the_weights(tmp_path):
 
 def test_gradients_are_clipped(tmp_path):
     found, keep = states(tmp_path)
-    train(tmp_path, replace(CONFIG, curriculum=(), epochs=1, steps=1, clip=1e-4), on_epoch=keep)
+    train(tmp_path, CONFIG.changed(curriculum=(), epochs=1, steps=1, clip=1e-4), on_epoch=keep)
     first = torch.cat(
         [of["exp_avg"].flatten() for of in found[0]["state"].values()]
     )  # a tenth of the gradient
@@ -234,7 +241,7 @@ def test_stops_when_patience_is_at_its_end(
 ):
     left = iter(map(float, scores))
     monkeypatch.setattr(loop, "validate", lambda *_: next(left))
-    config = replace(CONFIG, curriculum=curriculum, patience=patience, epochs=8, steps=1)
+    config = CONFIG.changed(curriculum=curriculum, patience=patience, epochs=8, steps=1)
     _, history = train(tmp_path, config)
     assert history.validation.tolist() == scores[:epochs]
     before = (tmp_path / "last.pt").read_bytes()
@@ -244,7 +251,7 @@ def test_stops_when_patience_is_at_its_end(
 
 def test_same_seed_trains_to_the_same_weights_and_another_does_not(run, tmp_path):
     again, _ = train(tmp_path / "again")
-    other, _ = train(tmp_path / "other", replace(CONFIG, seed=1))
+    other, _ = train(tmp_path / "other", CONFIG.changed(seed=1))
     assert same(weights(again), weights(run[1])) and not same(weights(other), weights(run[1]))
 
 
@@ -260,10 +267,10 @@ def test_processes_that_load_the_batches_change_nothing(run, tmp_path):
     "loss", sorted(name for name in LOSSES if not name.startswith("exceedance"))
 )
 def test_loss_falls(tmp_path, loss):
-    config = replace(CONFIG, loss=loss, curriculum=(), sampling=0.0, epochs=2, steps=60, lr=1e-2)
+    config = CONFIG.changed(loss=loss, curriculum=(), sampling=0.0, epochs=2, steps=60, lr=1e-2)
     data = windows(random=False)
-    _, history = fit(config, data, data, tmp_path, progress=False)
-    untrained = loop.validate(loop.build(config.model), config, data)
+    _, history = fit(config, data, data, tmp_path, quiet())
+    untrained = loop.validate(build(config.model), config, data)
     p = torch.stack([data[i][2:] for i in range(5)]).double()
     least = -(torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p)).mean().item() if loss == "bce" else 0.0
     assert history.train[1] - least < 0.9 * (history.train[0] - least)
@@ -273,9 +280,9 @@ def test_loss_falls(tmp_path, loss):
 def test_tiny_model_overfits_one_batch(tmp_path):
     data = windows(random=False, crop=8)
     data.rows = data.rows[[0, 4]]
-    model = ModelConfig((16, 16), (3, 3))
-    config = replace(CONFIG, model=model, curriculum=(), sampling=0.0, epochs=1, steps=300, lr=1e-2)
-    _, history = fit(config, data, data, tmp_path, progress=False)
+    model = ConvEDLSTMConfig((16, 16), (3, 3))
+    config = CONFIG.changed(model=model, curriculum=(), sampling=0.0, epochs=1, steps=300, lr=1e-2)
+    _, history = fit(config, data, data, tmp_path, quiet())
     assert (
         history.validation[0]
         < 0.05 * torch.stack([sample[2:] for sample in (data[0], data[1])]).var()
@@ -285,48 +292,48 @@ def test_tiny_model_overfits_one_batch(tmp_path):
 @pytest.mark.parametrize(
     "model",
     [
-        ModelConfig((3,), (3,), stride=1, patch=4, cell="convgru"),
-        ModelConfig((3, 4), (3, 3), kind="forecaster", patch=4, state_kernel=1, norm="group"),
-        ModelConfig((5,), kind="fclstm", size=16),
-        ModelConfig((3, 4), (3, 3), size=16, norm="layer", leaky_slope=0.2, bias=False, max_pool=True, transpose=False,
-                    use_lstm_output=True),
-        ModelConfig((3, 4), (3, 3), stride=1, kind="guided", norm="layer"),
+        ConvEDLSTMConfig((3,), (3,), stride=1, patch=4, cell="convgru"),
+        EncoderForecasterConfig((3, 4), (3, 3), patch=4, state_kernel=1, norm="group"),
+        FCLSTMConfig((5,), size=16),
+        ConvEDLSTMConfig((3, 4), (3, 3), size=16, norm="layer", leaky_slope=0.2, bias=False,
+                         max_pool=True, transpose=False, use_lstm_output=True),
+        GuidedConfig((3, 4), (3, 3), patch=2),
     ],
     ids=["convgru", "forecaster", "fclstm", "all options", "guided"],
 )  # fmt: skip
 def test_other_networks_are_trained_saved_and_loaded_alike(tmp_path, model):
-    loss = "exceedance" if model.kind == "guided" else CONFIG.loss
-    config = replace(CONFIG, model=model, sampling=0.0, loss=loss)
+    loss = "mse" if "mse" in model.losses else model.losses[0]
+    config = CONFIG.changed(model=model, sampling=0.0, loss=loss)
     data = windows()
-    trained, history = fit(config, data, data, tmp_path, progress=False)
+    trained, history = fit(config, data, data, tmp_path, quiet())
     loaded, again = load(tmp_path)
-    assert again == config and len(history) == config.epochs
-    x = torch.rand(1, config.n_in, 1, 16, 16)
+    assert again == config and len(history) == config.run.epochs
+    x = torch.rand(1, config.windows.n_in, 1, 16, 16)
     torch.testing.assert_close(loaded(x, 4), trained(x, 4))
-    assert Network.load(tmp_path)(np.ones((config.n_in, 16, 16)), 4).shape == (4, 16, 16)
+    assert Network.load(tmp_path)(np.ones((config.windows.n_in, 16, 16)), 4).shape == (4, 16, 16)
 
 
-@pytest.mark.parametrize("precision", ["no", "bf16"])
-def test_precision_auto_is_settled_once(tmp_path, monkeypatch, precision):
-    monkeypatch.setattr(loop, "fastest_precision", lambda _: precision)
-    auto = replace(CONFIG, precision="auto")
+@pytest.mark.parametrize("name", ["no", "bf16"])
+def test_precision_auto_is_settled_once(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(precision, "fastest_precision", lambda _: name)
+    auto = CONFIG.changed(precision="auto")
     _, history = train(tmp_path / "auto", auto)
-    _, said = train(tmp_path / "said", replace(CONFIG, precision=precision))
+    _, said = train(tmp_path / "said", CONFIG.changed(precision=name))
     assert (
         load_config(tmp_path / "auto")
         == load_config(tmp_path / "said")
-        == replace(CONFIG, precision=precision)
+        == CONFIG.changed(precision=name)
     )
     pd.testing.assert_frame_equal(
         history.drop(columns="seconds"), said.drop(columns="seconds"), check_exact=True
     )
-    monkeypatch.delattr(loop, "fastest_precision")  # not to be asked again
+    monkeypatch.delattr(precision, "fastest_precision")  # not to be asked again
     assert len(train(tmp_path / "auto", auto, resume=True)[1]) == 4
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_trains_nearly_alike_but_in_fewer_digits(run, tmp_path, precision):
-    _, history = train(tmp_path, replace(CONFIG, precision=precision))
+    _, history = train(tmp_path, CONFIG.changed(precision=precision))
     ours, full = (table[["train", "validation"]].to_numpy() for table in (history, run[2]))
     np.testing.assert_allclose(ours, full, rtol=0.02)
     assert (ours != full).all()
@@ -360,6 +367,11 @@ def test_without_tensorboard_its_installation_is_advised(tmp_path, monkeypatch):
     assert len(train(tmp_path)[1]) == 4
 
 
+def fit_sets(sets, out):
+    """Train on named datasets, one of them for the test loss."""
+    return fit(CONFIG, sets["train"], sets["validation"], out, quiet(test=sets["test"]))
+
+
 @pytest.mark.parametrize("empty", ["train", "validation", "test"])
 def test_empty_or_short_data_is_named(tmp_path, empty):
     sets = {"train": windows(), "validation": windows(), "test": windows()}
@@ -368,7 +380,7 @@ def test_empty_or_short_data_is_named(tmp_path, empty):
         (Clock(4), f"the {empty} set has samples of 4 frames, but n_in \\+ n_out = 5: lower them"),
     ):
         with pytest.raises(NowcastError, match=why):
-            fit(CONFIG, **sets | {empty: bad}, out=tmp_path / "run", progress=False)
+            fit_sets(sets | {empty: bad}, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -388,9 +400,9 @@ class Huge(Dataset):
     ("data", "batch"), [(Huge(), 2), (Clock(), 10**14)], ids=["samples", "batch"]
 )
 def test_too_large_a_batch_is_explained(tmp_path, data, batch):
-    remedy = rf"does not fit into memory: lower batch \({batch}\), crop \(16\), n_out \(3\) or config.model.hidden = \(4, 4"
+    remedy = rf"does not fit into memory: lower batch \({batch}\), crop \(16\), n_out \(3\) or hidden \(4, 4"
     with pytest.raises(NowcastError, match=remedy):
-        fit(replace(CONFIG, batch=batch), data, Clock(), tmp_path, progress=False)
+        fit(CONFIG.changed(batch=batch), data, Clock(), tmp_path, quiet())
 
 
 def test_other_errors_of_torch_are_not_taken_for_a_lack_of_memory(tmp_path):
@@ -399,18 +411,18 @@ def test_other_errors_of_torch_are_not_taken_for_a_lack_of_memory(tmp_path):
             return super().__getitem__(i).add_(1)  # a view of which pixels share their place
 
     with pytest.raises(RuntimeError, match="refers to a single memory location") as error:
-        fit(CONFIG, Broken(), Clock(), tmp_path, progress=False)
+        fit(CONFIG, Broken(), Clock(), tmp_path, quiet())
     assert not isinstance(error.value, NowcastError)
 
 
 def test_weights_that_cannot_be_loaded_are_named(run, tmp_path):
     out = tmp_path / "run"
-    with pytest.raises(NowcastError, match=r"run holds no readable config\.json"):
+    with pytest.raises(NowcastError, match=r"run.config\.json is not a readable configuration"):
         load(out)
     out.mkdir()
     for content in ("{", "[]", '{"config": {"zzz": 1}}', '{"config": {"loss": "zzz"}}'):
         (out / "config.json").write_text(content)
-        with pytest.raises(NowcastError, match=r"run holds no readable config\.json"):
+        with pytest.raises(NowcastError, match=r"run.config\.json is not a readable configuration"):
             load(out)
     (out / "config.json").write_bytes((run[0] / "config.json").read_bytes())
     with pytest.raises(NowcastError, match=r"model\.safetensors cannot be loaded"):
@@ -419,7 +431,7 @@ def test_weights_that_cannot_be_loaded_are_named(run, tmp_path):
     with pytest.raises(NowcastError, match=r"model\.safetensors cannot be loaded"):
         load(out)
     (out / "model.safetensors").write_bytes((run[0] / "model.safetensors").read_bytes())
-    other = {"config": asdict(replace(CONFIG, model=ModelConfig((5, 5), (3, 3))))}
+    other = {"config": to_dict(CONFIG.changed(hidden=(5, 5)))}
     (out / "config.json").write_text(json.dumps(other))
     with pytest.raises(NowcastError, match=r"model\.safetensors cannot be loaded"):
         load(out)
@@ -430,7 +442,7 @@ def test_compiled_cells_train_to_the_same_weights(tmp_path, monkeypatch):
         torch, "compile", partial(torch.compile, backend="eager")
     )  # traced, but no C++ is built
     torch._dynamo.reset()
-    models = [train(tmp_path / str(way), replace(CONFIG, compile=way))[0] for way in (False, True)]
+    models = [train(tmp_path / str(way), CONFIG.changed(compile=way))[0] for way in (False, True)]
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
     for plain, compiled in zip(*(model.parameters() for model in models), strict=True):
         torch.testing.assert_close(plain, compiled)

@@ -5,19 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
-from made_networks import CONFIG, Clock, one_thread, same, train, weights, windows  # noqa: F401
+from made_networks import CONFIG, Clock, one_thread, quiet, same, train, weights, windows  # noqa: F401
 
 from nowcastlib.errors import NowcastError
-from nowcastlib.networks import ModelConfig
+from nowcastlib.networks import ConvEDLSTMConfig
 from nowcastlib.networks.losses import LOSSES, mse
-from nowcastlib.training import loop
-from nowcastlib.training.loop import fit, load
+from nowcastlib.training import checkpoint, fit, load, loop
 
 
 class Kill(Exception):
@@ -70,12 +68,12 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(run, tmp_path, epoc
         {"loss": "ssim_mse", "decay": "inverse-sigmoid", "curriculum_in": True},
         {"precision": "bf16", "patience": 1, "schedule": "constant"},
         {"precision": "fp16", "decay": "exponential"},
-        {"model": ModelConfig((3, 4), (3, 3), size=16, norm="layer", use_lstm_output=True)},
+        {"model": ConvEDLSTMConfig((3, 4), (3, 3), size=16, norm="layer", use_lstm_output=True)},
     ],
     ids=str,
 )
 def test_every_kind_of_run_resumes_bit_for_bit(tmp_path, options):
-    config = replace(CONFIG, **options)
+    config = CONFIG.changed(**options)
     train(tmp_path / "whole", config)
     killed(tmp_path / "killed", 1, config)  # right before a new length
     train(tmp_path / "killed", config, resume=True)
@@ -86,7 +84,7 @@ def test_every_kind_of_run_resumes_bit_for_bit(tmp_path, options):
 def short(tmp_path_factory):
     """The folder of two epochs, each better than the one before."""
     out = tmp_path_factory.mktemp("run") / "short"
-    _, history = train(out, replace(CONFIG, epochs=2, lr=1e-2))
+    _, history = train(out, CONFIG.changed(epochs=2, lr=1e-2))
     assert history.validation.is_monotonic_decreasing
     return out
 
@@ -96,7 +94,7 @@ FILES = ["config.json", *["last.pt", "model.safetensors", "history.csv"] * 2]
 
 @pytest.mark.parametrize("whole", range(len(FILES) + 1))
 def test_a_run_killed_during_any_of_its_writes_carries_on(short, tmp_path, monkeypatch, whole):
-    config, write, written = replace(CONFIG, epochs=2, lr=1e-2), loop.write_atomically, []
+    config, write, written = CONFIG.changed(epochs=2, lr=1e-2), checkpoint.write_atomically, []
 
     def dying(path, content):
         if len(written) == whole:
@@ -105,7 +103,7 @@ def test_a_run_killed_during_any_of_its_writes_carries_on(short, tmp_path, monke
         write(path, content)
         written.append(path.name)
 
-    monkeypatch.setattr(loop, "write_atomically", dying)
+    monkeypatch.setattr(checkpoint, "write_atomically", dying)
     if whole < len(FILES):
         with pytest.raises(Kill):
             train(tmp_path, config)
@@ -119,7 +117,7 @@ def test_a_run_killed_during_any_of_its_writes_carries_on(short, tmp_path, monke
 
 def test_what_half_precision_has_learnt_about_overflows_is_resumed(tmp_path, monkeypatch):
     monkeypatch.setitem(LOSSES, "mse", lambda *args, **scale: mse(*args, **scale) * 3e4)  # steep
-    config = replace(CONFIG, precision="fp16")
+    config = CONFIG.changed(precision="fp16")
     train(tmp_path / "whole", config)
     killed(tmp_path / "killed", 1, config)
     scale = torch.load(tmp_path / "killed" / "last.pt", weights_only=True)["scaler"]["scale"]
@@ -130,11 +128,10 @@ def test_what_half_precision_has_learnt_about_overflows_is_resumed(tmp_path, mon
 
 SCRIPT = """
 import os, sys, time
-from dataclasses import replace
 from pathlib import Path
 from made_networks import CONFIG, train
 
-config, whole, out = replace(CONFIG, epochs=24, restart=True, loss="ssim_mse"), Path(sys.argv[1]), Path(sys.argv[2])
+config, whole, out = CONFIG.changed(epochs=24, restart=True, loss="ssim_mse"), Path(sys.argv[1]), Path(sys.argv[2])
 last = out / "last.pt"
 stamp = lambda: last.stat().st_mtime_ns if last.exists() else 0
 for wait in (0.0, 0.007, 0.019, 0.031, 0.043, 0.058):  # seconds after an epoch is saved
@@ -186,7 +183,7 @@ def test_run_killed_in_its_first_epoch_can_start_again(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("precision", ["no", "auto"])
 def test_runs_are_not_mixed_up(run, tmp_path, precision):
-    config = replace(CONFIG, precision=precision)
+    config = CONFIG.changed(precision=precision)
     with pytest.raises(
         NowcastError, match="already holds a run: resume it, or train into another folder"
     ):
@@ -196,7 +193,7 @@ def test_runs_are_not_mixed_up(run, tmp_path, precision):
     with pytest.raises(
         NowcastError, match="trained with another lr, seed: resume with the same configuration"
     ):
-        train(run, replace(config, lr=0.5, seed=3), resume=True)
+        train(run, config.changed(lr=0.5, seed=3), resume=True)
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -206,23 +203,29 @@ def test_weights_without_their_run_are_not_overwritten(run, tmp_path):
         train(tmp_path)
 
 
+def fit_sets(sets, out, **options):
+    """Train on named datasets, one of them for the test loss."""
+    options = quiet(test=sets["test"], **options)
+    return fit(CONFIG, sets["train"], sets["validation"], out, options)
+
+
 @pytest.mark.parametrize("which", ["train", "validation"])
 def test_other_data_of_the_same_shape_is_refused(tmp_path, which):
     sets = {
         name: windows(random=False, seed=k)
         for k, name in enumerate(("train", "validation", "test"))
     }
-    fit(CONFIG, **sets, out=tmp_path, progress=False)
-    assert len(fit(CONFIG, **sets, out=tmp_path, progress=False, resume=True)[1]) == 4
+    fit_sets(sets, tmp_path)
+    assert len(fit_sets(sets, tmp_path, resume=True)[1]) == 4
     other = sets | {which: windows(random=False, seed=9)}
     with pytest.raises(
         NowcastError, match=rf"trained with other data \({which}\): resume with the same data"
     ):
-        fit(CONFIG, **other, out=tmp_path, progress=False, resume=True)
+        fit_sets(other, tmp_path, resume=True)
     fewer = windows(random=False, seed=list(sets).index(which))
     fewer.rows = fewer.rows[:-1]
     with pytest.raises(NowcastError, match=rf"other data \({which}\)"):
-        fit(CONFIG, **sets | {which: fewer}, out=tmp_path, progress=False, resume=True)
+        fit_sets(sets | {which: fewer}, tmp_path, resume=True)
 
 
 @pytest.mark.parametrize(
@@ -285,6 +288,6 @@ def test_validation_that_is_not_finite_is_not_the_best(tmp_path):
         validation.values = validation.values + float("inf")  # no number stands for it
 
     with pytest.raises(NowcastError, match="the loss is nan at epoch 1, validation"):
-        fit(CONFIG, windows(), validation, tmp_path, progress=False, on_epoch=spoil)
+        fit(CONFIG, windows(), validation, tmp_path, quiet(on_epoch=spoil))
     assert [(tmp_path / "model.safetensors").read_bytes()] == kept
     assert len(pd.read_csv(tmp_path / "history.csv")) == 1

@@ -1,0 +1,78 @@
+"""The options ``--config.…`` of ``nowcast train``, made from the configuration classes.
+
+The kind of network decides which options there are. It is therefore looked up in the arguments
+before tyro reads them.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import fields, make_dataclass
+from typing import Annotated, Any
+
+import tyro
+
+from nowcastlib.errors import NowcastError
+from nowcastlib.networks import CONFIGS
+from nowcastlib.training import TrainConfig, default_config
+
+KIND = "config.model.kind"
+NESTED = ("model", "scale")  # parts whose name stands in their options: --config.model.hidden
+RENAMED = {"--config.least": "--config.min-windows"}
+
+
+def kind_of_network(arguments: Sequence[str]) -> str:
+    """The kind of network that the arguments ask for, or the default.
+
+    Raises
+    ------
+    NowcastError
+        For an unknown kind, and for an option that has another name today.
+    """
+    kind = TrainConfig().model.kind
+    for k, word in enumerate(arguments):
+        name, _, value = word.partition("=")
+        if name in RENAMED:
+            raise NowcastError(f"{name} is called {RENAMED[name]} today")
+        if name == f"--{KIND}":
+            kind = value or "".join(arguments[k + 1 : k + 2])
+    if kind not in CONFIGS:
+        raise NowcastError(f"unknown kind of network {kind!r}: choose one of {', '.join(CONFIGS)}")
+    return kind
+
+
+def flat_config(kind: str) -> Any:
+    """Defaults to train a kind of network, in a dataclass that tyro shows without names of parts."""
+    defaults = default_config(kind)
+    options = []
+    for part in fields(defaults):
+        value = getattr(defaults, part.name)
+        annotation: Any = type(value)
+        if part.name not in NESTED:
+            annotation = Annotated[annotation, tyro.conf.arg(name="")]
+        options.append((part.name, annotation, value))
+    return make_dataclass("FlatConfig", options, frozen=True)()
+
+
+def train_config(options: Any) -> TrainConfig:
+    """The configuration from the dataclass of ``flat_config``, as tyro filled it.
+
+    Raises
+    ------
+    NowcastError
+        For invalid or contradictory settings.
+    """
+    try:
+        return TrainConfig(**{part.name: getattr(options, part.name) for part in fields(options)})
+    except ValueError as error:
+        raise NowcastError(str(error)) from error
+
+
+def explain_unused(complaint: str, kind: str) -> str:
+    """The sentence about an unknown option, or a better one if another kind of network has it."""
+    option = re.search(r"--config\.model\.(?:no-)?([\w-]+)", complaint)
+    if option and complaint.startswith("unknown option"):
+        try:
+            default_config(kind).changed(**{option[1].replace("-", "_"): None})
+        except ValueError as error:
+            return str(error)
+    return complaint

@@ -1,0 +1,100 @@
+"""Datasets and batches of a training run."""
+
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
+
+from nowcastlib.errors import NowcastError
+from nowcastlib.training import schedules
+from nowcastlib.training.config import TrainConfig
+
+
+def check_datasets(config: TrainConfig, datasets: dict[str, Dataset | None]) -> dict[str, str]:
+    """A fingerprint of each dataset, by which a resumed run recognises its data.
+
+    Raises
+    ------
+    NowcastError
+        If a dataset is empty, or if its samples are too short.
+    """
+    needed = config.windows.n_frames
+    fingerprints = {}
+    for name, dataset in datasets.items():
+        if dataset is None:
+            continue
+        if not len(dataset):
+            raise NowcastError(f"the {name} set is empty: give it data, or lower n_in and n_out")
+
+        _set_epoch(dataset, 0)
+        first = torch.as_tensor(dataset[0])  # (T, C, H, W)
+        if len(first) < needed:
+            raise NowcastError(
+                f"the {name} set has samples of {len(first)} frames, but n_in + n_out = {needed}: "
+                "lower them, or cut longer windows"
+            )
+        checksum = zlib.crc32(first.contiguous().numpy())
+        fingerprints[name] = (
+            f"{len(dataset)} samples of {tuple(first.shape)}, the first {checksum:08x}"
+        )
+    return fingerprints
+
+
+def batches(
+    config: TrainConfig, dataset: Dataset, epoch: int, accelerator: Accelerator, workers: int
+) -> Iterator[tuple[float, Tensor, Tensor | None]]:
+    """The batches of an epoch on this process.
+
+    They depend on nothing but seed and epoch, so that resuming is exact. All processes draw the same
+    numbers, and each takes its part of them.
+
+    Yields
+    ------
+    time : float
+        In epochs.
+    frames : Tensor
+        (B, T, C, H, W).
+    coins : Tensor or None
+        Scheduled sampling, (B, n_out - 1); None if no true frame is fed back any more.
+    """
+    _set_epoch(dataset, epoch)
+    rng = np.random.default_rng([config.run.seed, epoch])
+    steps, batch = config.run.steps, config.run.batch
+    whole_batch = batch * accelerator.num_processes
+
+    rows = rng.choice(len(dataset), (steps, whole_batch), p=_sample_weights(dataset))
+    numbers = rng.random((steps, whole_batch, config.windows.n_out - 1), dtype="f4")
+    first = accelerator.process_index * batch
+    mine = slice(first, first + batch)
+    rows = rows[:, mine]
+    numbers = torch.from_numpy(numbers)[:, mine]
+
+    loader = DataLoader(dataset, batch_sampler=rows.tolist(), num_workers=workers)
+    for k, frames in enumerate(loader):
+        time = epoch + k / steps
+        probability = schedules.truth_probability(config, time)
+        coins = (numbers[k] < probability).to(accelerator.device) if probability else None
+        yield time, frames.to(accelerator.device), coins
+
+
+def part_of_process(dataset: Dataset, accelerator: Accelerator) -> Subset:
+    """The samples of a dataset that this process validates."""
+    rows = range(accelerator.process_index, len(dataset), accelerator.num_processes)
+    return Subset(dataset, rows)
+
+
+def _sample_weights(dataset: Dataset) -> np.ndarray | None:
+    """Probability of each sample: every store has the same weight, however long it is."""
+    if not isinstance(dataset, ConcatDataset):
+        return None
+    stores = dataset.datasets
+    return np.concatenate([np.full(len(store), 1 / len(store) / len(stores)) for store in stores])
+
+
+def _set_epoch(dataset: Dataset, epoch: int) -> None:
+    for part in dataset.datasets if isinstance(dataset, ConcatDataset) else [dataset]:
+        part.epoch = epoch

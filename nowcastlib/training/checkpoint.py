@@ -1,0 +1,184 @@
+"""The folder of a run: configuration, last state, weights and history."""
+
+import io
+import json
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import pandas as pd
+import torch
+from accelerate import PartialState
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from nowcastlib.errors import NowcastError
+from nowcastlib.files import write_atomically
+from nowcastlib.networks import ForecastNetwork, build, option_names
+from nowcastlib.training.config import TrainConfig, from_dict, to_dict
+from nowcastlib.training.upgrade import upgrade
+
+CONFIG, WEIGHTS, STATE, HISTORY = "config.json", "model.safetensors", "last.pt", "history.csv"
+COLUMNS = ["epoch", "length", "truth", "lr", "train", "validation", "test", "seconds"]
+
+
+@dataclass
+class TrainingState:
+    """What changes while a network is trained, and is saved after each epoch."""
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler  # of the loss, in half precision
+    history: list[dict] = field(default_factory=list)  # one row an epoch
+
+    def table(self) -> pd.DataFrame:
+        """The history as a table."""
+        return pd.DataFrame(self.history, columns=COLUMNS)
+
+    def parts(self) -> dict:
+        """The parts with a ``state_dict``, by name."""
+        return {"model": self.model, "optimiser": self.optimiser, "scaler": self.scaler}
+
+
+def start(out: Path, config: TrainConfig, description: str, samples: dict[str, str]) -> None:
+    """Write the configuration of a new run. Raises NowcastError if the folder holds a run."""
+    # A run that was killed in its first epoch has written neither of these files.
+    if any((out / name).exists() for name in (WEIGHTS, STATE)):
+        raise NowcastError(f"{out} already holds a run: resume it, or train into another folder")
+    if PartialState().is_main_process:
+        about = {"config": to_dict(config), "data": description, "samples": samples}
+        write_atomically(out / CONFIG, json.dumps(about, indent=1).encode())
+
+
+def check_resumable(out: Path) -> None:
+    """Raise NowcastError if a folder holds no run to resume."""
+    if not (out / STATE).exists():
+        raise NowcastError(f"{out} holds no run to resume: train without resuming")
+
+
+def resume(out: Path, config: TrainConfig, samples: dict[str, str], state: TrainingState) -> None:
+    """Put the last state of a run into ``state``.
+
+    Raises
+    ------
+    NowcastError
+        If configuration or data are not those of the run, or if its last state cannot be read.
+    """
+    _check_same_config(out, config)
+    _check_same_data(out, samples)
+    try:
+        saved = torch.load(out / STATE, weights_only=True, map_location="cpu")
+        for name, part in state.parts().items():
+            part.load_state_dict(saved[name])
+        state.history = saved["history"]
+    # A broken file makes torch raise errors of many types; the remedy is always the same.
+    except Exception as error:
+        raise NowcastError(
+            f"{out / STATE} is not a whole checkpoint ({error}): train without resuming"
+        ) from error
+    # The run may have been killed after its state and before its weights were written.
+    if PartialState().is_main_process:
+        _publish(out, config, state)
+
+
+def save_state(out: Path, config: TrainConfig, state: TrainingState) -> None:
+    """Write the last state, then the weights to keep and the history."""
+    buffer = io.BytesIO()
+    saved = {name: part.state_dict() for name, part in state.parts().items()}
+    torch.save(saved | {"history": state.history}, buffer)
+    write_atomically(out / STATE, buffer.getvalue())
+    _publish(out, config, state)
+
+
+def _publish(out: Path, config: TrainConfig, state: TrainingState) -> None:
+    """Write the files that follow from the last state."""
+    losses = [row["validation"] for row in state.history]
+    if config.run.keep == "last" or losses[-1] <= min(losses):
+        weights = {k: v.detach().cpu().contiguous() for k, v in state.model.state_dict().items()}
+        write_atomically(out / WEIGHTS, save(weights))
+    write_atomically(out / HISTORY, state.table().to_csv(index=False).encode())
+
+
+def _check_same_config(out: Path, config: TrainConfig) -> None:
+    before = load_config(out)
+    if before == config:
+        return
+    other = []
+    for part in fields(config):
+        old, new = getattr(before, part.name), getattr(config, part.name)
+        if type(old) is not type(new):
+            other.append(part.name)
+            continue
+        other += [n for n in option_names(new) if getattr(old, n) != getattr(new, n)]
+    raise NowcastError(
+        f"{out} was trained with another {', '.join(other)}: resume with the same configuration"
+    )
+
+
+def _check_same_data(out: Path, samples: dict[str, str]) -> None:
+    before = json.loads((out / CONFIG).read_text()).get("samples", samples)
+    other = [name for name in ("train", "validation") if samples[name] != before.get(name)]
+    if other:
+        raise NowcastError(
+            f"{out} was trained with other data ({', '.join(other)}): resume with the same data"
+        )
+
+
+def load_config(run: str | Path) -> TrainConfig:
+    """The configuration of a run's folder, also of one that an earlier version wrote.
+
+    Raises
+    ------
+    NowcastError
+        If the file is missing, or cannot be read or upgraded.
+    """
+    path = Path(run) / CONFIG
+    try:
+        return from_dict(upgrade(json.loads(path.read_text())["config"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise NowcastError(
+            f"{path} is not a readable configuration ({reason}): name a folder written by train, "
+            "or train again"
+        ) from error
+
+
+def load(run: str | Path) -> tuple[ForecastNetwork, TrainConfig]:
+    """The trained network of a run's folder, ready to forecast.
+
+    Parameters
+    ----------
+    run : str or Path
+        Folder with ``config.json`` and ``model.safetensors``.
+
+    Returns
+    -------
+    network : ForecastNetwork
+    config : TrainConfig
+
+    Raises
+    ------
+    NowcastError
+        If a file is missing or broken; the message names it.
+    """
+    run = Path(run)
+    config = load_config(run)
+    network = build(config.model)
+    try:
+        network.load_state_dict(load_file(run / WEIGHTS))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise NowcastError(f"{run / WEIGHTS} cannot be loaded ({error}): train again") from error
+    return network.eval(), config
+
+
+def initial_weights(run: str | Path, config: TrainConfig) -> dict[str, torch.Tensor]:
+    """The weights of a run from which another run starts.
+
+    Raises NowcastError if that run has another network or another scale.
+    """
+    network, before = load(run)
+    if (before.model, before.scale) != (config.model, config.scale):
+        raise NowcastError(
+            f"{run} holds another network, or another scale of rain: start from a run with the same"
+        )
+    return network.state_dict()

@@ -1,0 +1,66 @@
+"""Number format and memory of training on this machine."""
+
+import ctypes
+import sys
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import nn
+
+from nowcastlib.training.checkpoint import load_config
+from nowcastlib.training.config import TrainConfig
+
+PRECISIONS = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+GAIN = 0.9  # bf16 is chosen if it takes less than this share of float32's time
+
+
+def fastest_precision(device: torch.device | str = "cpu") -> str:
+    """The faster of two precisions: ``bf16`` or ``no`` (float32).
+
+    A convolution and its gradient are timed; bf16 has to win clearly.
+    """
+    device = torch.device(device)
+    layer = nn.Conv2d(64, 128, 5, padding=2).to(device)
+    x = torch.ones(8, 64, 32, 32, device=device)
+
+    seconds: dict[str, float] = {}
+    for name in ("no", "bf16") * 3:
+        start = monotonic()
+        with torch.autocast(device.type, torch.bfloat16, enabled=name == "bf16"):
+            layer(x).sum().backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds[name] = min(seconds.get(name, float("inf")), monotonic() - start)
+    return "bf16" if seconds["bf16"] < GAIN * seconds["no"] else "no"
+
+
+def settle_precision(
+    config: TrainConfig, device: torch.device, resumed: Path | None
+) -> TrainConfig:
+    """The configuration with its precision decided: that of the resumed run, or the faster one."""
+    if config.run.precision != "auto":
+        return config
+    precision = load_config(resumed).run.precision if resumed else fastest_precision(device)
+    first_process = broadcast_object_list([precision])[0]
+    return replace(config, run=replace(config.run, precision=first_process))
+
+
+def autocast(config: TrainConfig, accelerator: Accelerator) -> torch.autocast:
+    """The context in which the network runs in the configuration's precision."""
+    dtype = PRECISIONS.get(config.run.precision, torch.float32)
+    return torch.autocast(accelerator.device.type, dtype, enabled=dtype != torch.float32)
+
+
+def keep_memory() -> None:
+    """Let this process keep the memory that is freed between batches, which saves time.
+
+    For training on a CPU with the GNU C library; elsewhere it does nothing.
+    """
+    if sys.platform == "linux" and not torch.cuda.is_available():
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", lambda option, value: None)
+        mallopt(-4, 0)  # M_MMAP_MAX
+        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD

@@ -1,0 +1,61 @@
+"""Configurations of earlier versions, read as those of today."""
+
+from nowcastlib.networks import CONFIGS, config_class, option_names
+from nowcastlib.training.config import TrainConfig
+
+RENAMED_OPTIONS = {"least": "min_windows"}
+RENAMED_LOSSES = {"exceedance_alike": "exceedance_unbalanced"}
+REFLECTIVITY = ("zr_a", "zr_b", "no_echo")  # options of the scale without effect on training
+
+
+def upgrade(written: dict) -> dict:
+    """The dictionaries of ``config.to_dict`` from those of version 0.1; newer ones are returned.
+
+    Version 0.1 wrote all options of training side by side, and for each network the options of all
+    kinds. Options that had no effect are left out.
+
+    Parameters
+    ----------
+    written : dict
+        The entry ``config`` of a run's ``config.json``.
+
+    Raises
+    ------
+    ValueError
+        For an option that no version had.
+    """
+    if "run" in written:
+        return written
+    flat = {RENAMED_OPTIONS.get(name, name): value for name, value in written.items()}
+    model = _upgrade_model(flat.pop("model", {}))
+    scale = {k: v for k, v in flat.pop("scale", {}).items() if k not in REFLECTIVITY}
+
+    if flat.get("loss") in RENAMED_LOSSES:
+        flat["loss"] = RENAMED_LOSSES[flat["loss"]]
+    if flat.get("schedule", "cosine") != "step":
+        flat.pop("gamma", None)
+    if not flat.get("sampling"):
+        flat.pop("decay", None)
+
+    nested: dict[str, dict] = {"model": model, "scale": scale}
+    for part in ("windows", "rollout", "optimisation", "run"):
+        names = option_names(getattr(TrainConfig(), part))
+        nested[part] = {name: flat.pop(name) for name in names if name in flat}
+    if flat:
+        raise ValueError(f"unknown options {', '.join(sorted(flat))}")
+    return nested
+
+
+def _upgrade_model(written: dict) -> dict:
+    """The options of a network, without those that its kind did not use."""
+    model = dict(written)
+    kind = model.pop("kind", "convedlstm")
+    names = option_names(config_class(kind))
+    of_other_kinds = {name for config in CONFIGS.values() for name in option_names(config)}
+    model = {k: v for k, v in model.items() if k in names or k not in of_other_kinds}
+
+    if model.get("transpose") is None or model.get("stride") == 1:
+        model.pop("transpose", None)  # None stood for the default
+    if model.get("cell") == "convgru":
+        model.pop("peephole", None)
+    return {"kind": kind} | model
