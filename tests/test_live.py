@@ -1,4 +1,4 @@
-"""Live: from the newest frames of servers on loopback to a page; and what it says when they are old, cut or none."""
+"""Live: from the newest frames of a local server to a page, also when they are old or missing."""
 
 import dataclasses
 import re
@@ -24,21 +24,18 @@ from nowcastlib.data.feeds.fvg import Fvg
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import forecast, forecaster
 from nowcastlib.forecasting.baselines import BASELINES
+from nowcastlib.live import page as page_module
+from nowcastlib.live import update
+from nowcastlib.live.issue import table_rows
 
 STAYS = {"persistence": BASELINES["persistence"]}  # needs three frames
 NOW = TIMES[3] + pd.Timedelta(minutes=1)
 
 
 def page_of(radar, tmp_path, runs=STAYS, now=NOW, **options) -> str:
-    live.live(
-        radar,
-        runs,
-        tmp_path / "live.html",
-        now=lambda: pd.Timestamp(now),
-        progress=False,
-        **options,
-    )
-    return (tmp_path / "live.html").read_text()
+    out, options = tmp_path / "live.html", live.LiveOptions(progress=False, **options)
+    live.write_page(radar, runs, out, options, lambda: pd.Timestamp(now))
+    return out.read_text()
 
 
 def odim(folder, rate) -> list[Answer]:
@@ -61,49 +58,52 @@ def fetched(server) -> list[int]:
 # ---- the page
 
 
-def test_page_holds_what_forecast_makes_of_the_frames_that_the_radar_offers(tmp_path, monkeypatch):
+def test_page_shows_the_forecasts_from_the_newest_frames_of_the_radar(tmp_path, monkeypatch):
     names, played = ("extrapolation", "sprog", "convedlstm"), []
-    player = live.ForecastPlayer
-    monkeypatch.setattr(live, "ForecastPlayer", lambda *args: played.extend(args) or player(*args))
-    with demo_server.serve(Demo(events=1, frames=14, size=48)) as url:
-        page = page_of(
-            Fvg(base=url),
-            tmp_path,
-            {n: forecaster(n) for n in names},
-            "2024-06-01T12:51",
-            minutes=40,
-        )
-        path = ingest(
-            Fvg(base=url), tmp_path / "frames.zarr", "2024-06-01", "2024-06-02", progress=False
-        )
-    frames, (observed, made, past) = store.open_frames(path), played
-    assert list(made) == list(names) and past == 6  # the network's
-    assert observed.indexes["time"].equals(
-        pd.date_range("2024-06-01T12:15", periods=8, freq="5min", name="time")
+    player = page_module.ForecastPlayer
+    monkeypatch.setattr(
+        page_module, "ForecastPlayer", lambda *args: played.extend(args) or player(*args)
     )
+    with demo_server.serve(Demo(events=1, frames=14, size=48)) as url:
+        runs = {name: forecaster(name) for name in names}
+        page = page_of(Fvg(base=url), tmp_path, runs, "2024-06-01T12:51", minutes=40)
+        day = "2024-06-01", "2024-06-02"
+        path = ingest(Fvg(base=url), tmp_path / "frames.zarr", *day, progress=False)
+
+    frames, (observed, made, past) = store.open_frames(path), played
+    assert list(made) == list(names)
+    assert past == 6  # the network needs as many
+    times = pd.date_range("2024-06-01T12:15", periods=8, freq="5min", name="time")
+    assert observed.indexes["time"].equals(times)
     for name, field in made.items():
         expected = forecast(forecaster(name), frames, "2024-06-01T12:50", 12)
         xr.testing.assert_equal(field, expected)
         assert field.attrs["source"] == expected.attrs["source"]
+
     rows = table(page)
-    assert [r[0] for r in rows] == [f"+{5 * k}" for k in range(1, 13)] and rows[0][1] == "12:55"
-    for k, (_, _, share, most, *_) in enumerate(rows):
-        known = made["extrapolation"].values[k][np.isfinite(made["extrapolation"].values[k])]
-        told = (f"{(known > 0.5).mean():.1%}", f"{known.max():.1f}") if known.size else ("–", "–")
-        assert (share, most) == told and (k or known.size)
-    assert (
-        'datetime="2024-06-01T12:50:00Z">2024-06-01 12:50 UTC<' in page
-        and "48 × 48 px of 1 km, every 5 min" in page
-    )
-    assert (
-        BASELINES["sprog"].description in page
-        and live.NETWORK in page
-        and "no warning service" in page
-        and url in page
-    )
+    assert [r[0] for r in rows] == [f"+{5 * k}" for k in range(1, 13)]
+    assert rows[0][1] == "12:55"
+    for k, (_, _, share, largest, *_) in enumerate(rows):
+        rate = made["extrapolation"].values[k]
+        known = rate[np.isfinite(rate)]
+        assert known.size or k, "the first lead is known somewhere"
+        expected = (
+            (f"{(known > 0.5).mean():.1%}", f"{known.max():.1f}") if known.size else ("–", "–")
+        )
+        assert (share, largest) == expected
+
+    assert 'datetime="2024-06-01T12:50:00Z">2024-06-01 12:50 UTC<' in page
+    for text in (
+        "48 × 48 px of 1 km, every 5 min",
+        BASELINES["sprog"].description,
+        page_module.NETWORK,
+        "not a warning service",
+        url,
+    ):
+        assert text in page
 
 
-def test_nothing_is_fetched_twice_and_what_is_old_is_forgotten(server, tmp_path):
+def test_no_frame_is_fetched_twice_and_old_frames_are_removed(server, tmp_path):
     radar = partial(page_of, feed(server), tmp_path, minutes=16)
     assert "12:10 UTC</time>" in radar(now=TIMES[2]) and fetched(server) == [100, 101, 102]
     server.rows += [row(104, TIMES[3] + pd.Timedelta(minutes=5))]
@@ -114,7 +114,7 @@ def test_nothing_is_fetched_twice_and_what_is_old_is_forgotten(server, tmp_path)
     assert "12:20 UTC</time>" in radar(now="2024-06-01T12:21") and fetched(server) == []
 
 
-def test_an_interrupted_run_carries_on(server, tmp_path, monkeypatch):
+def test_a_run_continues_where_an_interrupted_one_stopped(server, tmp_path, monkeypatch):
     read = Fvg.read
     monkeypatch.setattr(
         Fvg, "read", lambda self, row: read(self, row) if row.id < 102 else _interrupt()
@@ -128,7 +128,7 @@ def test_an_interrupted_run_carries_on(server, tmp_path, monkeypatch):
     ) == [102, 103]
 
 
-def test_what_an_interrupted_run_left_on_another_grid_does_no_harm(server, tmp_path, monkeypatch):
+def test_frames_of_an_interrupted_run_on_another_grid_are_discarded(server, tmp_path, monkeypatch):
     read = Fvg.read
     monkeypatch.setattr(
         Fvg, "read", lambda self, row: read(self, row) if row.id < 102 else _interrupt()
@@ -146,8 +146,8 @@ def _interrupt(*_):
     raise KeyboardInterrupt
 
 
-def test_only_a_network_is_worth_a_memory(tmp_path):
-    """Files on disk may have changed under the same name."""
+def test_feeds_on_disk_are_read_again_each_time(tmp_path):
+    """A file on disk may change under the same name."""
     wet = Demo(events=1, frames=4, size=32, seed=1)
     for white in (10.0, 20.0):
         made = dataclasses.replace(wet)
@@ -158,17 +158,13 @@ def test_only_a_network_is_worth_a_memory(tmp_path):
 
 def test_size_cuts_the_centre_and_leads_are_as_asked(server, tmp_path):
     page = page_of(feed(server), tmp_path, size=8, leads=2)
-    assert "8 × 8 px" in page and [r[:2] for r in table(page)] == [
-        ["+5", "12:20"],
-        ["+10", "12:25"],
-    ]
-    assert (
-        "12 × 16 px" in page_of(feed(server), tmp_path)
-        and len(table(page_of(feed(server), tmp_path))) == 12
-    )
+    assert "8 × 8 px" in page
+    assert [r[:2] for r in table(page)] == [["+5", "12:20"], ["+10", "12:25"]]
+    page = page_of(feed(server), tmp_path)
+    assert "12 × 16 px" in page and len(table(page)) == 12
 
 
-# ---- half, old or no frames
+# ---- incomplete, old or missing frames
 
 
 HALF = np.where(np.arange(16) < 8, archive_files.field(), np.nan)
@@ -176,7 +172,7 @@ HALF = np.where(np.arange(16) < 8, archive_files.field(), np.nan)
 
 @pytest.mark.parametrize("what", ["cut", "half observed", "gone"])
 @pytest.mark.parametrize(("number", "issued"), [(104, 3), (103, 2)])
-def test_one_goes_back_to_the_last_time_with_all_frames(
+def test_the_forecast_starts_from_the_last_time_with_all_frames(
     server, tmp_path, caplog, what, number, issued
 ):
     times = [*TIMES, TIMES[3] + pd.Timedelta(minutes=5)]
@@ -188,10 +184,8 @@ def test_one_goes_back_to_the_last_time_with_all_frames(
         "half observed": odim(tmp_path / "half", HALF),
     }
     server.answers[str(number)] = bad.get(what, [Answer(status=404)])
-    page, words = (
-        page_of(feed(server), tmp_path, now=times[4]),
-        f"{times[number - 100]:%H:%M} is missing or not whole",
-    )
+    page = page_of(feed(server), tmp_path, now=times[4])
+    words = f"{times[number - 100]:%H:%M} is missing or incomplete"
     assert f"{times[issued]:%H:%M} UTC</time>" in page
     assert f'<p class="note">{words}: forecast from {times[issued]:%H:%M} UTC.</p>' in page
     assert words in caplog.text
@@ -201,20 +195,20 @@ def test_one_goes_back_to_the_last_time_with_all_frames(
     assert "12:20 UTC</time>" in page and 'class="note"' not in page and fetched(server) == [number]
 
 
-def test_the_step_is_that_of_the_list_not_of_what_could_be_read(server, tmp_path):
-    """Frames ten minutes apart, for every other is lost, are not taken for those of a radar that turns slowly."""
+def test_the_time_step_is_that_of_the_listed_frames(server, tmp_path):
+    """Where every other frame is lost, the step does not become ten minutes."""
     server.rows = [row(100 + k, TIMES[0] + pd.Timedelta(minutes=5 * k)) for k in range(8)]
     server.answers |= {
         f"{100 + k}": server.answers["103"] if k % 2 else [Answer(status=404)] for k in range(8)
     }
     with pytest.raises(
         NowcastError,
-        match=r"5 minutes apart, and of those until 2024-06-01 12:35 UTC 12:30 is missing",
+        match=r"5 minutes apart; up to 2024-06-01 12:35 UTC, 12:30 is missing",
     ):
         page_of(feed(server), tmp_path, now="2024-06-01T12:36")
 
 
-def test_page_and_log_say_that_frames_are_old(server, tmp_path, caplog):
+def test_page_and_log_warn_of_old_frames(server, tmp_path, caplog):
     assert '<p id="stale" role="alert" hidden></p>' in page_of(
         feed(server), tmp_path, now="2024-06-01T12:45"
     )
@@ -224,7 +218,7 @@ def test_page_and_log_say_that_frames_are_old(server, tmp_path, caplog):
     assert "Issued 31 min ago" in caplog.text
 
 
-def test_an_old_page_says_so_by_itself(server, tmp_path):
+def test_a_page_warns_when_it_gets_old(server, tmp_path):
     page_of(feed(server), tmp_path)
     asked, said, shown = [], [], []
     with sync_playwright() as playwright:
@@ -240,12 +234,8 @@ def test_an_old_page_says_so_by_itself(server, tmp_path):
             page.goto((tmp_path / "live.html").as_uri())
             page.wait_for_selector(".nowcast-player canvas")
             stale = page.locator("#stale")
-            shown.append(
-                (
-                    page.locator("#age").inner_text(),
-                    stale.inner_text() if stale.is_visible() else "",
-                )
-            )
+            warning = stale.inner_text() if stale.is_visible() else ""
+            shown.append((page.locator("#age").inner_text(), warning))
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             page.close()
         browser.close()
@@ -261,7 +251,7 @@ def test_an_old_page_says_so_by_itself(server, tmp_path):
     assert set(asked) == {(tmp_path / "live.html").as_uri()} and not said
 
 
-def test_dry_is_told_and_plays(server, tmp_path):
+def test_a_dry_forecast_says_that_no_rain_is_in_sight(server, tmp_path):
     server.rows = [row(100, TIMES[0] + pd.Timedelta(minutes=5 * k)) for k in range(6)]
     server.answers["100"] = odim(tmp_path / "dry", np.zeros((32, 32)))
     runs = {n: forecaster(n) for n in ("convedlstm", "extrapolation", "sprog")}
@@ -270,16 +260,16 @@ def test_dry_is_told_and_plays(server, tmp_path):
     assert {cell for r in table(page) for cell in r[2:]} == {"0.0%", "0.0"}
 
 
-def test_what_is_not_known_is_no_dry(tmp_path):
+def test_the_table_does_not_take_unknown_for_dry(tmp_path):
     rates = as_frames(np.full((3, 8, 8), np.nan)).assign_coords(
         lead_time=("time", [5.0, 10.0, 15.0])
     )
     field = rates.swap_dims(time="lead_time").rename(time="valid_time")
-    assert [r[2:] for r in table(live._table({"x": field}))] == [["–", "–"]] * 3
+    assert [row.cells for row in table_rows({"x": field})] == [["–", "–"]] * 3
 
 
 @pytest.mark.parametrize("where", ["product", "attribution"])
-def test_what_a_feed_says_is_text(server, tmp_path, where):
+def test_texts_of_a_feed_are_escaped(server, tmp_path, where):
     evil = "<script>alert(1)</script>"
     if where == "product":
         server.rows = [r | {"name": evil} for r in server.rows]
@@ -301,7 +291,7 @@ def nowcast(server, tmp_path, more: str = "--at 2024-06-01T12:16") -> int:
     return main(line.split())
 
 
-def test_command_makes_the_page_and_opens_it(server, tmp_path, capsys, monkeypatch):
+def test_command_writes_the_page_and_opens_it(server, tmp_path, capsys, monkeypatch):
     opened = []
     monkeypatch.setattr(webbrowser, "open", opened.append)
     assert nowcast(server, tmp_path) == 0 and not opened
@@ -343,7 +333,7 @@ FAILURES = {
     "too few": (
         dict(rows=[row(100, TIMES[0]), row(101, TIMES[1])]),
         "",
-        "3 whole frames .* 11:55 is missing",
+        "needs 3 complete frames.* 11:55 is missing",
     ),
     "not one": (
         dict(files=Answer(b"<html>")),
@@ -380,7 +370,7 @@ def test_failure_is_one_line_exit_2_and_the_old_page_stays(
     assert not list(tmp_path.glob("*.partial")) and not list(tmp_path.glob("*.html.*"))
 
 
-def test_again_and_again_until_ctrl_c(server, tmp_path, monkeypatch, capsys, caplog):
+def test_command_repeats_until_ctrl_c(server, tmp_path, monkeypatch, capsys, caplog):
     """By the real clock: two pages, between them a server that has nothing; then Ctrl-C."""
     now = live.utcnow().floor("min")
     server.rows = [row(100 + k, now - pd.Timedelta(minutes=5 * (4 - k))) for k in range(4)]
@@ -394,7 +384,7 @@ def test_again_and_again_until_ctrl_c(server, tmp_path, monkeypatch, capsys, cap
         if len(waits) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(live.time, "sleep", sleep)
+    monkeypatch.setattr(update.time, "sleep", sleep)
     assert nowcast(server, tmp_path, "--every 5") == 130
     assert (
         waits == [300, 300, 300]

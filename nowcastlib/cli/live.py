@@ -57,23 +57,20 @@ class Live(SourceOptions):
         forecasters = {name: forecaster(name) for name in names}
         now = (lambda: utc(self.at)) if self.at else live.utcnow
 
+        options = live.LiveOptions(
+            minutes=self.minutes,
+            leads=self.leads,
+            size=self.size,
+            crop=self.crop,
+            regrid=self.regrid,
+            reload=self.every,
+        )
+
         def update() -> None:
-            line = live.live(
-                feed,
-                forecasters,
-                self.out,
-                minutes=self.minutes,
-                leads=self.leads,
-                size=self.size,
-                crop=self.crop,
-                regrid=self.regrid,
-                reload=self.every,
-                now=now,
-            )
-            print(line)
+            print(live.write_page(feed, forecasters, self.out, options, now))
 
         update()
         if self.open:
             live.show(self.out)
         if self.every:
-            live.again(update, self.every)
+            live.repeat(update, self.every)

@@ -116,9 +116,10 @@ def _draw_states(
 
 def _draw_kernels(figure: Figure, cell: ConvLSTMCell, gate: str, channel: int) -> dict[str, Box]:
     """Kernels of a gate: from the input (box "x" + gate) and from the hidden state ("h" + gate)."""
+    parameters = dict(cell.named_parameters())
     weights = {
-        "x": cell.from_x.weight[:, 0],  # (4·hidden, k, k), from the first input channel
-        "h": cell.from_h.weight[:, channel],
+        "x": parameters["from_x.weight"][:, 0],  # (4·hidden, k, k), from the first input channel
+        "h": parameters["from_h.weight"][:, channel],
     }
     row = list(GATES).index(gate) * cell.hidden + channel
     subscript = "c" if gate == "g" else gate  # the paper calls the kernels of g W_xc and W_hc

@@ -634,11 +634,14 @@ def test_no_label_is_cut_off(browser, tmp_path, width):
     }
     player = ForecastPlayer(frames, made | {"radar-members": made["sprog"]})
     with opened(browser, tmp_path, player, viewport={"width": width, "height": 900}) as page:
+        root = page.locator(".nowcast-player")
         for _layout in range(3):
             for _view in range(4):
-                assert page.evaluate(CUT_OFF) == []
-                page.locator(".nowcast-player").press("v")
-            page.locator(".nowcast-player").press("l")
+                for key in ("Home", "End"):  # an observed frame, and a forecast
+                    root.press(key)
+                    assert page.evaluate(CUT_OFF) == []
+                root.press("v")
+            root.press("l")
 
 
 def test_names_are_text_and_empty_fields_are_pictures(browser, tmp_path):

@@ -94,7 +94,7 @@ class ForecastPlayer(Player):
         times = [*before.time.values, *valid]
         scene = Scene(
             labels=[_label(time, issued) for time in times],
-            size=first.shape[1:],
+            size=(first.sizes["y"], first.sizes["x"]),
             panels=panels,
             controls=_controls(list(forecasts)),
             legends=_legends(),

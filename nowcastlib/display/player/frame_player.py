@@ -37,7 +37,7 @@ class FramePlayer(Player):
         minutes = [(time - times[0]) / pd.Timedelta(minutes=1) for time in times]
         scene = Scene(
             labels=[f"{time:%Y-%m-%d %H:%M} UTC" for time in times],
-            size=frames.shape[1:],
+            size=(frames.sizes["y"], frames.sizes["x"]),
             panels=panels,
             controls=[SPEED],
             legends=[RAIN_LEGEND],

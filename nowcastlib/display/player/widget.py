@@ -1,5 +1,7 @@
 """The player as an ipywidget, and as a page without a kernel."""
 
+from __future__ import annotations
+
 import base64
 import json
 import re
@@ -67,7 +69,7 @@ class Player(anywidget.AnyWidget):
     speed = traitlets.Int(1, help="speed of playing").tag(sync=True)
 
     scene = traitlets.Dict(help="what is shown, as the dataclass Scene").tag(sync=True)
-    sequences = traitlets.List(help="packed frames").tag(sync=True)
+    sequences: traitlets.List[bytes] = traitlets.List(help="packed frames").tag(sync=True)
 
     def __init__(self, scene: Scene, sequences: list[bytes], **state):
         super().__init__(scene=asdict(scene), sequences=sequences, **state)
@@ -87,5 +89,8 @@ class Player(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs):
         """JupyterLab shows the widget; pages made of the notebook, without a kernel, the HTML."""
-        data, metadata = super()._repr_mimebundle_(**kwargs)
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is None:
+            return None
+        data, metadata = bundle
         return data | {"text/html": self.page()}, metadata

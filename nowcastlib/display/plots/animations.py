@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from IPython.display import HTML
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from nowcastlib.display.plots.frames import add_credits, show_scale
@@ -70,8 +71,9 @@ def show_animation(path: str | Path) -> HTML:
 def _picture(panels: Mapping[str, xr.DataArray | np.ndarray], t: int) -> np.ndarray:
     """Picture of one time step: (rows, columns, rgb)."""
     figure = _draw_panels(panels, t)
-    figure.canvas.draw()
-    picture = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
     plt.close(figure)
     return picture
 
@@ -95,7 +97,7 @@ def _draw_panels(panels: Mapping[str, xr.DataArray | np.ndarray], t: int) -> Fig
 def _time_title(panels: Mapping[str, xr.DataArray | np.ndarray], t: int) -> str:
     """Lead time and valid time, from the first panel that has them; empty if none has."""
     for panel in panels.values():
-        if "valid_time" in getattr(panel, "coords", ()):
+        if isinstance(panel, xr.DataArray) and "valid_time" in panel.coords:
             valid = pd.Timestamp(panel.valid_time.values[t])
             lead = float(panel.lead_time[t])
             return f"+{lead:.0f} min, valid {valid:%Y-%m-%d %H:%M} UTC"

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.image import AxesImage
 
 from nowcastlib.display import coastlines
@@ -198,7 +198,7 @@ def new_axes(width: float, height: float) -> Axes:
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
-def add_credits(figure: Figure, images: Iterable) -> None:
+def add_credits(figure: FigureBase, images: Iterable) -> None:
     """Write the credits of all images below the figure, each once."""
     credits = figure.get_supxlabel().split(" | ")
     credits += [credit(image) for image in images]

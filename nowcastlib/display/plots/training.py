@@ -66,7 +66,8 @@ def live_history(ylabel: str = "loss") -> Callable[[pd.DataFrame], None]:
     handle = display(HTML("waiting for the first epoch"), display_id=True)
 
     def redraw(history: pd.DataFrame) -> None:
-        figure = show_history(history, ylabel=ylabel).figure
+        figure, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
+        show_history(history, ax, ylabel)
         if handle:  # None outside of notebooks
             handle.update(figure)
         plt.close(figure)

@@ -1,0 +1,224 @@
+"""The newest frames of a feed, and which of them a forecast can use."""
+
+import contextlib
+import hashlib
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from nowcastlib.data import Feed, ServerUnreachable, grid, ingest, open_frames
+from nowcastlib.data.feeds import cf_zarr, fvg
+from nowcastlib.errors import NowcastError
+from nowcastlib.live.options import LiveOptions
+
+MINUTE = pd.Timedelta("1min")
+COMPLETE = 0.9  # share of the usually observed pixels that a complete frame has at least
+
+
+@dataclass(frozen=True)
+class _SelectedFrames:
+    """Some rows of a feed, as a feed. Frames that ``stored`` has are taken from there."""
+
+    feed: Feed
+    rows: pd.DataFrame
+    stored: xr.DataArray | None  # (time, y, x)
+    options: LiveOptions
+
+    @property
+    def attribution(self) -> str:
+        return self.feed.attribution
+
+    @property
+    def licence(self) -> str:
+        return self.feed.licence
+
+    @property
+    def concurrency(self) -> int:
+        return self.feed.concurrency
+
+    @property
+    def product(self) -> str:
+        return self.feed.product
+
+    def list(self, start: Any = None, end: Any = None) -> pd.DataFrame:
+        return self.rows
+
+    def read(self, row: Any) -> xr.DataArray:
+        if self.stored is not None and row.time in self.stored.indexes["time"]:
+            return self.stored.sel(time=row.time, drop=True)
+        cut = grid.cut(self.feed.read(row), self.options.crop)
+        return grid.coarser(cut, self.options.regrid)
+
+
+def fetch_newest(
+    feed: Feed, out: Path, now: pd.Timestamp, options: LiveOptions
+) -> tuple[xr.DataArray, pd.DatetimeIndex]:
+    """Fetch the frames of the feed's newest minutes.
+
+    A store beside the page keeps them, so that each complete frame is fetched from a server only
+    once. Older frames are removed from it.
+
+    Parameters
+    ----------
+    feed : Feed
+        Where the frames come from.
+    out : pathlib.Path
+        The page; the store stands beside it.
+    now : pandas.Timestamp
+        Time of the newest frame at most (UTC).
+    options : LiveOptions
+        ``minutes``, ``crop``, ``regrid`` and ``progress`` are used.
+
+    Returns
+    -------
+    xarray.DataArray, dimensions (time, y, x)
+        Rain rate in mm/h of all frames that could be read.
+    pandas.DatetimeIndex
+        Times of all frames that the feed lists.
+
+    Raises
+    ------
+    NowcastError
+        If the feed does not answer, or if no frame can be read.
+    """
+    if isinstance(feed, cf_zarr.CfZarr):
+        feed = replace(feed)  # opens the store again: it may have grown
+    rows = _newest_rows(feed, now, options.minutes)
+
+    path = _store_path(out, (feed, options.crop, options.regrid))
+    new = _prepare(path)
+    stored = None
+    if isinstance(feed, fvg.Fvg | cf_zarr.CfZarr):
+        stored = _stored_frames(path)
+    else:  # files on disk may have changed under the same name
+        _remove_partial(new)
+
+    try:
+        ingest(_SelectedFrames(feed, rows, stored, options), new, progress=options.progress)
+    except ServerUnreachable:
+        raise  # the next run continues with what was fetched
+    except NowcastError:
+        _remove_partial(new)
+        raise
+    shutil.rmtree(path, ignore_errors=True)
+    new.rename(path)
+
+    frames, listed = open_frames(path), pd.DatetimeIndex(rows.time.sort_values())
+    return frames[np.isin(frames.time.values, listed)].load(), listed
+
+
+def complete(frames: xr.DataArray) -> np.ndarray:
+    """Return which frames show at least nine tenths of the pixels that frames usually show.
+
+    Parameters
+    ----------
+    frames : xarray.DataArray, dimensions (time, y, x)
+        Rain rate in mm/h; NaN is not observed.
+
+    Returns
+    -------
+    array of bool, shape (time,)
+    """
+    observed = np.array([np.isfinite(frame.values).mean() for frame in frames])
+    return (observed > 0) & (observed >= COMPLETE * np.median(observed))
+
+
+def latest_times(
+    frames: xr.DataArray, listed: pd.DatetimeIndex, n: int
+) -> tuple[pd.DatetimeIndex, list[pd.Timestamp]]:
+    """Find the last ``n`` consecutive frames.
+
+    Parameters
+    ----------
+    frames : xarray.DataArray, dimensions (time, y, x)
+        Complete frames.
+    listed : pandas.DatetimeIndex
+        Times that the feed lists; their most frequent distance is the time step.
+    n : int
+        Number of frames that the forecast needs.
+
+    Returns
+    -------
+    pandas.DatetimeIndex
+        The times of these frames.
+    list of pandas.Timestamp
+        Missing times, because of which the frames are not later ones.
+
+    Raises
+    ------
+    NowcastError
+        If there are no ``n`` consecutive frames.
+    """
+    distances = pd.Series(listed).diff().mode()
+    step = pd.Timedelta("5min") if distances.empty else distances[0]
+
+    missing: set[pd.Timestamp] = set()
+    for end in listed[::-1]:
+        times = pd.date_range(end=end, periods=n, freq=step)
+        lacking = times.difference(frames.indexes["time"])
+        if lacking.empty:
+            return times, sorted(missing)
+        missing.update(lacking)
+
+    newest = pd.date_range(end=listed[-1], periods=n, freq=step)
+    lacking = newest.difference(frames.indexes["time"])
+    raise NowcastError(
+        f"no forecast: it needs {n} complete frames, {step / MINUTE:g} minutes apart; up to "
+        f"{listed[-1]:%Y-%m-%d %H:%M} UTC, {missing_text(lacking)}: try again later, or with "
+        "more --minutes"
+    )
+
+
+def missing_text(times) -> str:
+    """Clock times of missing frames as a clause; at most six of them."""
+    clocks = [f"{time:%H:%M}" for time in times]
+    text = ", ".join(clocks[:6])
+    if len(clocks) > 6:
+        text += f" and {len(clocks) - 6} more"
+    return f"{text} {'is' if len(clocks) == 1 else 'are'} missing or incomplete"
+
+
+def _newest_rows(feed: Feed, now: pd.Timestamp, minutes: float) -> pd.DataFrame:
+    """Rows of the feed's table in the last minutes before its newest frame."""
+    age = pd.Timedelta(minutes=minutes)
+    start = now - age if isinstance(feed, fvg.Fvg) else None  # others have their newest any time
+    rows = feed.list(start, now + pd.Timedelta("1s"))
+    rows = rows[rows.time > rows.time.max() - age].drop_duplicates("time")
+    if rows.empty:
+        raise NowcastError(
+            f"the feed has no frame until {now:%Y-%m-%d %H:%M} UTC: give a later time"
+        )
+    return rows
+
+
+def _store_path(out: Path, key: object) -> Path:
+    """The store beside the page; each feed, crop and grid has its own."""
+    digest = hashlib.blake2b(repr(key).encode(), digest_size=4).hexdigest()
+    return out.with_name(f"{out.stem}-{digest}.zarr")
+
+
+def _prepare(path: Path) -> Path:
+    """The path of the next store; puts things right after a run that was killed."""
+    new = path.with_name(path.name + ".new")
+    if new.exists() and not path.exists():  # killed between removing the old and renaming the new
+        new.rename(path)
+    shutil.rmtree(new, ignore_errors=True)
+    return new
+
+
+def _stored_frames(path: Path) -> xr.DataArray | None:
+    """Complete frames (time, y, x) of the store; None if there is no readable store."""
+    with contextlib.suppress(NowcastError):
+        frames = open_frames(path)
+        return frames[complete(frames)].load()
+    return None
+
+
+def _remove_partial(new: Path) -> None:
+    """Remove what an interrupted ingestion left."""
+    shutil.rmtree(new.with_name(new.name + ".partial"), ignore_errors=True)

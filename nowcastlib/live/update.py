@@ -1,0 +1,122 @@
+"""Forecast from a feed's newest frames and write the page: once, or again and again."""
+
+import contextlib
+import logging
+import time
+import webbrowser
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+import xarray as xr
+
+from nowcastlib.data import Feed, grid, time_step
+from nowcastlib.data.feeds import fvg, registry
+from nowcastlib.errors import NowcastError
+from nowcastlib.files import write_atomically
+from nowcastlib.forecasting import Forecaster, forecast
+from nowcastlib.live.fetching import complete, fetch_newest, latest_times
+from nowcastlib.live.issue import Issue
+from nowcastlib.live.options import LiveOptions
+from nowcastlib.live.page import render_page
+
+log = logging.getLogger("nowcastlib")
+
+
+def utcnow() -> pd.Timestamp:
+    """Return the time in UTC, without a time zone."""
+    return pd.Timestamp.now("UTC").tz_localize(None).floor("s")
+
+
+def write_page(
+    feed: Feed,
+    forecasters: Mapping[str, Forecaster],
+    out: str | Path,
+    options: LiveOptions | None = None,
+    now: Callable[[], pd.Timestamp] = utcnow,
+) -> str:
+    """Forecast from the feed's newest frames and write the page, whole or not at all.
+
+    The forecast is issued at the last time up to which all frames that the forecasters need are
+    complete. If newer frames are missing, or if the forecast is old, page and log say so.
+
+    Parameters
+    ----------
+    feed : Feed
+        Where the frames come from.
+    forecasters : mapping of str to Forecaster
+        Forecasters by name.
+    out : str or pathlib.Path
+        The page. The store of the fetched frames stands beside it.
+    options : LiveOptions, optional
+        Which frames are used, and how far the forecast reaches.
+    now : callable
+        Returns the time (UTC) up to which frames are used.
+
+    Returns
+    -------
+    str
+        One line that says what was written.
+
+    Raises
+    ------
+    NowcastError
+        If the feed does not answer or has too few frames. An older page stays as it is.
+    """
+    out, options, moment = Path(out), options or LiveOptions(), now()
+    if out.is_dir():
+        raise NowcastError(f"{out} is a folder: name a page in it, such as {out / 'live.html'}")
+
+    frames, listed = fetch_newest(feed, out, moment, options)
+    frames = grid.centre(frames, options.size) if options.size else frames
+    frames = frames[complete(frames)]
+    n = max(2, *(run.n_in for run in forecasters.values()))
+    times, missing = latest_times(frames, listed, n)
+
+    past = frames.sel(time=times)
+    forecasts = _forecast_all(forecasters, past, options.leads)
+    issue = Issue(frames, past, forecasts, _place(feed), moment, missing)
+    for text in (issue.note, issue.warning):
+        if text:
+            log.warning(text)
+    write_atomically(out, render_page(issue, options.reload).encode())
+    names = ", ".join(forecasts)
+    return f"{out}: forecast from {issue.time:%Y-%m-%d %H:%M} UTC by {names}. {issue.outlook}"
+
+
+def show(page: str | Path) -> None:
+    """Open a page in the browser, if there is one."""
+    with contextlib.suppress(webbrowser.Error):
+        webbrowser.open(Path(page).resolve().as_uri())
+
+
+def repeat(update: Callable[[], object], every: float) -> None:
+    """Call ``update`` after every ``every`` minutes, without end.
+
+    A failure is logged, and the older page stays.
+    """
+    while True:
+        time.sleep(60 * every)
+        try:
+            update()
+        except (NowcastError, OSError) as error:
+            log.warning("%s", " ".join(str(error).split()))
+
+
+def _forecast_all(
+    forecasters: Mapping[str, Forecaster], past: xr.DataArray, leads: int
+) -> dict[str, xr.DataArray]:
+    """Forecasts by name; without a number of leads, of one hour."""
+    leads = leads or max(1, round(60 / time_step(past)))
+    return {name: forecast(run, past, leads=leads) for name, run in forecasters.items()}
+
+
+def _place(feed: Feed) -> str:
+    """Name of the radar, or of the feed as the command line knows it."""
+    if isinstance(feed, fvg.Fvg):
+        return f"radar {feed.radar}, {feed.product}"
+    class_name = type(feed).__name__
+    for name, target in registry.FEEDS.items():
+        if target.endswith(f":{class_name}"):
+            return name
+    return class_name
