@@ -1,4 +1,4 @@
-"""From probabilities to one forecast and to many."""
+"""Rain rates from probabilities: quantiles, matched areas, noise and ensembles."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ LEVELS = torch.tensor(SCALE.to_model(np.array(RATES)))
 
 
 def about(middle, spread=0.05):
-    """Logits (rate, H, W) of logistic distributions about ``middle`` (H, W), in model units."""
+    """Logits (rate, H, W) of logistic distributions around ``middle`` (H, W) in model units."""
     return (middle - LEVELS.view(-1, 1, 1)) / spread
 
 
@@ -23,91 +23,87 @@ def middle():
     return torch.rand(48, 48, generator=torch.Generator().manual_seed(0), dtype=torch.double) * 0.75
 
 
-def test_the_median_is_the_middle_and_a_likelier_rain_is_less(middle):
+def test_median_is_the_centre_and_a_more_probable_rate_is_lower(middle):
     logits = about(middle)
     inside = (middle > LEVELS[0]) & (middle < LEVELS[-1])
     median = probabilities.quantile(logits, torch.zeros(1, 1, 1), SCALE)
     torch.testing.assert_close(SCALE.to_model(median[inside]), middle[inside])
-    sure = probabilities.quantile(logits, torch.full((1, 1, 1), float(logit(0.8))), SCALE)
-    wet = inside & (sure > 0)
-    torch.testing.assert_close(SCALE.to_model(sure[wet]), middle[wet] - 0.05 * logit(0.8))
+    probable = probabilities.quantile(logits, torch.full((1, 1, 1), float(logit(0.8))), SCALE)
+    wet = inside & (probable > 0)
+    torch.testing.assert_close(SCALE.to_model(probable[wet]), middle[wet] - 0.05 * logit(0.8))
     assert (median[middle < LEVELS[0]] == 0).all()
 
 
-def test_each_rate_is_exceeded_where_its_probability_is_above_its_cut(middle):
-    logits, cut = about(middle), torch.linspace(-1, 1, len(RATES)).view(-1, 1, 1)
-    rate = probabilities.quantile(logits, cut.double(), SCALE)
-    for k, threshold in enumerate(RATES):
-        assert (
-            (rate > threshold) == (logits[: k + 1] > cut[: k + 1]).all(0)
-        ).float().mean() > 0.999
+def test_rate_is_exceeded_where_its_probability_is_above_its_threshold(middle):
+    logits = about(middle)
+    thresholds = torch.linspace(-1, 1, len(RATES)).view(-1, 1, 1)
+    forecast = probabilities.quantile(logits, thresholds.double(), SCALE)
+    for k, rate in enumerate(RATES):
+        expected = (logits[: k + 1] > thresholds[: k + 1]).all(0)
+        assert ((forecast > rate) == expected).float().mean() > 0.999
 
 
-def test_heavy_rain_is_bounded():
+def test_heaviest_rate_is_bounded():
     high = probabilities.quantile(torch.full((len(RATES), 1, 1), 30.0), torch.zeros(1, 1, 1), SCALE)
     assert 60 < high < 120
 
 
-def test_a_probability_that_rises_with_the_rate_is_lowered():
+def test_probabilities_that_rise_with_the_rate_are_lowered():
     logits = torch.tensor([2.0, -1.0, 3.0, 3.0, 3.0, 3.0, 3.0]).view(-1, 1, 1)
     assert RATES[0] < probabilities.quantile(logits, torch.zeros(1, 1, 1), SCALE) < RATES[1]
 
 
-def test_the_area_is_between_what_falls_and_what_is_expected(middle):
+@pytest.mark.parametrize("wet_share", [0.25, 1.0])
+def test_matched_area_is_the_geometric_mean_of_the_current_and_the_expected(middle, wet_share):
     logits = about(middle, 0.2)
-    for share in (0.25, 1.0):
-        now = SCALE.from_model(middle) * (torch.arange(48) < 48 * share)
-        cut = probabilities.matched_threshold(logits, now)
-        for k in range(5):
-            area = ((now > RATES[k]).sum() * logits[k].sigmoid().sum()) ** 0.5
-            assert (logits[k] > cut[k]).sum() == pytest.approx(float(area), abs=1)
-    assert (
-        probabilities.quantile(
-            logits, probabilities.matched_threshold(logits, now * 0), SCALE
-        ).count_nonzero()
-        == 0
-    )
+    now = SCALE.from_model(middle) * (torch.arange(48) < 48 * wet_share)
+    threshold = probabilities.matched_threshold(logits, now)
+    for k in range(5):
+        area = ((now > RATES[k]).sum() * logits[k].sigmoid().sum()) ** 0.5
+        assert (logits[k] > threshold[k]).sum() == pytest.approx(float(area), abs=1)
 
 
-def test_what_is_improbable_is_not_forecast():
+def test_dry_last_frame_gives_a_dry_forecast(middle):
+    logits = about(middle, 0.2)
+    threshold = probabilities.matched_threshold(logits, middle * 0)
+    assert probabilities.quantile(logits, threshold, SCALE).count_nonzero() == 0
+
+
+def test_rain_below_the_minimum_probability_is_not_forecast():
     logits = torch.full((len(RATES), 20, 20), float(logit(0.05)))
     logits[:, 3, 3] += 0.1
-    assert (
-        probabilities.quantile(
-            logits, probabilities.matched_threshold(logits, torch.ones(20, 20) * 30), SCALE
-        ).max()
-        == 0
-    )
+    threshold = probabilities.matched_threshold(logits, torch.ones(20, 20) * 30)
+    assert probabilities.quantile(logits, threshold, SCALE).max() == 0
 
 
-def test_all_members_together_have_the_probabilities(middle):
+def test_members_together_have_the_forecast_probabilities(middle):
     logits = about(middle, 0.2)[None].repeat(2, 1, 1, 1)
     noise = probabilities.correlated_noise(middle, torch.zeros(2, 2, 48, 48).double(), 400)
     members = probabilities.ensemble(logits, noise, SCALE)
     assert members.shape == (400, 2, 48, 48)
     for k in (1, 3, 4):
-        happened = (members > RATES[k]).double().mean(0)
-        assert (happened - logits[:, k].sigmoid()).abs().mean() < 0.03
+        share = (members > RATES[k]).double().mean(0)
+        assert (share - logits[:, k].sigmoid()).abs().mean() < 0.03
 
 
-def test_noise_looks_like_the_rain_moves_with_it_and_remembers():
+def test_noise_has_the_texture_of_rain_moves_with_it_and_is_correlated_in_time():
     y, x = np.indices((64, 64))
     like = torch.from_numpy(np.exp(-((x - 32.0) ** 2 + (y - 32.0) ** 2) / 12))
     path = torch.zeros(3, 2, 64, 64).double()
-    path[:, 0] = -4.0 * torch.arange(1, 4).view(-1, 1, 1)  # comes from the left
-    found = probabilities.correlated_noise(like, path, 8)
-    assert found.shape == (8, 3, 64, 64)
-    np.testing.assert_allclose(found.std((-2, -1)), 1, atol=1e-6)
+    path[:, 0] = -4.0 * torch.arange(1, 4).view(-1, 1, 1)  # 4 px per step from the left
+    noise = probabilities.correlated_noise(like, path, 8)
+    assert noise.shape == (8, 3, 64, 64)
+    np.testing.assert_allclose(noise.std((-2, -1)), 1, atol=1e-6)
 
-    def alike(a, b):
+    def correlation(a, b):
         return float((a * b).mean())
 
-    assert alike(found[:, 0], found[:, 0].roll(1, -1)) > 0.9, "neighbours are alike, as in the rain"
-    assert alike(found[:, 0].roll(4, -1), found[:, 1]) == pytest.approx(
-        probabilities.NOISE_AUTOCORRELATION, abs=0.05
-    )
-    assert alike(found[:, 0], found[:, 1]) < 0.7
-    assert abs(alike(found[0, 0], found[1, 0])) < 0.5
+    first, second = noise[:, 0], noise[:, 1]
+    assert correlation(first, first.roll(1, -1)) > 0.9  # neighbouring pixels
+    autocorrelation = correlation(first.roll(4, -1), second)
+    assert autocorrelation == pytest.approx(probabilities.NOISE_AUTOCORRELATION, abs=0.05)
+    assert correlation(first, second) < 0.7  # at a fixed place
+    assert abs(correlation(noise[0, 0], noise[1, 0])) < 0.5  # two members
 
 
 def test_the_loss_is_smallest_for_honest_probabilities():

@@ -1,4 +1,4 @@
-"""A saved forecast is whole or not there, and replaces nothing but a forecast."""
+"""Saving a forecast: whole or not at all, and only in place of an older forecast."""
 
 import numpy as np
 import pytest
@@ -21,17 +21,14 @@ def a_forecast(rate=1.0):
 def test_saved_forecast_is_cf_and_replaces_an_older_one(tmp_path):
     out = tmp_path / "new" / "f.zarr"
     save(a_forecast(1), out)
-    save(a_forecast(1), out.with_name("f.zarr.partial"))  # as a killed one would leave it
+    save(a_forecast(1), out.with_name("f.zarr.partial"))  # left by an interrupted run
     save(a_forecast(2), out)
     saved = xr.open_zarr(out, decode_timedelta=False)
-    assert saved.rainfall_rate.dims == ("lead_time", "y", "x") and (saved.rainfall_rate == 2).all()
-    assert saved.rainfall_rate.attrs["units"] == "mm h-1" and saved.lead_time.values.tolist() == [
-        5,
-        10,
-    ]
-    assert saved.valid_time.values[0] == np.datetime64("2024-06-01T00:15") and names(
-        tmp_path / "new"
-    ) == ["f.zarr"]
+    assert saved.rainfall_rate.dims == ("lead_time", "y", "x")
+    assert (saved.rainfall_rate == 2).all() and saved.rainfall_rate.attrs["units"] == "mm h-1"
+    assert saved.lead_time.values.tolist() == [5, 10]
+    assert saved.valid_time.values[0] == np.datetime64("2024-06-01T00:15")
+    assert names(tmp_path / "new") == ["f.zarr"]
 
 
 def test_failed_save_keeps_the_older_forecast(tmp_path, monkeypatch):
@@ -45,25 +42,23 @@ def test_failed_save_keeps_the_older_forecast(tmp_path, monkeypatch):
     monkeypatch.setattr(xr.Dataset, "to_zarr", full_disk)
     with pytest.raises(NowcastError, match="No space left"):
         save(a_forecast(2), tmp_path / "f.zarr")
-    assert (
-        names(tmp_path) == ["f.zarr"]
-        and (xr.open_zarr(tmp_path / "f.zarr", decode_timedelta=False).rainfall_rate == 1).all()
-    )
+    assert names(tmp_path) == ["f.zarr"]
+    assert (xr.open_zarr(tmp_path / "f.zarr", decode_timedelta=False).rainfall_rate == 1).all()
 
 
-def test_save_overwrites_nothing_but_a_forecast(tmp_path):
+def test_save_replaces_only_a_forecast(tmp_path):
     ingest(Demo(1, frames=5, size=16), tmp_path / "frames.zarr", progress=False)
-    (tmp_path / "letters").mkdir()
-    (tmp_path / "letters" / "dear.txt").write_text("dear")
-    (tmp_path / "file").write_text("dear")
-    for name in ("frames.zarr", "letters", "file"):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes.txt").write_text("notes")
+    (tmp_path / "file").write_text("notes")
+    for name in ("frames.zarr", "folder", "file"):
         with pytest.raises(NowcastError, match=name):
             save(a_forecast(), tmp_path / name)
-    assert (tmp_path / "letters" / "dear.txt").exists() and (tmp_path / "file").exists()
+    assert (tmp_path / "folder" / "notes.txt").exists() and (tmp_path / "file").exists()
     assert open_frames(tmp_path / "frames.zarr").sizes["time"] == 5
 
 
-def test_an_unwritable_place_is_named(tmp_path):
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(NowcastError, match=r"cannot write .*out.*choose another"):
         save(a_forecast(), tmp_path / "file" / "out.zarr")
@@ -74,9 +69,7 @@ def test_forecast_from_a_store_of_another_format_is_saved(tmp_path):
     theirs = as_frames(np.random.default_rng(0).gamma(1, 1, (5, 8, 8)).astype("f4"))
     encoding = {"rainfall_rate": {"dtype": "i2", "scale_factor": 0.01, "_FillValue": -1}}
     theirs.to_dataset().to_zarr(tmp_path / "theirs.zarr", encoding=encoding, consolidated=False)
-    save(
-        forecast(forecaster("persistence"), open_frames(tmp_path / "theirs.zarr"), leads=2),
-        tmp_path / "f.zarr",
-    )
+    frames = open_frames(tmp_path / "theirs.zarr")
+    save(forecast(forecaster("persistence"), frames, leads=2), tmp_path / "f.zarr")
     saved = xr.open_zarr(tmp_path / "f.zarr", decode_timedelta=False).rainfall_rate
     np.testing.assert_allclose(saved[1], theirs[-1], atol=0.0051)

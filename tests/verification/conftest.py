@@ -12,7 +12,7 @@ def storm():
 
 @pytest.fixture(scope="module")
 def pairs():
-    """Three cases of 2 leads, 30×40 px: forecast and observation, correlated, with missing values."""
+    """Three cases of 2 leads, 30×40 px: correlated forecast and observation, values missing."""
     rng = np.random.default_rng(0)
     cases = []
     for _ in range(3):
