@@ -64,7 +64,8 @@ class Archive(Feed):
 
         Returns
         -------
-        Columns: `time` (UTC; for an accumulation, the time at which it ends) and `path`.
+        pandas.DataFrame
+            Columns: `time` (UTC; for an accumulation, the time at which it ends) and `path`.
 
         Raises
         ------
@@ -103,7 +104,8 @@ class Archive(Feed):
 
         Returns
         -------
-        (y, x) in mm/h; NaN where not observed.
+        xarray.DataArray
+            (y, x) in mm/h; NaN where not observed.
 
         Raises
         ------
@@ -149,7 +151,8 @@ def download(folder: str | Path) -> Path:
 
     Returns
     -------
-    The folder.
+    Path
+        The folder.
 
     Raises
     ------

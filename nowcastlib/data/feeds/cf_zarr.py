@@ -60,7 +60,8 @@ class CfZarr(Feed):
 
         Returns
         -------
-        Columns: `time` (UTC) and `number` of the frame in the store.
+        pandas.DataFrame
+            Columns: `time` (UTC) and `number` of the frame in the store.
         """
         times = self.frames.indexes["time"]
         table = pd.DataFrame({"time": times, "number": range(len(times))})
@@ -76,7 +77,8 @@ class CfZarr(Feed):
 
         Returns
         -------
-        (y, x) in mm/h, on the store's own grid.
+        xarray.DataArray
+            (y, x) in mm/h, on the store's own grid.
 
         Raises
         ------

@@ -56,7 +56,8 @@ class Demo(Feed):
 
         Returns
         -------
-        The storm. Its velocity is 1 to 4 px per frame, in any direction.
+        Storm
+            The storm. Its velocity is 1 to 4 px per frame, in any direction.
         """
         rng = np.random.default_rng([self.seed, event])
         speed = rng.uniform(1, 4)
@@ -78,7 +79,8 @@ class Demo(Feed):
 
         Returns
         -------
-        Columns: `time` (UTC), `event` and `number` of the frame within the event.
+        pandas.DataFrame
+            Columns: `time` (UTC), `event` and `number` of the frame within the event.
         """
         rows = pd.MultiIndex.from_product(
             [range(self.events), range(self.frames)], names=["event", "number"]
@@ -107,7 +109,8 @@ class Demo(Feed):
 
         Returns
         -------
-        (y, x) in mm/h.
+        xarray.DataArray
+            (y, x) in mm/h.
         """
         rain = _rain(self.storm(row.event), self.frames)
         metres = (np.arange(self.size) - (self.size - 1) / 2) * 1000.0

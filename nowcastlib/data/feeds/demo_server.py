@@ -50,7 +50,8 @@ def serve(demo: Demo | None = None, trouble: int = 20) -> Iterator[str]:
 
     Yields
     ------
-    The server's address, for `Fvg(base=...)`.
+    str
+        The server's address, for `Fvg(base=...)`.
     """
     with _Server(demo or Demo(), trouble) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()

@@ -96,8 +96,9 @@ class Fvg(Feed):
 
         Returns
         -------
-        Columns: `time` (UTC), `id` and `format` of the file, and `hdf5_ids`, the ids of some HDF5
-        files of the product, whose grid the pictures share.
+        pandas.DataFrame
+            Columns: `time` (UTC), `id` and `format` of the file, and `hdf5_ids`, the ids of some
+            HDF5 files of the product, whose grid the pictures share.
 
         Raises
         ------
@@ -129,7 +130,8 @@ class Fvg(Feed):
 
         Returns
         -------
-        Columns: `time` (UTC, ascending), `id`, `name` and `format`.
+        pandas.DataFrame
+            Columns: `time` (UTC, ascending), `id`, `name` and `format`.
 
         Raises
         ------
@@ -189,7 +191,8 @@ class Fvg(Feed):
 
         Returns
         -------
-        (y, x) in mm/h; NaN where not observed.
+        xarray.DataArray
+            (y, x) in mm/h; NaN where not observed.
 
         Raises
         ------

@@ -67,8 +67,9 @@ class Images(Feed):
 
         Returns
         -------
-        Columns: `time` (UTC), `path` of the file and `number` of the picture within the file. A
-        video is decoded to count its frames.
+        pandas.DataFrame
+            Columns: `time` (UTC), `path` of the file and `number` of the picture within the file. A
+            video is decoded to count its frames.
 
         Raises
         ------
@@ -109,7 +110,8 @@ class Images(Feed):
 
         Returns
         -------
-        (y, x) in mm/h; NaN where not observed.
+        xarray.DataArray
+            (y, x) in mm/h; NaN where not observed.
 
         Raises
         ------

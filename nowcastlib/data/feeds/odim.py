@@ -55,7 +55,8 @@ def decode(file: str | Path | bytes, name: str = "", pixel: float | None = None)
 
     Returns
     -------
-    (y, x) in mm/h, north up; NaN where not observed.
+    xarray.DataArray
+        (y, x) in mm/h, north up; NaN where not observed.
 
     Raises
     ------

@@ -87,7 +87,8 @@ class Palette:
 
         Returns
         -------
-        (n,) uint8. UNSURE where no class is near, or where a second class is nearly as near.
+        numpy.ndarray
+            (n,) uint8. UNSURE where no class is near, or where a second class is nearly as near.
         """
         # (n, 1, RGB) - (class, RGB) -> (n, class)
         distance = np.linalg.norm(colours[:, None].astype("f4") - self.colours, axis=-1)
@@ -128,8 +129,9 @@ def decode(content: bytes, palette: Palette = SRI, name: str = "the picture") ->
 
     Returns
     -------
-    (y, x) float32 in mm/h: the geometric mean of the class's edges, 0 where dry, NaN where not
-    observed.
+    numpy.ndarray
+        (y, x) float32 in mm/h: the geometric mean of the class's edges, 0 where dry, NaN where not
+        observed.
 
     Raises
     ------
@@ -152,7 +154,8 @@ def classify(content: bytes, palette: Palette = SRI, name: str = "the picture") 
 
     Returns
     -------
-    (y, x) uint8: 0 not observed, 1 dry, 2 the weakest class of rain, and so on.
+    numpy.ndarray
+        (y, x) uint8: 0 not observed, 1 dry, 2 the weakest class of rain, and so on.
 
     Raises
     ------
@@ -194,7 +197,8 @@ def draw(rate: np.ndarray, palette: Palette = SRI) -> bytes:
 
     Returns
     -------
-    The content of a PNG file with indexed colours.
+    bytes
+        The content of a PNG file with indexed colours.
     """
     classes = np.digitize(rate, palette.edges).astype("u1") + NO_RAIN
     classes[np.isnan(rate)] = OUTSIDE

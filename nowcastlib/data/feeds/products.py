@@ -67,7 +67,8 @@ def read_by_pysteps(
 
     Returns
     -------
-    (y, x) in mm/h, north up.
+    xarray.DataArray
+        (y, x) in mm/h, north up.
 
     Raises
     ------
@@ -117,7 +118,8 @@ def read_by_rasterio(
 
     Returns
     -------
-    (y, x) in mm/h, north up.
+    xarray.DataArray
+        (y, x) in mm/h, north up.
 
     Raises
     ------

@@ -50,8 +50,9 @@ class Feed(Protocol):
 
         Returns
         -------
-        The first column is `time` (UTC, without a zone, ascending). The other columns are the
-        feed's own: what `read` needs to find a frame.
+        pandas.DataFrame
+            The first column is `time` (UTC, without a zone, ascending). The other columns are the
+            feed's own: what `read` needs to find a frame.
 
         Raises
         ------
@@ -70,8 +71,9 @@ class Feed(Protocol):
 
         Returns
         -------
-        `rainfall_rate(y, x)` in mm/h, north up; NaN where not observed, 0 where dry. See
-        `nowcastlib.data.grid.frame`.
+        xarray.DataArray
+            `rainfall_rate(y, x)` in mm/h, north up; NaN where not observed, 0 where dry. See
+            `nowcastlib.data.grid.frame`.
 
         Raises
         ------

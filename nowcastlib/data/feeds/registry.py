@@ -28,7 +28,8 @@ def feed(name: str, **options: Any) -> Feed:
 
     Returns
     -------
-    The feed.
+    Feed
+        The feed.
 
     Raises
     ------
