@@ -35,10 +35,14 @@ def test_every_feed_has_all_attributes_of_the_protocol(tmp_path, name):
     path = tmp_path / "frames.zarr"
     as_frames(np.ones((2, 4, 4), "f4")).assign_attrs(units="mm h-1").to_zarr(path, zarr_format=2)
     feed = feeds.feed(name, **({"path": str(path)} if name in ("cloud", "images") else {}))
-    assert isinstance(feed.attribution, str) and feed.attribution
-    assert isinstance(feed.licence, str) and isinstance(feed.product, str)
-    assert isinstance(feed.concurrency, int) and feed.concurrency >= 1
-    assert callable(feed.list) and callable(feed.read)
+    assert isinstance(feed.attribution, str)
+    assert feed.attribution
+    assert isinstance(feed.licence, str)
+    assert isinstance(feed.product, str)
+    assert isinstance(feed.concurrency, int)
+    assert feed.concurrency >= 1
+    assert callable(feed.list)
+    assert callable(feed.read)
 
 
 def test_an_unknown_feed_is_refused_with_the_known_names():
@@ -122,7 +126,8 @@ def test_every_feed_and_product_is_documented():
     from nowcastlib.data.feeds.products import PRODUCTS
 
     for name in FEEDS:
-        assert f"## {name}\n" in DOCUMENTATION and f"--source {name} " in DOCUMENTATION
+        assert f"## {name}\n" in DOCUMENTATION
+        assert f"--source {name} " in DOCUMENTATION
     for name, product in PRODUCTS.items():
         row = next(line for line in DOCUMENTATION.splitlines() if line.startswith(f"| `{name}` |"))
         assert product.licence in row or product.licence.split("/")[-1] in row
@@ -181,5 +186,7 @@ def test_holes_of_the_demo_last_10_to_40_minutes():
 def test_storms_of_the_demo_move_1_to_4_px_per_frame_in_all_directions():
     velocity = np.array([Demo().storm(event).velocity for event in range(60)])
     speed = np.hypot(*velocity.T)
-    assert speed.min() >= 1 and speed.max() <= 4 and np.ptp(speed) > 2
+    assert speed.min() >= 1
+    assert speed.max() <= 4
+    assert np.ptp(speed) > 2
     assert len(np.unique(velocity > 0, axis=0)) == 4

@@ -1,4 +1,4 @@
-"""One's own pictures and videos: their brightness in their order, each video an event; and what is wrong is named."""
+"""Pictures and videos of one's own: brightness, order, and errors that name the file."""
 
 import imageio.v3 as iio
 import numpy as np
@@ -7,187 +7,199 @@ import pytest
 from archive_files import truncate
 from PIL import Image
 
-from nowcastlib.data import frame_table, ingest, store
+from nowcastlib.data import find_windows, frames_table, ingest, open_frames
 from nowcastlib.data.feeds import images
 from nowcastlib.data.feeds.images import Images
 from nowcastlib.errors import NowcastError
 
 LOSSLESS = {"plugin": "FFMPEG", "fps": 10, "codec": "ffv1", "pixelformat": "bgr0"}
 MINUTE = pd.Timedelta(minutes=1)
+GREY = np.linspace(0, 255, 24).astype("u1").reshape(4, 6)
+OPACITY = np.where(GREY < 100, 0, 255).astype("u1")
+SIXTEEN_BITS = GREY.astype("u2") * 256 + 7
 
 
-def video(path, levels=(0, 51, 102, 255), **options):
-    """A video of grey frames, lossless (.mkv, .avi) or animated GIF."""
+def write_video(path, levels=(0, 51, 102, 255), **options):
+    """Write a video of grey frames, lossless (.mkv, .avi) or an animated GIF; its path."""
     frames = np.stack([np.full((32, 48, 3), level, "u1") for level in levels])
     iio.imwrite(path, frames, **({} if path.suffix == ".gif" else LOSSLESS) | options)
     return path
 
 
-def only(source):
-    """The first frame of a feed."""
-    return source.read(next(source.list().itertuples()))
+def write_picture(path, level, shape=(4, 6, 3)):
+    iio.imwrite(path, np.full(shape, level, "u1"))
 
 
-def brightness(source):
-    """The level of each frame, by its lower left pixel: 0 … 255."""
-    return [
-        float(source.read(row)[-1, 0]) * 255 / source.white for row in source.list().itertuples()
-    ]
+def first_frame(feed):
+    return feed.read(next(feed.list().itertuples()))
 
 
-def test_pictures_become_frames_in_the_order_of_their_numbers(tmp_path):
-    for number, white in ((10, 255), (2, 51), (3, 0)):
-        iio.imwrite(tmp_path / f"frame_{number}.png", np.full((4, 6, 3), white, "u1"))
-    source = Images(str(tmp_path), start="2024-06-01", spacing=10, white=50)
-    table = source.list()
-    assert table.time.tolist() == [pd.Timestamp("2024-06-01") + m * MINUTE for m in (0, 10, 80)]
-    assert [source.read(row).values.max() for row in table.itertuples()] == pytest.approx(
-        [10, 0, 50]
-    )
-    assert len(source.list(start="2024-06-01T00:10", end="2024-06-01T01:20")) == 1
+def levels_of(feed):
+    """The level of each frame, 0 to 255, at the lower left pixel."""
+    frames = [feed.read(row) for row in feed.list().itertuples()]
+    return [float(frame[-1, 0]) * 255 / feed.white for frame in frames]
 
 
-GREY = np.linspace(0, 255, 24).astype("u1").reshape(4, 6)
-CLEAR = np.where(GREY < 100, 0, 255).astype("u1")
+# ---- pictures
+
+
+@pytest.fixture
+def numbered(tmp_path):
+    """Pictures with the numbers 2, 3 and 10."""
+    for number, level in ((10, 255), (2, 51), (3, 0)):
+        write_picture(tmp_path / f"frame_{number}.png", level)
+    return Images(str(tmp_path), start="2024-06-01", spacing=10, white=50)
+
+
+def test_numbers_of_pictures_give_their_times(numbered):
+    expected = [pd.Timestamp("2024-06-01") + minutes * MINUTE for minutes in (0, 10, 80)]
+    assert numbered.list().time.tolist() == expected
+    assert len(numbered.list(start="2024-06-01T00:10", end="2024-06-01T01:20")) == 1
+
+
+def test_white_is_the_rain_rate_of_a_white_pixel(numbered):
+    maxima = [numbered.read(row).values.max() for row in numbered.list().itertuples()]
+    assert maxima == pytest.approx([10, 0, 50])
+
+
+def test_still_gifs_are_pictures(tmp_path):
+    for number in (9, 10):
+        Image.fromarray(np.full((4, 6), number, "u1")).save(tmp_path / f"{number}.gif")
+    feed = Images(str(tmp_path))
+    assert feed.list().time.diff()[1] == 5 * MINUTE
+    assert levels_of(feed) == pytest.approx([9, 10])
 
 
 @pytest.mark.parametrize(
-    ("name", "picture", "expected"),
+    ("name", "picture", "brightness"),
     [
-        ("grey.png", Image.fromarray(GREY), GREY / 255),
-        (
-            "sixteen_bits.png",
-            Image.fromarray(GREY.astype("u2") * 256 + 7),
-            (GREY * 256.0 + 7) / 65535,
-        ),
-        (
-            "sixteen_bits.tif",
-            Image.fromarray(GREY.astype("u2") * 256 + 7),
-            (GREY * 256.0 + 7) / 65535,
-        ),
-        ("bool.png", Image.fromarray(GREY > 100), GREY > 100),
+        ("grey.png", GREY, GREY / 255),
+        ("sixteen_bits.png", SIXTEEN_BITS, SIXTEEN_BITS / 65535),
+        ("sixteen_bits.tif", SIXTEEN_BITS, SIXTEEN_BITS / 65535),
+        ("bool.png", GREY > 100, GREY > 100),
         ("palette.png", Image.fromarray(255 - GREY).convert("P"), 1 - GREY / 255),
-        ("still.gif", Image.fromarray(GREY), GREY / 255),
-        (
-            "colour.bmp",
-            Image.fromarray(np.stack([GREY, GREY * 0, GREY * 0], axis=-1)),
-            GREY / 255 / 3,
-        ),
+        ("still.gif", GREY, GREY / 255),
+        ("red.bmp", np.stack([GREY, GREY * 0, GREY * 0], axis=-1), GREY / 255 / 3),
         (
             "rgba.png",
-            Image.fromarray(np.stack([GREY] * 3 + [CLEAR], axis=-1)),
-            np.where(CLEAR, GREY / 255, np.nan),
+            np.stack([GREY, GREY, GREY, OPACITY], axis=-1),
+            np.where(OPACITY, GREY / 255, np.nan),
         ),
         (
             "grey_alpha.png",
-            Image.fromarray(np.stack([GREY, CLEAR], axis=-1)),
-            np.where(CLEAR, GREY / 255, np.nan),
+            np.stack([GREY, OPACITY], axis=-1),
+            np.where(OPACITY, GREY / 255, np.nan),
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_pictures_of_all_kinds_are_brightness_and_transparent_is_not_observed(
-    tmp_path, name, picture, expected
-):
+def test_pictures_of_all_kinds_are_read_as_brightness(tmp_path, name, picture, brightness):
+    if not isinstance(picture, Image.Image):
+        picture = Image.fromarray(picture)
     picture.save(tmp_path / name.replace(".", "_1."))
-    rate = only(Images(str(tmp_path), white=50))
-    assert rate.dtype == "f4" and rate.dims == ("y", "x") and rate.y[0] > rate.y[-1]
-    np.testing.assert_allclose(rate, expected * 50.0, atol=1e-4)
+    frame = first_frame(Images(str(tmp_path), white=50))
+    np.testing.assert_allclose(frame, brightness * 50.0, atol=1e-4)
+    assert frame.dims == ("y", "x")
+    assert frame.dtype == "f4"
+    assert frame.y[0] > frame.y[-1]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".gif"])
 def test_transparent_colour_of_a_palette_is_not_observed(tmp_path, suffix):
-    Image.fromarray(GREY).convert("P").save(
-        tmp_path / f"frame_1{suffix}", transparency=int(GREY[1, 2])
-    )
-    rate = only(Images(str(tmp_path)))
-    assert np.isnan(rate[1, 2]) and np.isfinite(rate).sum() == 23
-
-
-def test_still_gifs_are_pictures_in_the_order_of_their_numbers(tmp_path):
-    for number in (9, 10):
-        Image.fromarray(np.full((4, 6), number, "u1")).save(tmp_path / f"{number}.gif")
-    source = Images(str(tmp_path))
-    assert source.list().time.diff()[1] == 5 * MINUTE and brightness(source) == pytest.approx(
-        [9, 10]
-    )
-
-
-def test_picture_mistakes_are_told(tmp_path):
-    with pytest.raises(NowcastError, match="nowhere is not a folder"):
-        Images(str(tmp_path / "nowhere")).list()
-    with pytest.raises(NowcastError, match="no numbered pictures"):
-        Images(str(tmp_path)).list()
-    (tmp_path / "frame_1.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(NowcastError, match=r"frame_1\.png cannot be read"):
-        only(Images(str(tmp_path)))
-    with pytest.raises(NowcastError, match=r"frame_1\.png is not a folder or a video"):
-        Images(str(tmp_path / "frame_1.png")).list()
-    (tmp_path / "frame_01.png").touch()
-    with pytest.raises(
-        NowcastError, match=r"frame_(01|1)\.png and frame_(01|1)\.png have the same number"
-    ):
-        Images(str(tmp_path)).list()
+    picture = Image.fromarray(GREY).convert("P")
+    picture.save(tmp_path / f"frame_1{suffix}", transparency=int(GREY[1, 2]))
+    frame = first_frame(Images(str(tmp_path)))
+    assert np.isnan(frame[1, 2])
+    assert np.isfinite(frame).sum() == 23
 
 
 @pytest.mark.parametrize("values", [GREY.astype("f4"), GREY.astype("i4")], ids=["float", "int"])
 def test_picture_of_32_bits_is_refused(tmp_path, values):
     Image.fromarray(values).save(tmp_path / "frame_1.tif")
     with pytest.raises(NowcastError, match=r"frame_1\.tif cannot be read .*32 bits"):
-        only(Images(str(tmp_path)))
+        first_frame(Images(str(tmp_path)))
+
+
+def test_missing_folder_is_named(tmp_path):
+    with pytest.raises(NowcastError, match="nowhere is not a folder"):
+        Images(str(tmp_path / "nowhere")).list()
+
+
+def test_folder_without_pictures_is_refused(tmp_path):
+    with pytest.raises(NowcastError, match="no numbered pictures"):
+        Images(str(tmp_path)).list()
+
+
+def test_broken_picture_is_named(tmp_path):
+    (tmp_path / "frame_1.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(NowcastError, match=r"frame_1\.png cannot be read"):
+        first_frame(Images(str(tmp_path)))
+
+
+def test_single_picture_is_not_a_folder(tmp_path):
+    (tmp_path / "frame_1.png").touch()
+    with pytest.raises(NowcastError, match=r"frame_1\.png is not a folder or a video"):
+        Images(str(tmp_path / "frame_1.png")).list()
+
+
+def test_two_pictures_of_the_same_number_are_named(tmp_path):
+    (tmp_path / "frame_1.png").touch()
+    (tmp_path / "frame_01.png").touch()
+    names = r"frame_(01|1)\.png and frame_(01|1)\.png"
+    with pytest.raises(NowcastError, match=rf"{names} have the same number"):
+        Images(str(tmp_path)).list()
+
+
+# ---- videos
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.AVI", "a.gif"])
-def test_video_becomes_frames_of_its_brightness(tmp_path, name):
-    source = Images(str(video(tmp_path / name)), start="2024-06-01", spacing=10)
-    assert source.list().time.tolist() == [
-        pd.Timestamp("2024-06-01") + 10 * k * MINUTE for k in range(4)
-    ]
-    assert source.list().number.tolist() == [0, 1, 2, 3] and set(source.list().path) == {
-        source.path
-    }
-    assert brightness(source) == pytest.approx([0, 51, 102, 255]) and only(source).shape == (32, 48)
-    assert source.list(start="2024-06-01T00:20").number.tolist() == [2, 3]
+def test_frames_of_a_video_are_listed_and_read(tmp_path, name):
+    feed = Images(str(write_video(tmp_path / name)), start="2024-06-01", spacing=10)
+    table = feed.list()
+    assert table.time.tolist() == [pd.Timestamp("2024-06-01") + 10 * k * MINUTE for k in range(4)]
+    assert table.number.tolist() == [0, 1, 2, 3]
+    assert set(table.path) == {feed.path}
+    assert feed.list(start="2024-06-01T00:20").number.tolist() == [2, 3]
+    assert levels_of(feed) == pytest.approx([0, 51, 102, 255])
+    assert first_frame(feed).shape == (32, 48)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.webm"])
-def test_compressed_video_is_nearly_its_brightness(tmp_path, name):
+def test_compressed_video_has_nearly_its_brightness(tmp_path, name):
     levels = [0, 60, 120, 180, 240]
     codec = "libvpx-vp9" if name == "a.webm" else "libx264"
-    source = Images(str(video(tmp_path / name, levels, codec=codec, pixelformat="yuv420p")))
-    assert brightness(source) == pytest.approx(levels, abs=3)
+    path = write_video(tmp_path / name, levels, codec=codec, pixelformat="yuv420p")
+    assert levels_of(Images(str(path))) == pytest.approx(levels, abs=3)
 
 
-def test_frames_of_a_video_count_once_however_long_they_are_shown(tmp_path):
+def test_each_frame_counts_once_however_long_it_is_shown(tmp_path):
     slower = ["-vf", "setpts='N*N/10/TB'", "-fps_mode", "passthrough"]
-    source = Images(str(video(tmp_path / "a.mkv", output_params=slower)))
-    assert brightness(source) == pytest.approx([0, 51, 102, 255])
+    path = write_video(tmp_path / "a.mkv", output_params=slower)
+    assert levels_of(Images(str(path))) == pytest.approx([0, 51, 102, 255])
 
 
-def test_videos_are_events_of_their_own_in_natural_order(tmp_path):
-    for name, number in (("b10.mkv", 3), ("b9.gif", 4), ("b11.mkv", 2)):
-        video(tmp_path / name, range(10, 60, 10)[:number])
+def test_videos_of_a_folder_follow_in_natural_order_a_day_apart(tmp_path):
+    write_video(tmp_path / "b10.mkv", [10, 20, 30])
+    write_video(tmp_path / "b9.gif", [10, 20, 30, 40])
+    write_video(tmp_path / "b11.mkv", [10, 20])
     (tmp_path / "notes.txt").write_text("not a video")
-    source = Images(str(tmp_path), start="2024-06-01")
-    table = source.list()
-    assert [p.rsplit(".")[0][-2:] for p in table.path] == ["b9"] * 4 + ["10"] * 3 + ["11"] * 2
-    assert table.time[table.number == 0].astype(str).tolist() == [
-        "2024-06-01",
-        "2024-06-02",
-        "2024-06-03",
-    ]
-    assert brightness(source) == pytest.approx([10, 20, 30, 40, 10, 20, 30, 10, 20])
+    feed = Images(str(tmp_path), start="2024-06-01")
+    table = feed.list()
+    names = [path.rsplit("/")[-1] for path in table.path]
+    assert names == ["b9.gif"] * 4 + ["b10.mkv"] * 3 + ["b11.mkv"] * 2
+    days = table.time[table.number == 0].astype(str).tolist()
+    assert days == ["2024-06-01", "2024-06-02", "2024-06-03"]
+    assert levels_of(feed) == pytest.approx([10, 20, 30, 40, 10, 20, 30, 10, 20])
 
 
-def test_windows_never_cross_from_a_video_to_the_next_even_a_day_long_one(tmp_path):
+def test_windows_do_not_join_two_videos_even_if_one_lasts_a_day(tmp_path):
     for name in ("1.mkv", "2.mkv"):
-        video(tmp_path / name, [40] * 5)
-    source = Images(
-        str(tmp_path), spacing=288
-    )  # the five frames would last till the next day begins
-    frames = store.open_frames(ingest(source, tmp_path / "out.zarr", progress=False))
-    table = frame_table.frames_table(frames, max_gap=288)
-    assert [list(w) for w in frame_table.find_windows(table, 4, 288)] == [
+        write_video(tmp_path / name, [40] * 5)
+    feed = Images(str(tmp_path), spacing=288)  # five frames last until the next day begins
+    frames = open_frames(ingest(feed, tmp_path / "out.zarr"))
+    rows = find_windows(frames_table(frames, max_gap=288), 4, 288)
+    assert [list(window) for window in rows] == [
         [0, 1, 2, 3],
         [1, 2, 3, 4],
         [5, 6, 7, 8],
@@ -195,60 +207,80 @@ def test_windows_never_cross_from_a_video_to_the_next_even_a_day_long_one(tmp_pa
     ]
 
 
-def test_reading_in_order_decodes_a_video_once_and_going_back_is_right(tmp_path, monkeypatch):
-    decoded, pictures = [], images._decode
+@pytest.fixture
+def decoded(monkeypatch):
+    """The names of the files of which a frame was decoded, in order."""
+    names, decode = [], images._decode
 
-    def counted(path):
-        for picture in pictures(path):
-            decoded.append(path.name)
+    def recorded(path):
+        for picture in decode(path):
+            names.append(path.name)
             yield picture
 
-    source = Images(str(video(tmp_path / "a.mkv", range(0, 200, 10)).parent))
-    rows = list(source.list().itertuples())
-    monkeypatch.setattr(images, "_decode", counted)
-    values = [float(source.read(row)[0, 0]) for row in rows]
+    monkeypatch.setattr(images, "_decode", recorded)
+    return names
+
+
+def test_reading_in_order_decodes_a_video_once(tmp_path, decoded):
+    feed = Images(str(write_video(tmp_path / "a.mkv", range(0, 200, 10))))
+    rows = list(feed.list().itertuples())
+    decoded.clear()
+    for row in rows:
+        feed.read(row)
     assert len(decoded) == 20
-    again = [float(source.read(rows[k])[0, 0]) for k in (17, 3, 3, 4)]
-    assert again == [values[k] for k in (17, 3, 3, 4)] and len(decoded) == 20 + 18 + 4 + 4 + 1
+
+
+def test_going_back_decodes_a_video_again_from_its_beginning(tmp_path, decoded):
+    feed = Images(str(write_video(tmp_path / "a.mkv", range(0, 200, 10))))
+    rows = list(feed.list().itertuples())
+    in_order = [float(feed.read(row)[0, 0]) for row in rows]
+    decoded.clear()
+    order = [17, 3, 3, 4]
+    assert [float(feed.read(rows[k])[0, 0]) for k in order] == [in_order[k] for k in order]
+    assert len(decoded) == 18 + 4 + 4 + 1
+
+
+# ---- broken videos
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("a.mkv", "it ends before its frame 19"), ("a.gif", ".+")]
+    ("name", "reason"), [("a.mkv", "it ends before its frame 19"), ("a.gif", ".+")]
 )
-def test_video_that_was_cut_keeps_the_frames_that_are_there(tmp_path, name, why):
+def test_truncated_video_keeps_the_frames_before(tmp_path, name, reason):
     noise = np.random.default_rng(0).integers(0, 255, (20, 32, 48, 3)).astype("u1")
     path = tmp_path / name
     iio.imwrite(path, noise, **({} if name == "a.gif" else LOSSLESS))
     truncate(path)
-    source = Images(str(path))
-    table = source.list()
-    assert 5 < len(table) < 15 and all(
-        source.read(row).shape == (32, 48) for row in table.itertuples()
-    )
+    feed = Images(str(path))
+    table = feed.list()
+    assert 5 < len(table) < 15
+    assert all(feed.read(row).shape == (32, 48) for row in table.itertuples())
+
     beyond = next(table.iloc[[-1]].assign(number=19).itertuples())
-    with pytest.raises(NowcastError, match=rf"{name} cannot be read \({why}\): save it again"):
-        source.read(beyond)
+    with pytest.raises(NowcastError, match=rf"{name} cannot be read \({reason}\): save it again"):
+        feed.read(beyond)
 
 
 @pytest.mark.parametrize("content", [b"", b"no video at all" * 100], ids=["empty", "rubbish"])
-def test_broken_video_is_named(tmp_path, content):
-    video(tmp_path / "1.mkv")
+def test_broken_video_is_named_without_the_log_of_ffmpeg(tmp_path, content):
+    write_video(tmp_path / "1.mkv")
     (tmp_path / "2.mp4").write_bytes(content)
-    with pytest.raises(
-        NowcastError, match=r"2\.mp4 holds no frame that can be read: save it again, or remove it"
-    ):
+    with pytest.raises(NowcastError, match=r"2\.mp4 holds no frame that can be read: save it"):
         Images(str(tmp_path)).list()
-    gone = next(pd.DataFrame({"path": [str(tmp_path / "2.mp4")], "number": [0]}).itertuples())
-    with pytest.raises(
-        NowcastError, match=r"2\.mp4 cannot be read \([^\n]*\): save it again$"
-    ):  # without ffmpeg's log
-        Images(str(tmp_path)).read(gone)
+
+    table = pd.DataFrame({"path": [str(tmp_path / "2.mp4")], "number": [0]})
+    with pytest.raises(NowcastError, match=r"2\.mp4 cannot be read \([^\n]*\): save it again$"):
+        Images(str(tmp_path)).read(next(table.itertuples()))
+
+
+def test_picture_without_a_number_is_ignored_beside_videos(tmp_path):
+    write_video(tmp_path / "a.mkv")
+    iio.imwrite(tmp_path / "cover.png", GREY)
+    assert len(Images(str(tmp_path)).list()) == 4
 
 
 def test_videos_and_numbered_pictures_in_one_folder_are_refused(tmp_path):
-    video(tmp_path / "a.mkv")
-    iio.imwrite(tmp_path / "cover.png", GREY)
-    assert len(Images(str(tmp_path)).list()) == 4  # a picture without a number is no frame
+    write_video(tmp_path / "a.mkv")
     iio.imwrite(tmp_path / "frame_1.png", GREY)
     with pytest.raises(NowcastError, match="both videos and numbered pictures"):
         Images(str(tmp_path)).list()
