@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from nowcastlib.data import ingest, store, storms
+from nowcastlib.data import Feed, IngestOptions, ingest, store, storms
 from nowcastlib.data.feeds import palettes
 from nowcastlib.data.frame_table import (
     arrange,
@@ -37,10 +37,11 @@ GRID = frame(np.zeros((500, 500)), 500.0 * np.arange(500), -500.0 * np.arange(50
 SQUARE, SIZE = (73, 73, 354, 354), 128  # the square inscribed in the disc; px of a stored frame
 
 
-class Folder:
+class Folder(Feed):
     """Radar pictures in a folder, as a feed; with ``repeats``, each several times."""
 
-    attribution, concurrency = "benchmark", 2
+    attribution = "benchmark"
+    concurrency = 2
 
     def __init__(self, folder: Path, repeats: int = 1):
         self.paths = sorted(folder.glob("*.png")) * repeats
@@ -78,7 +79,7 @@ def seed_store(paths: list[Path], out: Path) -> None:
 
 
 def our_store(feed: Folder, out: Path) -> None:
-    ingest(feed, out, crop=SQUARE, regrid=SIZE, progress=False)
+    ingest(feed, out, options=IngestOptions(crop=SQUARE, regrid=SIZE))
 
 
 def decode_only(paths: list[Path]) -> None:
@@ -142,7 +143,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.ingest:
         folder, repeats, out = options.ingest
-        ingest(Folder(Path(folder), int(repeats)), out, crop=SQUARE, regrid=SIZE, progress=False)
+        ingest(
+            Folder(Path(folder), int(repeats)), out, options=IngestOptions(crop=SQUARE, regrid=SIZE)
+        )
         status = Path(
             "/proc/self/status"
         ).read_text()  # ru_maxrss would count the parent's memory, too

@@ -62,7 +62,7 @@ def place(tmp_path_factory):
     truncate(write("mch", place.broken))
     place.file.write_text("in the way")
     write_all("mch", root / "dry", np.zeros((40, 64, 64)))
-    ingest(Archive("mch", str(root / "dry")), place.dry, progress=False)
+    ingest(Archive("mch", str(root / "dry")), place.dry)
     place.results = [
         nowcast(place, f"{INGEST} {{frames}}"),
         nowcast(place, f"train --data {{frames}} --out {{run}} {TINY}"),
@@ -384,7 +384,7 @@ MISTAKES = {
     "finer grid": (f"{INGEST} {{new}} --regrid 65", "64 columns cannot be regridded to 65"),
     "another grid than before": (
         f"{INGEST} {{frames}} --regrid 32",
-        "was made otherwise .* use another store",
+        "was made by other settings .* use .*another store",
     ),
     "download of a feed without one": (
         "ingest --download --out {new}",

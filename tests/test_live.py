@@ -68,7 +68,7 @@ def test_page_shows_the_forecasts_from_the_newest_frames_of_the_radar(tmp_path, 
         runs = {name: forecaster(name) for name in names}
         page = page_of(Fvg(base=url), tmp_path, runs, "2024-06-01T12:51", minutes=40)
         day = "2024-06-01", "2024-06-02"
-        path = ingest(Fvg(base=url), tmp_path / "frames.zarr", *day, progress=False)
+        path = ingest(Fvg(base=url), tmp_path / "frames.zarr", *day)
 
     frames, (observed, made, past) = store.open_frames(path), played
     assert list(made) == list(names)
@@ -310,7 +310,7 @@ def test_command_writes_the_page_and_opens_it(server, tmp_path, capsys, monkeypa
 
 
 def test_command_takes_the_newest_frames_of_any_feed(tmp_path, capsys, caplog):
-    path = ingest(Demo(1, 12, 40), tmp_path / "frames.zarr", progress=False)
+    path = ingest(Demo(1, 12, 40), tmp_path / "frames.zarr")
     line = f"live --no-open --forecasters persistence --out {tmp_path}/live.html --source"
     assert main(f"{line} cloud --path {path} --regrid 20".split()) == 0
     assert "20 × 20 px of 2 km" in (tmp_path / "live.html").read_text()

@@ -116,7 +116,7 @@ def test_weights_are_safetensors_and_the_repository_is_small():
 
 def test_readme_python_runs_as_printed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    ingest(Demo(events=1, frames=8, size=32), "frames.zarr", progress=False)
+    ingest(Demo(events=1, frames=8, size=32), "frames.zarr")
     (snippet,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
     names = {}
     exec(snippet, names)

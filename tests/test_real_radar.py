@@ -71,9 +71,7 @@ EVENTS = {
 def summers_day(archive, tmp_path_factory):
     """The store of 2015-05-15 in Switzerland."""
     out = tmp_path_factory.mktemp("real") / "frames.zarr"
-    return open_frames(
-        ingest(Archive("mch", str(archive)), out, "2015-05-15", "2015-05-16", progress=False)
-    )
+    return open_frames(ingest(Archive("mch", str(archive)), out, "2015-05-15", "2015-05-16"))
 
 
 @pytest.mark.parametrize("event", EVENTS)
@@ -139,7 +137,7 @@ def test_store_beside_the_archive_opens_north_up(archive):
 def test_the_shipped_network_forecasts_every_product(archive, tmp_path, event):
     product, day, *_ = EVENTS[event]
     source = Archive(product, str(archive))
-    out = ingest(source, tmp_path / "six.zarr", *_six(source, day), progress=False)
+    out = ingest(source, tmp_path / "six.zarr", *_six(source, day))
     frames = store.open_frames(out)
     rain = forecast(forecaster("radar"), grid.centre(frames, 201), leads=3)
     assert rain.shape == (3, 201, 201) and 2 < float(rain.max()) < 300

@@ -38,7 +38,7 @@ class Ingest(SourceOptions):
 
     def run(self) -> None:
         """Write the store, then print one line about its frames."""
-        from nowcastlib.data import describe, ingest, open_frames
+        from nowcastlib.data import IngestOptions, describe, ingest, open_frames
         from nowcastlib.data.feeds import archive
 
         feed = self.feed()
@@ -49,5 +49,6 @@ class Ingest(SourceOptions):
                 )
             archive.download(feed.path)
 
-        ingest(feed, self.out, self.start, self.end, self.crop, self.regrid, every=self.every)
+        options = IngestOptions(self.crop, self.regrid, self.every)
+        ingest(feed, self.out, self.start, self.end, options)
         print(f"{self.out}: {describe(open_frames(self.out))}")

@@ -16,6 +16,7 @@ from .grid import coarser as coarser
 from .grid import cut as cut
 from .grid import frame as frame
 from .grid import pixel_km as pixel_km
+from .ingestion import IngestOptions as IngestOptions
 from .ingestion import ingest as ingest
 from .moving_mnist import MovingMNIST as MovingMNIST
 from .moving_mnist import OfficialMovingMNIST as OfficialMovingMNIST

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nowcastlib.data import Feed, ServerUnreachable, grid, ingest, open_frames
+from nowcastlib.data import Feed, IngestOptions, ServerUnreachable, grid, ingest, open_frames
 from nowcastlib.data.feeds import cf_zarr, fvg
 from nowcastlib.errors import NowcastError
 from nowcastlib.live.options import LiveOptions
@@ -99,7 +99,8 @@ def fetch_newest(
         _remove_partial(new)
 
     try:
-        ingest(_SelectedFrames(feed, rows, stored, options), new, progress=options.progress)
+        selected = _SelectedFrames(feed, rows, stored, options)
+        ingest(selected, new, options=IngestOptions(progress=options.progress))
     except ServerUnreachable:
         raise  # the next run continues with what was fetched
     except NowcastError:

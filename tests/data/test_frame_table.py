@@ -82,9 +82,7 @@ def test_disordered_times_are_refused():
 @pytest.fixture
 def kept(tmp_path):
     """A store and the table kept beside it."""
-    return ingest(
-        Demo(2, frames=5, size=16), tmp_path / "f.zarr", progress=False
-    ), tmp_path / "f.zarr.csv"
+    return ingest(Demo(2, frames=5, size=16), tmp_path / "f.zarr"), tmp_path / "f.zarr.csv"
 
 
 def test_table_of_a_store_is_kept_beside_it(kept, monkeypatch):
@@ -110,7 +108,7 @@ def test_table_is_measured_again_when_the_store_grew_or_the_kept_one_is_broken_o
 ):
     path, beside = kept
     frames_table(path)
-    ingest(Demo(3, frames=5, size=16), path, progress=False)
+    ingest(Demo(3, frames=5, size=16), path)
     grown = frames_table(path)
     assert len(grown) == 12  # the hole of the third storm is longer than what is left of it
     beside.write_text(beside.read_text().replace("wet,mean", "w"))

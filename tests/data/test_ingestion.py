@@ -19,7 +19,7 @@ import zarr
 from archive_files import START, field, truncate, write, write_all
 
 from nowcastlib import files
-from nowcastlib.data import as_frames, grid, ingest, ingestion, store
+from nowcastlib.data import IngestOptions, as_frames, grid, ingest, store, store_writer
 from nowcastlib.data.feeds import ServerUnreachable
 from nowcastlib.data.feeds.archive import Archive
 from nowcastlib.data.feeds.cf_zarr import CfZarr
@@ -32,6 +32,9 @@ class Fake:
     """A feed of constant frames: frame n is n + 1 mm/h everywhere. ``interrupt`` is the frame where Ctrl-C comes."""
 
     attribution = "a test"
+    licence = ""
+    product = ""
+    concurrency = 1
 
     def __init__(
         self, minutes=(0, 5, 10, 15, 20), interrupt=None, broken=(), shape=(4, 6), east=0.0
@@ -71,14 +74,12 @@ def same(a, b):
 
 def interrupted(out, at):
     with pytest.raises(KeyboardInterrupt):
-        ingest(Fake(interrupt=at), out, progress=False)
+        ingest(Fake(interrupt=at), out)
 
 
 def test_store_is_plain_cf(tmp_path):
     write_all("knmi", tmp_path / "in", [field(), 2 * field()])
-    out = ingest(
-        Archive("knmi", str(tmp_path / "in")), tmp_path / "new" / "out.zarr", progress=False
-    )
+    out = ingest(Archive("knmi", str(tmp_path / "in")), tmp_path / "new" / "out.zarr")
     dataset = xr.open_zarr(out)
     rate = dataset.rainfall_rate
     np.testing.assert_allclose(rate, [field(), 2 * field()], rtol=1e-6)
@@ -100,7 +101,7 @@ def test_store_is_plain_cf(tmp_path):
 def test_unreadable_frame_is_named_and_stays_a_gap(tmp_path, caplog):
     paths = write_all("mch", tmp_path / "in", [field()] * 4)
     truncate(paths[1])
-    out = ingest(Archive("mch", str(tmp_path / "in")), tmp_path / "out.zarr", progress=False)
+    out = ingest(Archive("mch", str(tmp_path / "in")), tmp_path / "out.zarr")
     assert paths[1].name in caplog.text and paths[2].name not in caplog.text
     assert (np.diff(open_frames(out).time) / np.timedelta64(1, "m")).tolist() == [10, 5]
 
@@ -108,16 +109,16 @@ def test_unreadable_frame_is_named_and_stays_a_gap(tmp_path, caplog):
 def test_nothing_stays_when_no_frame_is_readable(tmp_path):
     truncate(write("mch", tmp_path / "in"))
     with pytest.raises(NowcastError, match=r"not one of 1 frames .*AQC241531200F_00005\.801\.gif"):
-        ingest(Archive("mch", str(tmp_path / "in")), tmp_path / "out.zarr", progress=False)
+        ingest(Archive("mch", str(tmp_path / "in")), tmp_path / "out.zarr")
     with pytest.raises(NowcastError, match="there are no frames from the first to 2000"):
-        ingest(Fake(minutes=()), tmp_path / "out.zarr", end="2000", progress=False)
+        ingest(Fake(minutes=()), tmp_path / "out.zarr", end="2000")
     assert names(tmp_path) == ["in"]
 
 
 def test_rerun_adds_only_what_is_new(tmp_path):
-    out = ingest(Fake(minutes=(0, 5), broken=[1]), tmp_path / "out.zarr", progress=False)
+    out = ingest(Fake(minutes=(0, 5), broken=[1]), tmp_path / "out.zarr")
     later = Fake()
-    ingest(later, out, progress=False)
+    ingest(later, out)
     assert later.reads == [1, 2, 3, 4] and open_frames(out)[:, 0, 0].values.tolist() == [
         1,
         2,
@@ -126,7 +127,7 @@ def test_rerun_adds_only_what_is_new(tmp_path):
         5,
     ]
     before = out.stat().st_mtime_ns
-    ingest(again := Fake(), out, progress=False)
+    ingest(again := Fake(), out)
     assert again.reads == [] and names(tmp_path) == ["out.zarr"]
     assert out.stat().st_mtime_ns == before  # not even touched
 
@@ -135,9 +136,9 @@ def test_rerun_adds_only_what_is_new(tmp_path):
 def test_interrupted_store_carries_on_to_the_same(tmp_path, at):
     interrupted(tmp_path / "a.zarr", at)
     assert not (tmp_path / "a.zarr").exists()
-    ingest(rest := Fake(), tmp_path / "a.zarr", progress=False)
+    ingest(rest := Fake(), tmp_path / "a.zarr")
     assert rest.reads == list(range(at, 5))
-    same(tmp_path / "a.zarr", ingest(Fake(), tmp_path / "b.zarr", progress=False))
+    same(tmp_path / "a.zarr", ingest(Fake(), tmp_path / "b.zarr"))
 
 
 @pytest.mark.parametrize("broken", [(), (3, 4)], ids=["the rest is fine", "the rest is broken"])
@@ -150,39 +151,39 @@ def test_store_killed_within_a_frame_carries_on_to_the_same(tmp_path, times, bro
     group["rainfall_rate"].resize((4, 4, 6))
     group["rainfall_rate"][3, :2] = 99  # half of the fourth frame
     group["time"].resize((times,))
-    ingest(Fake(broken=broken), tmp_path / "a.zarr", progress=False)
-    same(tmp_path / "a.zarr", ingest(Fake(broken=broken), tmp_path / "b.zarr", progress=False))
+    ingest(Fake(broken=broken), tmp_path / "a.zarr")
+    same(tmp_path / "a.zarr", ingest(Fake(broken=broken), tmp_path / "b.zarr"))
 
 
 def test_files_half_written_when_it_was_killed_do_not_stay(tmp_path):
     interrupted(tmp_path / "a.zarr", 3)
     (tmp_path / "a.zarr.partial" / "rainfall_rate" / "0.0.0.1f.partial").write_bytes(b"half")
-    out = ingest(Fake(), tmp_path / "a.zarr", progress=False)
+    out = ingest(Fake(), tmp_path / "a.zarr")
     assert not list(out.rglob("*.partial"))
 
 
 def test_what_an_interrupted_ingest_left_outlives_a_mistake(tmp_path):
     interrupted(tmp_path / "a.zarr", 3)
     with pytest.raises(NowcastError, match="use another store"):
-        ingest(Fake(east=500.0), tmp_path / "a.zarr", progress=False)
-    ingest(rest := Fake(), tmp_path / "a.zarr", progress=False)
+        ingest(Fake(east=500.0), tmp_path / "a.zarr")
+    ingest(rest := Fake(), tmp_path / "a.zarr")
     assert rest.reads == [3, 4]
 
 
 def test_store_killed_at_birth_starts_again(tmp_path):
     (tmp_path / "a.zarr.partial").mkdir()
     (tmp_path / "a.zarr.partial" / ".zgroup").write_text("{")
-    ingest(Fake(), tmp_path / "a.zarr", progress=False)
-    same(tmp_path / "a.zarr", ingest(Fake(), tmp_path / "b.zarr", progress=False))
+    ingest(Fake(), tmp_path / "a.zarr")
+    same(tmp_path / "a.zarr", ingest(Fake(), tmp_path / "b.zarr"))
     assert names(tmp_path) == ["a.zarr", "b.zarr"]
 
 
 @pytest.mark.parametrize("other", [{"shape": (5, 6)}, {"east": 500.0}], ids=["size", "place"])
 def test_frames_of_another_grid_are_refused_and_the_store_stays(tmp_path, other):
-    out = ingest(Fake(minutes=(0, 5)), tmp_path / "out.zarr", progress=False)
+    out = ingest(Fake(minutes=(0, 5)), tmp_path / "out.zarr")
     shutil.copytree(out, tmp_path / "copy.zarr")
     with pytest.raises(NowcastError, match="use another store"):
-        ingest(Fake(**other), out, progress=False)
+        ingest(Fake(**other), out)
     assert names(tmp_path) == ["copy.zarr", "out.zarr"]
     same(out, tmp_path / "copy.zarr")
 
@@ -191,7 +192,7 @@ def test_grid_that_changes_midway_leaves_nothing(tmp_path):
     source = Fake()
     source.read = lambda row: Fake(shape=(4, 6 + (row.minute == 10))).read(row)
     with pytest.raises(NowcastError, match=r"2024-06-01 12:10:00 is \(4, 7\) px"):
-        ingest(source, tmp_path / "out.zarr", progress=False)
+        ingest(source, tmp_path / "out.zarr")
     assert names(tmp_path) == []
 
 
@@ -204,7 +205,7 @@ def test_store_of_others_is_never_added_to(tmp_path, name, title):
     )
     data.assign_attrs(title=title).to_zarr(tmp_path / "theirs.zarr", zarr_format=2)
     with pytest.raises(NowcastError, match="was not made by ingest"):
-        ingest(Fake(), tmp_path / "theirs.zarr", progress=False)
+        ingest(Fake(), tmp_path / "theirs.zarr")
     assert (
         names(tmp_path) == ["theirs.zarr"]
         and (xr.open_zarr(tmp_path / "theirs.zarr")[name] == 1).all()
@@ -214,32 +215,32 @@ def test_store_of_others_is_never_added_to(tmp_path, name, title):
 def test_unwritable_place_is_told(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     for write_it in (
-        lambda: ingest(Fake(), tmp_path / "file" / "out.zarr", progress=False),
+        lambda: ingest(Fake(), tmp_path / "file" / "out.zarr"),
         lambda: files.write_atomically(tmp_path / "file" / "out.json", b"{}"),
     ):
         with pytest.raises(NowcastError, match=r"cannot write .*out.*choose another"):
             write_it()
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(NowcastError, match="the folder is not writable"):
-        ingest(Fake(), tmp_path / "out.zarr", progress=False)
+        ingest(Fake(), tmp_path / "out.zarr")
     assert names(tmp_path) == ["file"]
 
 
 def test_frames_come_out_in_order_and_once_for_plain_xarray_too(tmp_path):
-    out = ingest(Fake(minutes=(15, 5, 5)), tmp_path / "out.zarr", progress=False)
-    ingest(Fake(minutes=(0, 5, 10)), out, progress=False)
+    out = ingest(Fake(minutes=(15, 5, 5)), tmp_path / "out.zarr")
+    ingest(Fake(minutes=(0, 5, 10)), out)
     plain = xr.open_zarr(out)
     assert plain.rainfall_rate[:, 0, 0].values.tolist() == [1, 2, 3, 4]
     assert plain.indexes["time"].is_monotonic_increasing and names(tmp_path) == ["out.zarr"]
-    same(out, ingest(Fake(minutes=(0, 5, 10, 15)), tmp_path / "b.zarr", progress=False))
+    same(out, ingest(Fake(minutes=(0, 5, 10, 15)), tmp_path / "b.zarr"))
     assert "rainfall_rate" in zarr.open_consolidated(str(out))
 
 
 def test_store_killed_while_it_was_sorted_is_sorted_again(tmp_path):
-    out = ingest(Fake(minutes=(10, 15)), tmp_path / "a.zarr", progress=False)
+    out = ingest(Fake(minutes=(10, 15)), tmp_path / "a.zarr")
     (tmp_path / "a.zarr.partial.sorted").mkdir()
     (tmp_path / "a.zarr.partial.sorted" / "half").write_text("half")
-    ingest(Fake(minutes=(0, 5, 10, 15)), out, progress=False)
+    ingest(Fake(minutes=(0, 5, 10, 15)), out)
     assert open_frames(out)[:, 0, 0].values.tolist() == [1, 2, 3, 4] and names(tmp_path) == [
         "a.zarr"
     ]
@@ -249,19 +250,19 @@ def test_store_killed_while_it_was_sorted_is_sorted_again(tmp_path):
 def test_many_frames_in_disorder_are_sorted_over_chunks(tmp_path):
     minutes = 5 * np.random.default_rng(0).permutation(150)
     whole = Fake(minutes=sorted(minutes))
-    out = ingest(Fake(minutes=minutes[:70]), tmp_path / "a.zarr", progress=False)
+    out = ingest(Fake(minutes=minutes[:70]), tmp_path / "a.zarr")
     same(
-        ingest(Fake(minutes=minutes), out, progress=False),
+        ingest(Fake(minutes=minutes), out),
         ingest(whole, tmp_path / "b.zarr"),
     )
 
 
 def test_store_found_beside_a_half_made_one_is_the_truth(tmp_path):
     """As a process leaves it that is killed after the sorted store took its name."""
-    out = ingest(Fake(minutes=(0, 5)), tmp_path / "a.zarr", progress=False)
+    out = ingest(Fake(minutes=(0, 5)), tmp_path / "a.zarr")
     shutil.copytree(out, tmp_path / "a.zarr.partial")
-    ingest(Fake(), out, progress=False)
-    same(out, ingest(Fake(), tmp_path / "b.zarr", progress=False))
+    ingest(Fake(), out)
+    same(out, ingest(Fake(), tmp_path / "b.zarr"))
     assert names(tmp_path) == ["a.zarr", "b.zarr"]
 
 
@@ -277,34 +278,36 @@ class Ahead(Fake):
 
 def test_frames_read_at_the_same_time_are_stored_in_order(tmp_path):
     same(
-        ingest(Ahead(broken=[2]), tmp_path / "a.zarr", progress=False),
-        ingest(Fake(broken=[2]), tmp_path / "b.zarr", progress=False),
+        ingest(Ahead(broken=[2]), tmp_path / "a.zarr"),
+        ingest(Fake(broken=[2]), tmp_path / "b.zarr"),
     )
 
 
 def test_frames_are_not_read_far_ahead_of_writing(tmp_path):
     source = Ahead(minutes=tuple(range(0, 500, 5)), interrupt=20)
     with pytest.raises(KeyboardInterrupt):
-        ingest(source, tmp_path / "a.zarr", progress=False)
+        ingest(source, tmp_path / "a.zarr")
     assert max(source.reads) < 30 and zarr.open_group(str(tmp_path / "a.zarr.partial"))[
         "time"
     ].shape == (20,)
 
 
 def test_every_second_frame_is_kept(tmp_path):
-    whole = store.open_frames(ingest(Fake(), tmp_path / "a.zarr", progress=False))
-    half = store.open_frames(ingest(Fake(), tmp_path / "b.zarr", every=2, progress=False))
+    whole = store.open_frames(ingest(Fake(), tmp_path / "a.zarr"))
+    half = store.open_frames(ingest(Fake(), tmp_path / "b.zarr", options=IngestOptions(every=2)))
     assert len(whole) > 2 and (half.time.values == whole.time.values[::2]).all()
     np.testing.assert_array_equal(half, whole[::2])
     with pytest.raises(
-        NowcastError, match=r"was made otherwise \(.*every 2 frames\), not \(.*regrid none\)"
+        NowcastError, match=r"made by other settings \(.*every 2 frames\), not \(.*regrid none\)"
     ):
-        ingest(Fake(), tmp_path / "b.zarr", progress=False)
+        ingest(Fake(), tmp_path / "b.zarr")
 
 
 def test_crop_and_regrid_are_kept_in_mind(tmp_path):
     out = ingest(
-        Fake(minutes=(0, 5)), tmp_path / "a.zarr", crop=(1, 0, 4, 4), regrid=2, progress=False
+        Fake(minutes=(0, 5)),
+        tmp_path / "a.zarr",
+        options=IngestOptions(crop=(1, 0, 4, 4), regrid=2),
     )
     frames = open_frames(out)
     assert (
@@ -314,10 +317,10 @@ def test_crop_and_regrid_are_kept_in_mind(tmp_path):
     )
     with pytest.raises(
         NowcastError,
-        match=r"was made otherwise \(.*crop 1,0,4,4, regrid 2\), not \(.*crop none, regrid none\)",
+        match=r"made by other settings \(.*crop 1,0,4,4, regrid 2\), not \(.*crop none, regrid none\)",
     ):
-        ingest(Fake(), out, progress=False)
-    ingest(Fake(), out, crop=(1, 0, 4, 4), regrid=2, progress=False)
+        ingest(Fake(), out)
+    ingest(Fake(), out, options=IngestOptions(crop=(1, 0, 4, 4), regrid=2))
     assert open_frames(out)[:, 0, 0].values.tolist() == [1, 2, 3, 4, 5] and names(tmp_path) == [
         "a.zarr"
     ]
@@ -326,7 +329,7 @@ def test_crop_and_regrid_are_kept_in_mind(tmp_path):
 @pytest.mark.parametrize("crop", [(3, 0, 4, 4), (100, 0, 4, 4), (0, 0, 0, 4)])
 def test_bad_crop_leaves_nothing(tmp_path, crop):
     with pytest.raises(NowcastError, match="reaches beyond"):
-        ingest(source := Fake(), tmp_path / "a.zarr", crop=crop, progress=False)
+        ingest(source := Fake(), tmp_path / "a.zarr", options=IngestOptions(crop=crop))
     assert names(tmp_path) == [] and len(source.reads) < 4  # not the whole feed
 
 
@@ -335,8 +338,8 @@ def test_frames_from_before_1970_are_kept(tmp_path):
         def list(self, start=None, end=None):
             return super().list().assign(time=lambda t: t.time - pd.Timedelta("21900D"))
 
-    out = ingest(Old(minutes=(0, 5, 10)), tmp_path / "a.zarr", progress=False)
-    ingest(Old(), out, progress=False)
+    out = ingest(Old(minutes=(0, 5, 10)), tmp_path / "a.zarr")
+    ingest(Old(), out)
     assert open_frames(out).indexes["time"].year.tolist() == [1964] * 5
     assert open_frames(out)[:, 0, 0].values.tolist() == [1, 2, 3, 4, 5]
 
@@ -344,14 +347,14 @@ def test_frames_from_before_1970_are_kept(tmp_path):
 def test_two_products_do_not_go_into_one_store(tmp_path):
     source = Fake(minutes=(0, 5))
     source.product = "SRI"
-    out = ingest(source, tmp_path / "a.zarr", progress=False)
+    out = ingest(source, tmp_path / "a.zarr")
     other = Fake()
     other.product = "VMI"
     with pytest.raises(
         NowcastError,
-        match=r"made otherwise \(nowcastlib ingest: product SRI, .* not \(.*product VMI",
+        match=r"made by other settings \(nowcastlib ingest: product SRI, .* not \(.*product VMI",
     ):
-        ingest(other, out, progress=False)
+        ingest(other, out)
 
 
 def test_an_interrupted_store_outlives_a_name_that_is_taken(tmp_path):
@@ -361,16 +364,16 @@ def test_an_interrupted_store_outlives_a_name_that_is_taken(tmp_path):
     )
     foreign.to_zarr(tmp_path / "a.zarr", zarr_format=2)
     with pytest.raises(NowcastError, match="was not made by ingest"):
-        ingest(Fake(), tmp_path / "a.zarr", progress=False)
+        ingest(Fake(), tmp_path / "a.zarr")
     shutil.rmtree(tmp_path / "a.zarr")
-    ingest(rest := Fake(), tmp_path / "a.zarr", progress=False)
+    ingest(rest := Fake(), tmp_path / "a.zarr")
     assert rest.reads == [3, 4]
 
 
 def test_frame_in_which_nothing_is_observed_is_a_gap(tmp_path, caplog):
     source = Fake()
     source.read = lambda row: Fake().read(row) * (np.nan if row.minute == 10 else 1)
-    frames = open_frames(ingest(source, tmp_path / "a.zarr", progress=False))
+    frames = open_frames(ingest(source, tmp_path / "a.zarr"))
     assert frames.sizes["time"] == 4 and "12:10:00: nothing in it is observed" in caplog.text
 
 
@@ -385,9 +388,9 @@ def test_feed_that_falls_silent_ends_the_ingest_after_three_frames_and_nothing_i
 
     source.read = read
     with pytest.raises(ServerUnreachable):
-        ingest(source, tmp_path / "a.zarr", progress=False)
+        ingest(source, tmp_path / "a.zarr")
     assert names(tmp_path) == ["a.zarr.partial"]
-    ingest(rest := Fake(), tmp_path / "a.zarr", progress=False)
+    ingest(rest := Fake(), tmp_path / "a.zarr")
     assert rest.reads == [2, 3, 4]
 
 
@@ -400,7 +403,7 @@ def test_feed_that_is_silent_now_and_then_is_asked_on_and_broken_frames_are_not_
         return good(source, row)
 
     source.read = read
-    frames = open_frames(ingest(source, tmp_path / "a.zarr", progress=False))
+    frames = open_frames(ingest(source, tmp_path / "a.zarr"))
     assert frames[:, 0, 0].values.tolist() == [1, 8, 11, 12]
 
 
@@ -413,7 +416,7 @@ def test_chunks_suit_windows_and_large_grids_stay_small_in_memory(tmp_path):
         "continent": (3500, 7000),
     }.items():
         rate = frame(np.zeros(shape, "f4"), np.arange(shape[1]), -np.arange(shape[0]))
-        chunks[name] = ingestion._create(tmp_path / name, rate, Fake(), "").rate.chunks
+        chunks[name] = store_writer.create_store(tmp_path / name, rate, {}).rate.chunks
     assert chunks.pop("small") == (64, 4, 6)
     assert chunks == {
         "course": (64, 128, 128),
@@ -423,7 +426,7 @@ def test_chunks_suit_windows_and_large_grids_stay_small_in_memory(tmp_path):
 
 
 def test_cf_reading_finds_axes_units_and_projection(tmp_path):
-    dataset = xr.open_zarr(ingest(Fake(), tmp_path / "a.zarr", progress=False))
+    dataset = xr.open_zarr(ingest(Fake(), tmp_path / "a.zarr"))
     assert dataset.cf.axes == {"X": ["x"], "Y": ["y"], "T": ["time"]}
     assert dataset.cf["rainfall_rate"].attrs["units"] == "mm h-1"
     assert dataset.cf.standard_names["projection_x_coordinate"] == ["x"]
@@ -437,7 +440,7 @@ def test_cf_reading_finds_axes_units_and_projection(tmp_path):
 
 def test_polar_projection_names_its_pole_as_cf_asks(tmp_path):
     write("fmi", tmp_path / "in")
-    out = ingest(Archive("fmi", str(tmp_path / "in")), tmp_path / "a.zarr", progress=False)
+    out = ingest(Archive("fmi", str(tmp_path / "in")), tmp_path / "a.zarr")
     crs = xr.open_zarr(out).crs
     assert (
         crs.attrs["grid_mapping_name"] == "polar_stereographic"
@@ -456,7 +459,7 @@ def test_a_time_not_yet_written_is_0_while_the_store_grows_and_cf_finds_no_trace
 
     interrupted(tmp_path / "a.zarr", 3)
     assert filled("a.zarr.partial") == 0
-    ingest(Fake(), tmp_path / "a.zarr", progress=False)
+    ingest(Fake(), tmp_path / "a.zarr")
     assert (
         filled("a.zarr") is None
         and "_FillValue" not in xr.open_zarr(tmp_path / "a.zarr").time.encoding
@@ -464,7 +467,7 @@ def test_a_time_not_yet_written_is_0_while_the_store_grows_and_cf_finds_no_trace
 
 
 def test_what_was_done_stands_in_the_history(tmp_path):
-    out = ingest(Fake(), tmp_path / "a.zarr", crop=(1, 0, 4, 4), regrid=2, progress=False)
+    out = ingest(Fake(), tmp_path / "a.zarr", options=IngestOptions(crop=(1, 0, 4, 4), regrid=2))
     attributes = xr.open_zarr(out).attrs
     assert (
         attributes["history"] == "nowcastlib ingest: crop 1,0,4,4, regrid 2"
@@ -473,24 +476,21 @@ def test_what_was_done_stands_in_the_history(tmp_path):
     assert attributes["license"] == ""  # the feed tells none
     licensed = Fake()
     licensed.licence = "CC0 1.0"
-    assert (
-        open_frames(ingest(licensed, tmp_path / "b.zarr", progress=False)).attrs["license"]
-        == "CC0 1.0"
-    )
+    assert open_frames(ingest(licensed, tmp_path / "b.zarr")).attrs["license"] == "CC0 1.0"
 
 
 KILLED = """
 import os, sys, signal
 sys.path[:0] = {tests!r}
 from test_ingestion import Fake
-from nowcastlib.data import ingest, ingestion
-ingestion.CHUNK = 4 * 4 * 24  # four frames a chunk
+from nowcastlib.data import ingest, store_writer
+store_writer.CHUNK = 4 * 4 * 24  # four frames a chunk
 class Killed(Fake):
     def read(self, row):
         if row.minute == {minute}:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().read(row)
-ingest(Killed(minutes=tuple(range(0, 100, 5))), {out!r}, progress=False)
+ingest(Killed(minutes=tuple(range(0, 100, 5))), {out!r})
 """
 FULL = """
 import resource, sys
@@ -499,11 +499,11 @@ from test_ingestion import Noise
 from nowcastlib import files
 from nowcastlib.errors import NowcastError
 from nowcastlib.data import grid
-from nowcastlib.data import ingest, ingestion
-ingestion.CHUNK = 4 * 4 * 64 * 64
+from nowcastlib.data import ingest, store_writer
+store_writer.CHUNK = 4 * 4 * 64 * 64
 resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))  # a chunk is larger than any file may be
 try:
-    ingest(Noise(minutes=tuple(range(0, 50, 5)), shape=(64, 64)), {out!r}, progress=False)
+    ingest(Noise(minutes=tuple(range(0, 50, 5)), shape=(64, 64)), {out!r})
 except NowcastError as error:
     print(error)
 """
@@ -528,8 +528,8 @@ def test_store_of_a_process_that_was_killed_carries_on_to_the_same(tmp_path, min
     assert (
         run(KILLED, minute=minute, out=str(out)).returncode == -signal.SIGKILL and not out.exists()
     )
-    ingest(rest := Fake(minutes=all_of_it), out, progress=False)
-    same(out, ingest(Fake(minutes=all_of_it), tmp_path / "b.zarr", progress=False))
+    ingest(rest := Fake(minutes=all_of_it), out)
+    same(out, ingest(Fake(minutes=all_of_it), tmp_path / "b.zarr"))
     assert names(tmp_path) == ["a.zarr", "b.zarr"] and len(rest.reads) == 20 - minute // 5 // 4 * 4
 
 
@@ -538,11 +538,11 @@ def test_full_disk_is_told_and_a_rerun_carries_on(tmp_path):
     told = run(FULL, out=str(out))
     assert (
         "cannot write" in told.stdout
-        and "free the place or choose another, then run again" in told.stdout
+        and "free some space or choose another place, then run again" in told.stdout
     ), told
     many = {"minutes": tuple(range(0, 50, 5)), "shape": (64, 64)}
     same(
-        ingest(Noise(**many), out, progress=False),
+        ingest(Noise(**many), out),
         ingest(Noise(**many), tmp_path / "b.zarr"),
     )
 
@@ -565,7 +565,5 @@ def test_stores_of_other_formats_are_ingested_and_forecast(tmp_path):
     theirs.to_dataset().to_zarr(
         tmp_path / "theirs.zarr", encoding=encoding, consolidated=False
     )  # format 3, with Zarr 3
-    ours = store.open_frames(
-        ingest(CfZarr(str(tmp_path / "theirs.zarr")), tmp_path / "ours.zarr", progress=False)
-    )
+    ours = store.open_frames(ingest(CfZarr(str(tmp_path / "theirs.zarr")), tmp_path / "ours.zarr"))
     np.testing.assert_allclose(ours, theirs, atol=0.0051)

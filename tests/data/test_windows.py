@@ -30,7 +30,7 @@ def stores(tmp_path_factory):
     """Two stores of four synthetic storms each, 14 frames of 32 px a storm."""
     folder = tmp_path_factory.mktemp("stores")
     demos = [Demo(4, frames=14, size=32, seed=s) for s in (0, 1)]
-    return [ingest(demo, folder / f"{k}.zarr", progress=False) for k, demo in enumerate(demos)]
+    return [ingest(demo, folder / f"{k}.zarr") for k, demo in enumerate(demos)]
 
 
 def in_mm_per_hour(window):
@@ -195,7 +195,7 @@ def test_a_dry_store_is_refused(tmp_path):
         def read(self, row):
             return super().read(row) * 0
 
-    dry = ingest(Dry(3, frames=14, size=16), tmp_path / "dry.zarr", progress=False)
+    dry = ingest(Dry(3, frames=14, size=16), tmp_path / "dry.zarr")
     with pytest.raises(NowcastError, match=r"dry\.zarr holds no rain"):
         training_data(TrainingStores([dry]), four_frames())
 

@@ -47,7 +47,7 @@ def test_failed_save_keeps_the_older_forecast(tmp_path, monkeypatch):
 
 
 def test_save_replaces_only_a_forecast(tmp_path):
-    ingest(Demo(1, frames=5, size=16), tmp_path / "frames.zarr", progress=False)
+    ingest(Demo(1, frames=5, size=16), tmp_path / "frames.zarr")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").write_text("notes")
     (tmp_path / "file").write_text("notes")

@@ -30,7 +30,7 @@ def test_download_gives_the_rain_of_the_demo_within_the_radars_disc(tmp_path):
     demo = Demo(events=2, frames=12, size=40)
     with demo_server.serve(demo) as url:
         radar = Fvg(base=url)
-        out = ingest(radar, tmp_path / "frames.zarr", *TWO_DAYS, progress=False)
+        out = ingest(radar, tmp_path / "frames.zarr", *TWO_DAYS)
         assert len(radar.list(*TWO_DAYS)) == 24
     frames = open_frames(out)
     assert frames.indexes["time"].equals(pd.DatetimeIndex(demo.list().time, name="time"))
@@ -130,7 +130,7 @@ def test_failing_files_do_not_change_what_is_downloaded(tmp_path):
     stores = {}
     for trouble in (0, 2):
         with demo_server.serve(demo, trouble) as url:
-            out = ingest(Fvg(base=url), tmp_path / f"{trouble}.zarr", *DAY, progress=False)
+            out = ingest(Fvg(base=url), tmp_path / f"{trouble}.zarr", *DAY)
             stores[trouble] = open_frames(out)
     assert stores[0].equals(stores[2])
     assert stores[0].sizes["time"] == 12

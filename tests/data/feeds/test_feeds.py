@@ -94,7 +94,7 @@ from nowcastlib.data import (
     RadarWindows, feed, find_windows, frames_table, ingest, open_frames, time_step
 )
 
-out = ingest(feed("demo", events=1, frames=8, size=16), "frames.zarr", progress=False)
+out = ingest(feed("demo", events=1, frames=8, size=16), "frames.zarr")
 frames = open_frames(out)
 rows = find_windows(frames_table(frames), 4, time_step(frames))
 print(tuple(RadarWindows(frames, rows)[0].shape))

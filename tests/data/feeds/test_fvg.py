@@ -21,7 +21,7 @@ from nowcastlib.errors import NowcastError
 
 def ingest(server, tmp_path, **options):
     """The frames of the server's list, written to a store."""
-    out = data.ingest(feed(server, **options), tmp_path / "f.zarr", *SPAN, progress=False)
+    out = data.ingest(feed(server, **options), tmp_path / "f.zarr", *SPAN)
     return data.open_frames(out)
 
 
