@@ -15,12 +15,10 @@ FLAGS = [
 
 
 def chromium() -> str:
-    found = (
-        shutil.which("chromium")
-        or shutil.which("chromium-browser")
-        or shutil.which("google-chrome")
-    )
-    assert found, (
+    """Path of Chromium or Google Chrome."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    paths = [path for name in names if (path := shutil.which(name))]
+    assert paths, (
         "the browser tests need Chromium: apt-get install chromium (or Google Chrome on the PATH)"
     )
-    return found
+    return paths[0]

@@ -29,6 +29,14 @@ Shades = tuple[str, tuple[float, float]]  # colour map and its limits
 BLACK, PALE, BLUE, RED = "#444444", "#999999", "#4477aa", "#cc6677"
 
 
+class Place(NamedTuple):
+    """Lower left corner and height of a map, as shares of the figure."""
+
+    left: float
+    low: float
+    height: float = MAP_HEIGHT
+
+
 class Box(NamedTuple):
     """Edges of a map, as shares of the figure."""
 
@@ -88,7 +96,9 @@ def draw_cell(
     for gate in GATES:
         boxes |= _draw_kernels(figure, cell, gate, channel)
         shades = SIGNED if gate == "g" else GATE
-        boxes[gate] = _draw_map(figure, (0.47, ROWS[gate]), maps[gate][step], shades, GATES[gate])
+        boxes[gate] = _draw_map(
+            figure, Place(0.47, ROWS[gate]), maps[gate][step], shades, GATES[gate]
+        )
 
     _draw_arrows(figure, boxes)
     if cell.peephole is not None:
@@ -106,11 +116,13 @@ def _draw_states(
     before, after = step - 1, step
     hidden, memory = maps["H"], maps["C"]
     return {
-        "X": _draw_map(figure, (0.02, 0.68), x, GREY, "input X$_t$"),
-        "H0": _draw_map(figure, (0.02, 0.40), hidden[before], SIGNED, "hidden state H$_{t-1}$"),
-        "C0": _draw_map(figure, (0.02, 0.10), memory[before], SIGNED, "memory C$_{t-1}$"),
-        "C": _draw_map(figure, (0.72, 0.52), memory[after], SIGNED, "memory C$_t$"),
-        "H": _draw_map(figure, (0.89, 0.24), hidden[after], SIGNED, "hidden state H$_t$"),
+        "X": _draw_map(figure, Place(0.02, 0.68), x, GREY, "input X$_t$"),
+        "H0": _draw_map(
+            figure, Place(0.02, 0.40), hidden[before], SIGNED, "hidden state H$_{t-1}$"
+        ),
+        "C0": _draw_map(figure, Place(0.02, 0.10), memory[before], SIGNED, "memory C$_{t-1}$"),
+        "C": _draw_map(figure, Place(0.72, 0.52), memory[after], SIGNED, "memory C$_t$"),
+        "H": _draw_map(figure, Place(0.89, 0.24), hidden[after], SIGNED, "hidden state H$_t$"),
     }
 
 
@@ -131,8 +143,8 @@ def _draw_kernels(figure: Figure, cell: ConvLSTMCell, gate: str, channel: int) -
         largest = float(np.abs(kernel).max())
         shades = ("RdBu_r", (-largest, largest))
         title = f"W$_{{{source}{subscript}}}$"
-        box = _draw_map(figure, (left, low), kernel, shades, title, KERNEL_HEIGHT)
-        boxes[source + gate] = box
+        place = Place(left, low, KERNEL_HEIGHT)
+        boxes[source + gate] = _draw_map(figure, place, kernel, shades, title)
 
     figure.text(0.309, low + KERNEL_HEIGHT / 2, "+", fontsize=13, ha="center", va="center")
     return boxes
@@ -143,7 +155,8 @@ def _draw_arrows(figure: Figure, boxes: Mapping[str, Box]) -> None:
     for gate in GATES:
         activation = "tanh" if gate == "g" else "σ"
         _draw_arrow(figure, boxes["X"], boxes["x" + gate], PALE)
-        _draw_arrow(figure, boxes["H0"], boxes["h" + gate], BLUE, curve=0.08)
+        arrow = _draw_arrow(figure, boxes["H0"], boxes["h" + gate], BLUE)
+        arrow.set_connectionstyle("arc3", rad=0.08)
         _draw_arrow(figure, boxes["h" + gate], boxes[gate], BLACK, activation)
 
     _draw_arrow(figure, boxes["i"], boxes["C"], BLACK, "i ∘ g")
@@ -156,21 +169,15 @@ def _draw_arrows(figure: Figure, boxes: Mapping[str, Box]) -> None:
 def _draw_peepholes(figure: Figure, boxes: Mapping[str, Box]) -> None:
     """Dashed arrows from the memory to the gates that see it."""
     for memory, gate in (("C0", "i"), ("C0", "f"), ("C", "o")):
-        arrow = _draw_arrow(figure, boxes[memory], boxes[gate], RED, curve=-0.12)
+        arrow = _draw_arrow(figure, boxes[memory], boxes[gate], RED)
+        arrow.set_connectionstyle("arc3", rad=-0.12)
         arrow.set_linestyle("dashed")
     figure.text(0.72, 0.06, "dashed: peepholes W$_c$ ∘ C", color=RED, fontsize=9)
 
 
-def _draw_map(
-    figure: Figure,
-    corner: tuple[float, float],
-    values: np.ndarray,
-    shades: Shades,
-    title: str,
-    height: float = MAP_HEIGHT,
-) -> Box:
-    """One square map with its lower left corner at ``corner``; returns its edges."""
-    left, low = corner
+def _draw_map(figure: Figure, place: Place, values: np.ndarray, shades: Shades, title: str) -> Box:
+    """One square map; returns its edges."""
+    left, low, height = place
     width = height * figure.get_figheight() / figure.get_figwidth()
     cmap, (vmin, vmax) = shades
 
@@ -182,7 +189,7 @@ def _draw_map(
 
 
 def _draw_arrow(
-    figure: Figure, source: Box, target: Box, colour: str, text: str = "", curve: float = 0.0
+    figure: Figure, source: Box, target: Box, colour: str, text: str = ""
 ) -> FancyArrowPatch:
     """Arrow from the right edge of a box to the left edge of another, with a text at its middle.
 
@@ -202,7 +209,6 @@ def _draw_arrow(
         mutation_scale=9,
         lw=1,
         color=colour,
-        connectionstyle=f"arc3,rad={curve}",
     )
     figure.add_artist(arrow)
 

@@ -104,7 +104,8 @@ def run_notebook(browser, lab, name):
     failed = ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']"
     assert not page.locator(failed).count()
     assert not errors
-    assert asked and not [u for u in asked if not u.startswith((address, "data:", "blob:"))]
+    assert asked
+    assert not [u for u in asked if not u.startswith((address, "data:", "blob:"))]
     page.close()
 
 
@@ -193,7 +194,8 @@ def test_tour_in_jupyterlab_follows_selects_and_keys(browser, lab):
             assert shown == ["observed", name]
         rain = panels(page)
         choose(page, "view", "hits and misses")
-        assert panels(page)[0] == rain[0] and panels(page)[-1] != rain[-1]
+        assert panels(page)[0] == rain[0]
+        assert panels(page)[-1] != rain[-1]
 
         # the player's keys do not reach JupyterLab's commands
         cells = page.locator(".jp-Notebook .jp-Cell").count()
@@ -458,7 +460,8 @@ def test_selects_keep_their_keys_and_buttons_the_keys_that_press_them(browser, s
         page.keyboard.press("4")  # goes to the option 4×
         assert chosen(page, "speed") == "4×"
         page.keyboard.press("Home")
-        assert chosen(page, "speed") == "½×" and label(page) == first
+        assert chosen(page, "speed") == "½×"
+        assert label(page) == first
 
         page.get_by_label("next frame").focus()
         page.keyboard.press("Space")
@@ -536,7 +539,8 @@ def test_a_pixel_is_described_under_the_mouse_and_kept_by_a_click(browser, storm
         assert page.locator(".nowcast-curve").first.get_attribute("d")
 
         page.mouse.click(*at(2, 1))  # never observed
-        assert "pixel 2, 1" in words() and rate("observed") == "not known"
+        assert "pixel 2, 1" in words()
+        assert rate("observed") == "not known"
         assert page.locator(".nowcast-curve").first.get_attribute("d") == ""
         page.mouse.move(1, 1)
         assert "pixel 2, 1" in words()

@@ -30,7 +30,8 @@ def test_49_degrees_north_is_a_straight_line_in_degrees():
     """The border of Canada and the United States; row k has its centre at 50 - k / 10 degrees."""
     (line,) = coastlines.lines(in_degrees(np.arange(-112, -106, 0.1), 50 - 0.1 * np.arange(21)))
     np.testing.assert_allclose(line[:, 1], 10, atol=0.06)
-    assert line[:, 0].min() < 0 and line[:, 0].max() > 59
+    assert line[:, 0].min() < 0
+    assert line[:, 0].max() > 59
 
 
 @pytest.mark.parametrize("crs", [AZIMUTHAL, "EPSG:3857", "EPSG:32613"])
@@ -43,7 +44,8 @@ def test_49_degrees_north_is_curved_in_projections(crs):
         x[0] + 2000 * line[:, 0], y[-1] - 2000 * line[:, 1], direction="INVERSE"
     )
     np.testing.assert_allclose(lat, 49, atol=0.01)  # about 1 km
-    assert lon.min() < -108 and lon.max() > -102
+    assert lon.min() < -108
+    assert lon.max() > -102
     if crs == AZIMUTHAL:
         # at x it lies x² tan(49°) / (2 · 6371 km) higher than in the middle: 1.8 px at the edges
         inside = (line[:, 0] > 0) & (line[:, 0] < 199)
@@ -55,9 +57,12 @@ def test_frames_across_180_degrees_have_the_coasts_of_both_sides():
     for frames in (in_degrees(np.arange(177, 183, 0.05), np.arange(-15, -20, -0.05)),
                    projected("+proj=aeqd +lat_0=-17.5 +lon_0=180", 120, 5000.0)):  # fmt: skip
         x = np.concatenate(coastlines.lines(frames))[:, 0]
-        assert (x < 55).any() and (x > 60).any() and np.isfinite(x).all()
+        assert (x < 55).any()
+        assert (x > 60).any()
+        assert np.isfinite(x).all()
         lon = grid.degrees(frames)[0]
-        assert lon.min() < -177 and lon.max() > 177
+        assert lon.min() < -177
+        assert lon.max() > 177
 
 
 def test_an_ocean_and_frames_without_a_place_have_no_lines():

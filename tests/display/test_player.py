@@ -80,7 +80,8 @@ def test_panels_share_the_past_and_then_show_truth_beside_forecast(frames, made)
 
 def test_a_player_without_a_past_starts_with_the_forecast(frames, made):
     scene = ForecastPlayer(frames, {"persistence": made}, past=0).scene
-    assert len(scene["labels"]) == 4 and scene["past"] == 0
+    assert len(scene["labels"]) == 4
+    assert scene["past"] == 0
     assert scene["labels"][0].startswith("forecast +5 min")
 
 
@@ -186,8 +187,10 @@ def test_a_notebook_gets_the_widget_and_a_page_made_of_it_the_html(frames):
 def test_widget_and_page_load_as_a_single_module(frames):
     player = FramePlayer(frames)
     for script in (player._esm, player.page()):
-        assert "import " not in script and "export {" not in script
-    assert player._esm.count("export ") == 1 and "export default" in player._esm
+        assert "import " not in script
+        assert "export {" not in script
+    assert player._esm.count("export ") == 1
+    assert "export default" in player._esm
 
 
 def test_a_name_cannot_end_the_page_script(frames, made):

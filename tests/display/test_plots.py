@@ -36,7 +36,9 @@ def test_arrows_are_as_long_as_the_motion_of_their_steps():
     (arrows,) = (c for c in axis.collections if isinstance(c, Quiver))
     x, y = arrows.XY.T
     assert len(x) > 50
-    assert x.min() >= 0 and x.max() < 48 and y.max() < 32
+    assert x.min() >= 0
+    assert x.max() < 48
+    assert y.max() < 32
     lengths = np.stack([arrows.U, arrows.V], 1) / arrows.scale  # px
     np.testing.assert_allclose(lengths, np.tile([6, -2], (len(x), 1)))
     assert (arrows.angles, arrows.scale_units, axis.yaxis_inverted()) == ("xy", "xy", True)
@@ -53,7 +55,8 @@ def test_maps_of_probabilities_and_of_changes_have_different_colours():
     assert colors.to_hex(shown[0, 0]) != colors.to_hex(shown[1, 0])
 
     brown, green = (change.images[0].to_rgba(v)[:3] for v in (-0.3, 0.3))
-    assert brown[0] > brown[1] and green[1] > green[0]
+    assert brown[0] > brown[1]
+    assert green[1] > green[0]
 
     labelled = plots.show_map(np.eye(2), label="probability").figure
     assert "probability" in [ax.get_ylabel() for ax in labelled.axes]
@@ -82,7 +85,8 @@ def test_show_scores_draws_each_forecaster_at_the_threshold_without_lead_zero(co
 def test_spectrum_reliability_roc_and_ranks_show_the_counts(counted):
     pooled = counted.sum("case")
     spectrum = plots.show_spectrum(counted, 10)
-    assert spectrum.xaxis_inverted() and "wavelength (km)" in spectrum.get_xlabel()
+    assert spectrum.xaxis_inverted()
+    assert "wavelength (km)" in spectrum.get_xlabel()
     power = score(pooled, "spectrum").sel(forecaster="steps", lead_time=10)[2:]
     np.testing.assert_array_equal(spectrum.lines[1].get_ydata(), power)
 
@@ -108,7 +112,8 @@ def test_animation_has_a_picture_per_lead(frames, made, tmp_path, ending):
     truth = frames.sel(time=made.valid_time.values)
     path = plots.save_animation({"observed": truth, "persistence": made}, tmp_path / f"a.{ending}")
     pictures = iio.imread(path)
-    assert len(pictures) == 4 and (pictures[0] != pictures[-1]).any()
+    assert len(pictures) == 4
+    assert (pictures[0] != pictures[-1]).any()
 
 
 def test_arrays_without_times_are_animated_and_embedded_in_the_page(tmp_path):

@@ -29,14 +29,14 @@ export function controls(view) {
 }
 
 function stepButton(view, text, name, by) {
-  const properties = { type: "button", textContent: text, ariaLabel: name, title: name };
-  const button = tag("button", { ...properties, className: "nowcast-step" });
+  const properties = { type: "button", className: "nowcast-step", textContent: text, title: name };
+  const button = tag("button", { ...properties, "aria-label": name });
   button.onclick = () => view.step(by);
   return button;
 }
 
 function frameSlider(view) {
-  const slider = tag("input", { type: "range", min: 0, max: view.last, ariaLabel: "frame" });
+  const slider = tag("input", { type: "range", min: 0, max: view.last, "aria-label": "frame" });
   slider.className = "nowcast-slider";
   slider.oninput = () => view.set("frame", +slider.value);
   return slider;
@@ -44,7 +44,7 @@ function frameSlider(view) {
 
 function selectFor(view, { trait, label, options }) {
   const option = (text, value) => tag("option", { value, textContent: text });
-  const select = tag("select", { ariaLabel: label }, options.map(option));
+  const select = tag("select", { "aria-label": label }, options.map(option));
   select.onchange = () => view.set(trait, +select.value);
   return tag("label", {}, [label, select]);
 }

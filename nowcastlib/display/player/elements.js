@@ -1,7 +1,12 @@
 // HTML and SVG elements with their properties and children.
 
+// Keys with a hyphen (aria-label) and the role are attributes, all others properties.
 export function tag(name, properties = {}, children = []) {
-  const element = Object.assign(document.createElement(name), properties);
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key === "role" || key.includes("-")) element.setAttribute(key, value);
+    else element[key] = value;
+  }
   element.append(...children);
   return element;
 }

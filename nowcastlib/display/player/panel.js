@@ -17,8 +17,7 @@ export class Panel {
     this.image = new ImageData(width, height);
     this.pixels = new Uint32Array(this.image.data.buffer);
 
-    this.canvas = tag("canvas", { width, height });
-    this.canvas.setAttribute("role", "img");
+    this.canvas = tag("canvas", { width, height, role: "img" });
     this.context = this.canvas.getContext("2d");
     this.handle = tag("div", { className: "nowcast-handle" });
     this.picture = tag("div", { className: "nowcast-picture" }, [

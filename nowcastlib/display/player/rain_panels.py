@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 import xarray as xr
@@ -61,12 +62,8 @@ def map_of(frames: xr.DataArray) -> Map:
 
 
 def _line_colours(films: Sequence[Film]) -> list[str]:
-    """Colours of the films' lines in the chart; those in use as others' own are not given away."""
+    """Colours of the films' lines in the chart: a forecaster's own, else one that no other has."""
     names = [film.title for film in films[1:]]
     own = [FORECASTER_COLOURS[name] for name in names if name in FORECASTER_COLOURS]
-    free = [colour for colour in LINE_COLOURS if colour not in own] * len(names)
-
-    colours = [OBSERVED_COLOUR]
-    for name in names:
-        colours.append(FORECASTER_COLOURS[name] if name in FORECASTER_COLOURS else free.pop(0))
-    return colours
+    free = cycle(colour for colour in LINE_COLOURS if colour not in own)
+    return [OBSERVED_COLOUR, *(FORECASTER_COLOURS.get(name) or next(free) for name in names)]

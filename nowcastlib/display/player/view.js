@@ -64,7 +64,14 @@ class View {
     this.chart = svg("svg", { class: "nowcast-chart", role: "img" });
 
     const help = keyHelp(scene);
-    this.root = tag("div", { className: "nowcast-player", tabIndex: 0, role: "group" }, [
+    const properties = {
+      className: "nowcast-player",
+      tabIndex: 0,
+      role: "group",
+      "aria-label": `player; keys: ${help}`,
+      "data-lm-suppress-shortcuts": "true", // of JupyterLab
+    };
+    this.root = tag("div", properties, [
       this.controls.element,
       this.label,
       ...(this.comparing ? [this.swipe] : []),
@@ -74,16 +81,14 @@ class View {
       tag("div", { className: "nowcast-keys", textContent: `Keys: ${help}` }),
       tag("div", { className: "nowcast-credit", textContent: this.credits() }),
     ]);
-    this.root.ariaLabel = `player; keys: ${help}`;
-    this.root.setAttribute("data-lm-suppress-shortcuts", "true"); // of JupyterLab
     this.root.onkeydown = (event) => onKey(this, event);
     this.el.append(this.root);
   }
 
   buildSwipe() {
     const name = "swipe: share of the picture that is observed";
-    const swipe = tag("input", { type: "range", min: 0, max: 100, value: 50, ariaLabel: name });
-    swipe.className = "nowcast-swipe";
+    const range = { type: "range", min: 0, max: 100, value: 50 };
+    const swipe = tag("input", { ...range, className: "nowcast-swipe", "aria-label": name });
     swipe.oninput = () => this.draw();
     return swipe;
   }
