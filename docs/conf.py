@@ -20,7 +20,6 @@ include_patterns = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
 ]
-suppress_warnings = ["toc.empty_glob"]  # no solutions yet, for example
 exclude_patterns = ["docs/index.md"]  # notebooks/run_course.py places it at the root
 extensions = [
     "myst_nb",

@@ -1,5 +1,6 @@
 """The project: notebooks from one template, matching environments, pages that tell the truth."""
 
+import importlib.util
 import json
 import re
 import statistics
@@ -10,9 +11,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-
-from nowcastlib.data import ingest
-from nowcastlib.data.feeds.demo import Demo
 
 try:
     import tomllib
@@ -114,13 +112,14 @@ def test_weights_are_safetensors_and_the_repository_is_small():
     }
 
 
-def test_readme_python_runs_as_printed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    ingest(Demo(events=1, frames=8, size=32), "frames.zarr")
-    (snippet,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
-    names = {}
-    exec(snippet, names)
-    assert names["rain"].dims == ("lead_time", "y", "x") and names["rain"].sizes["lead_time"] == 12
+def test_the_architecture_picture_shows_the_imports():
+    path = ROOT / "docs" / "make_architecture.py"
+    spec = importlib.util.spec_from_file_location("make_architecture", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    picture = script.PICTURE.read_text()
+    assert picture == script.draw(), "draw it again: .venv/bin/python docs/make_architecture.py"
+    assert picture.count("marker-end") == len(script.imports_between_rooms()) > 5
 
 
 def results_page() -> str:
