@@ -93,8 +93,9 @@ def ingest(
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if was_whole:
+            stored = open_frames(out).time.values
             _check_history(out, history)
-            if np.isin(rows.time.values, open_frames(out).time.values).all():
+            if np.isin(rows.time.values, stored).all():
                 return out
             shutil.rmtree(partial, ignore_errors=True)  # left by a run killed after the renaming
             out.rename(partial)
