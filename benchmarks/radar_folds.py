@@ -1,10 +1,13 @@
-"""The guided network on rain that it has never seen: every event judged by a network that was trained without it.
+"""Scores of the guided network on unseen events: each event by a network trained without it.
 
     python benchmarks/radar_folds.py          # after recipes/radar.sh has made stores and networks
 
-For each fold, a dozen forecasts of 12 leads from the central 256 × 256 km, pooled: docs/results/radar.csv (CSI,
-frequency bias, MSE, power at 8 km of a forecast and of a member of its ensemble, CRPS; by forecaster, threshold and
-lead) and radar_ablation.csv (means over the leads, of networks trained for less than the others, all for as long).
+For each event about a dozen forecasts of 12 leads from the central 256 × 256 km, pooled:
+
+- docs/results/radar.csv: CSI, frequency bias, MSE, CRPS, and the power at 8 km of the forecast and
+  of a member of its ensemble, by forecaster, threshold and lead;
+- docs/results/radar_ablation.csv: means over the leads of networks that lack one part. They are
+  trained for less time than the others, all for the same number of steps.
 """
 
 import argparse
@@ -15,59 +18,63 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from nowcastlib.data import store
+from nowcastlib.data import open_frames
 from nowcastlib.forecasting import MEMBERS, Network, forecaster
 from nowcastlib.networks import build
 from nowcastlib.verification import EvaluationOptions, evaluate, issue_times, score
 
 FOLDS = ("mch2015", "mch2017", "fmi", "knmi", "bom")
 VARIANTS = ("full", "no_pretraining", "no_motion", "no_balance")
+CASES = 12  # for each event, about
 RESULTS = Path("docs/results")
 BASELINES = ("persistence", "extrapolation", "sprog", "anvil")
 
 
-def judged(frames: xr.DataArray, runs: dict) -> xr.Dataset:
-    """Pooled counts of the forecasters on about a dozen cases (see ``verification.evaluate``)."""
-    cases = len(issue_times(frames, 6, 12, 1))
-    counts = evaluate(frames, runs, EvaluationOptions(every=-(-cases // 12), scales=(16,)))
+def pooled_counts(frames: xr.DataArray, forecasters: dict) -> xr.Dataset:
+    """Sums of the forecasters over about a dozen cases, and the number of ``cases``."""
+    possible = len(issue_times(frames, n_in=6, leads=12))
+    options = EvaluationOptions(every=-(-possible // CASES), scales=(16,))
+    counts = evaluate(frames, forecasters, options)
     return counts.sum("case").assign(cases=counts.sizes["case"])
 
 
-def rows(pooled: xr.Dataset, fold: str) -> pd.DataFrame:
-    """One row a forecaster, threshold and lead."""
-    scores = {name: score(pooled, name) for name in ("csi", "bias", "mse", "crps")}
+def scores_table(counts: xr.Dataset, event: str) -> pd.DataFrame:
+    """One row for each forecaster, threshold and lead."""
+    scores = {name: score(counts, name) for name in ("csi", "bias", "mse", "crps")}
     for name in ("spectrum", "member_spectrum"):
-        scores[f"{name}_8km"] = score(pooled, name).sel(wavelength=8, method="nearest", drop=True)
+        scores[f"{name}_8km"] = score(counts, name).sel(wavelength=8, method="nearest", drop=True)
     order = ["forecaster", "threshold", "lead_time"]
-    found = xr.Dataset(scores).to_dataframe(dim_order=order)[list(scores)].reset_index()
-    observed = (pooled.hits + pooled.misses).isel(forecaster=0).sum("lead_time").to_series()
-    found.insert(0, "fold", fold)
-    return found.assign(
-        cases=int(pooled.cases), observed_px=found.threshold.map(observed).astype(int)
-    ).round(4)
+    table = xr.Dataset(scores).to_dataframe(dim_order=order)[list(scores)].reset_index()
+
+    observed = (counts.hits + counts.misses).isel(forecaster=0).sum("lead_time").to_series()
+    table.insert(0, "fold", event)
+    table["cases"] = int(counts.cases)
+    table["observed_px"] = table.threshold.map(observed).astype(int)
+    return table.round(4)
 
 
-def judge(data: Path, fold: str) -> pd.DataFrame:
-    """A fold's network, an ensemble of it, and what there is to beat."""
-    run = data / f"fold_{fold}"
-    runs = {"radar": Network.load(run), "radar-members": Network.load(run, MEMBERS)}
-    runs |= {name: forecaster(name) for name in BASELINES}
-    return rows(judged(store.open_frames(data / f"{fold}.zarr"), runs), fold)
+def evaluate_fold(data: Path, event: str) -> pd.DataFrame:
+    """Scores of the network that was trained without an event, of its ensemble and baselines."""
+    run = data / f"fold_{event}"
+    forecasters = {"radar": Network.load(run), "radar-members": Network.load(run, MEMBERS)}
+    forecasters |= {name: forecaster(name) for name in BASELINES}
+    frames = open_frames(data / f"{event}.zarr")
+    return scores_table(pooled_counts(frames, forecasters), event)
 
 
-def judge_ablation(data: Path) -> pd.DataFrame:
-    """The networks of the ablation, and one that was not trained at all, on the event that none of them has seen."""
-    runs = {name: Network.load(data / name) for name in VARIANTS}
-    config = runs["full"].config
-    runs["untrained"] = Network(build(config.model), config)
-    found = rows(judged(store.open_frames(data / "mch2015.zarr"), runs), "mch2015")
-    return of_leads(found, ["fold", "threshold", "forecaster"]).rename(
-        columns={"forecaster": "variant"}
-    )
+def evaluate_ablation(data: Path) -> pd.DataFrame:
+    """Scores of the networks that lack a part, and of an untrained one, on an unseen event."""
+    forecasters = {name: Network.load(data / name) for name in VARIANTS}
+    config = forecasters["full"].config
+    forecasters["untrained"] = Network(build(config.model), config)
+    counts = pooled_counts(open_frames(data / "mch2015.zarr"), forecasters)
+    table = mean_over_leads(scores_table(counts, "mch2015"))
+    return table.rename(columns={"forecaster": "variant"})
 
 
-def of_leads(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Means over the leads after the first."""
+def mean_over_leads(table: pd.DataFrame) -> pd.DataFrame:
+    """Means over the lead times after 0, by event, threshold and forecaster."""
+    by = ["fold", "threshold", "forecaster"]
     scores = ["csi", "bias", "mse", "crps"]
     return table[table.lead_time > 0].groupby(by, sort=False)[scores].mean().round(4).reset_index()
 
@@ -85,11 +92,12 @@ def main() -> None:
     if missing := [str(path) for path in needed if not path.exists()]:
         parser.error(f"make {', '.join(missing)} first: bash recipes/radar.sh ARCHIVE MRMS")
     with ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        of_folds = [pool.submit(judge, data, fold) for fold in FOLDS]
-        ablation = pool.submit(judge_ablation, data).result()
-        table = pd.concat([of_fold.result() for of_fold in of_folds])
+        folds = [pool.submit(evaluate_fold, data, event) for event in FOLDS]
+        ablation = pool.submit(evaluate_ablation, data).result()
+        table = pd.concat([fold.result() for fold in folds])
+
     table.to_csv(RESULTS / "radar.csv", index=False)
-    mean = of_leads(table, ["fold", "threshold", "forecaster"])
+    mean = mean_over_leads(table)
     print(mean.pivot_table("csi", ["fold", "threshold"], "forecaster", sort=False).round(3))
     ablation.to_csv(RESULTS / "radar_ablation.csv", index=False)
     print(ablation.pivot_table("csi", "variant", "threshold", sort=False).round(3))

@@ -81,20 +81,25 @@ def test_event_has_its_frames_shares_and_place(archive, event):
     start = np.datetime64(day)
     rows = source.list(start, start + 2)
     frames = [source.read(row) for row in rows.itertuples()]
-    assert len(frames) == number and {f.shape for f in frames} == {shape}
+    assert len(frames) == number
+    assert {f.shape for f in frames} == {shape}
     for threshold, share, digits in zip((0.1, 5), shares, decimals, strict=True):
         assert round(float(np.mean([(f > threshold).mean() for f in frames])), digits) == share
     first = frames[0]
-    assert (np.diff(first.x) > 0).all() and (np.diff(first.y) < 0).all()
+    assert (np.diff(first.x) > 0).all()
+    assert (np.diff(first.y) < 0).all()
     x, y = pyproj.Transformer.from_crs("EPSG:4326", first.attrs["crs"], always_xy=True).transform(
         *city
     )
     at = first.sel(x=x, y=y, method="nearest")
-    assert abs(float(at.x) - x) < 1000 and abs(float(at.y) - y) < 1000 and np.isfinite(at)
+    assert abs(float(at.x) - x) < 1000
+    assert abs(float(at.y) - y) < 1000
+    assert np.isfinite(at)
 
 
 def test_store_of_the_summers_day_is_as_published(summers_day):
-    assert summers_day.shape == (40, 640, 710) and time_step(summers_day) == 5
+    assert summers_day.shape == (40, 640, 710)
+    assert time_step(summers_day) == 5
     assert round(float(summers_day.max()), 1) == 115.5
     assert "maximum 115.5 mm/h, share above 0.1 mm/h 0.118" in store.describe(summers_day)
 
@@ -103,11 +108,15 @@ def test_baselines_are_scored_on_real_rain(summers_day):
     options = EvaluationOptions(leads=6, size=128, every=12, common=True, scales=(2, 16))
     counts = evaluate(summers_day, BASELINES, options, progress=False)
     pooled = counts.sum("case")
-    assert counts.sizes["case"] == 3 and (score(pooled.sel(lead_time=0), "csi") == 1).all()
+    assert counts.sizes["case"] == 3
+    assert (score(pooled.sel(lead_time=0), "csi") == 1).all()
     csi = mean_csi(pooled).sel(threshold=0.5).to_series()
     assert csi["sprog"] > csi["extrapolation"] > csi["persistence"] > 0.4
     assert (
-        abs(csi["proesmans"] - csi["extrapolation"]) < 0.05 and csi["anvil"] > csi["extrapolation"]
+        abs(csi["proesmans"] - csi["extrapolation"]) < 0.05
+    )
+    assert (
+        csi["anvil"] > csi["extrapolation"]
     )
     soon = score(pooled.sel(lead_time=5, threshold=0.5), "csi").to_series()
     assert soon.drop("persistence").min() > soon["persistence"] > 0.5
@@ -128,8 +137,10 @@ def test_store_beside_the_archive_opens_north_up(archive):
     path = archive.parent / "mrms-20190610.zarr"
     if path.exists():
         frames = open_frames(path)
-        assert frames.dims == ("time", "y", "x") and frames.shape == (36, 3500, 7000)
-        assert frames.y[0] - frames.y[-1] > 30 and time_step(frames) == 2
+        assert frames.dims == ("time", "y", "x")
+        assert frames.shape == (36, 3500, 7000)
+        assert frames.y[0] - frames.y[-1] > 30
+        assert time_step(frames) == 2
         assert grid.pixel_km(frames) == pytest.approx(1.11, abs=0.01)
 
 
@@ -140,7 +151,8 @@ def test_the_shipped_network_forecasts_every_product(archive, tmp_path, event):
     out = ingest(source, tmp_path / "six.zarr", *_six(source, day))
     frames = store.open_frames(out)
     rain = forecast(forecaster("radar"), grid.centre(frames, 201), leads=3)
-    assert rain.shape == (3, 201, 201) and 2 < float(rain.max()) < 300
+    assert rain.shape == (3, 201, 201)
+    assert 2 < float(rain.max()) < 300
     first, seen = rain[0].values, np.isfinite(grid.centre(frames, 201).values[-1])
     assert (np.isfinite(first) == seen).all()
     now = grid.centre(frames, 201).values[-1] > 0.5
@@ -160,5 +172,6 @@ def test_the_shipped_network_forecasts_a_piece_of_mrms(archive):
     if path.exists():
         frames = open_frames(path).isel(y=slice(2000, 2111), x=slice(4300, 4551))
         rain = forecast(forecaster("radar"), frames, leads=12)
-        assert rain.shape == (12, 111, 251) and 5 < float(rain.max()) < 300
+        assert rain.shape == (12, 111, 251)
+        assert 5 < float(rain.max()) < 300
         assert rain.lead_time.values.tolist() == list(range(2, 26, 2))

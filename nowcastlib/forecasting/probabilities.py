@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from nowcastlib.networks import motion
-from nowcastlib.units import RATES, RainScale
+from nowcastlib.units import RATES, ModelScale
 
 MIN_PROBABILITY_LOGIT = -2.4423  # logit of 0.08; a less probable rate is never forecast
 NOISE_AUTOCORRELATION = 0.9  # correlation of the noise with the noise one step earlier
 
 
-def quantile(logits: Tensor, threshold: Tensor, scale: RainScale) -> Tensor:
+def quantile(logits: Tensor, threshold: Tensor, scale: ModelScale) -> Tensor:
     """Rain rate that is exceeded with the probability whose logit is ``threshold``.
 
     Between two of ``RATES`` the logit is interpolated linearly in model units. Above the last
@@ -140,7 +140,7 @@ def _noise_with_spectrum(like: Tensor, shape: tuple[int, int], seed: int) -> Ten
     return noise / noise.std((-2, -1), keepdim=True)
 
 
-def ensemble(logits: Tensor, noise: Tensor, scale: RainScale) -> Tensor:
+def ensemble(logits: Tensor, noise: Tensor, scale: ModelScale) -> Tensor:
     """Members that together have the forecast probabilities at each pixel.
 
     The noise is mapped to a percentile by the normal distribution; the member is that percentile

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from nowcastlib.units import RainScale
+from nowcastlib.units import ModelScale
 
 
 class ForecastNetwork(nn.Module):
@@ -60,6 +60,6 @@ class FrameNetwork(ForecastNetwork):
     """A network whose logits are those of frames in model units."""
 
     @staticmethod
-    def rain_rate(logits: Tensor, scale: RainScale) -> Tensor:
+    def rain_rate(logits: Tensor, scale: ModelScale) -> Tensor:
         """The forecast rain rate in mm/h, of the shape of ``logits``."""
         return scale.from_model(torch.sigmoid(logits))

@@ -15,7 +15,7 @@ from skimage.metrics import structural_similarity
 
 from nowcastlib import _pysteps  # noqa: F401
 from nowcastlib.errors import NowcastError
-from nowcastlib.units import DRY, RainScale
+from nowcastlib.units import DRY, ModelScale
 from nowcastlib.verification.scores import COUNTS
 
 from pysteps.utils.spectral import rapsd  # isort: skip
@@ -216,8 +216,8 @@ def _similarity_and_spectra(case: _Case) -> Sums:
     similarity = np.zeros(len(observed))
     for lead in np.flatnonzero(observed):
         similarity[lead] = structural_similarity(
-            RainScale().to_model(case.mean[lead]),
-            RainScale().to_model(case.truth[lead]),
+            ModelScale().to_model(case.mean[lead]),
+            ModelScale().to_model(case.truth[lead]),
             data_range=1.0,
             gaussian_weights=True,
             sigma=1.5,

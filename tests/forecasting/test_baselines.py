@@ -83,7 +83,8 @@ def test_dry_sky_stays_dry(name, unobserved):
     dry = np.zeros((4, 32, 32))
     dry[:, :4] = np.nan if unobserved else 0.0
     for member in fields(name, dry):
-        assert (np.isnan(member) == np.isnan(dry[:3])).all() and np.nanmax(member) == 0
+        assert (np.isnan(member) == np.isnan(dry[:3])).all()
+        assert np.nanmax(member) == 0
 
 
 @every_baseline
@@ -107,14 +108,16 @@ def test_unobserved_last_frame_gives_no_forecast(storm, name):
 )
 def test_rain_in_a_strip_too_narrow_for_motion_stands_still(storm, name, cut):
     strip = storm.values[4:8][cut]
-    assert strip.any() and (fields(name, strip) == strip[-1]).all()
+    assert strip.any()
+    assert (fields(name, strip) == strip[-1]).all()
 
 
 @every_baseline
 @pytest.mark.parametrize(("rows", "columns"), [(16, 16), (24, 50), (33, 47)])
 def test_small_frames_are_forecast(storm, name, rows, columns):
     predicted = fields(name, storm.values[4:8, 20 : 20 + rows, 10 : 10 + columns])
-    assert np.nanmin(predicted) == 0 and 1 < np.nanmax(predicted) < 100
+    assert np.nanmin(predicted) == 0
+    assert 1 < np.nanmax(predicted) < 100
     assert np.isfinite(predicted[:, 0]).mean() > 0.5
 
 
@@ -153,7 +156,8 @@ def test_pixels_without_a_forecast_are_those_of_extrapolation(storm, name, dry):
     if dry is not None:
         rain[dry] = 0.0
     missing = np.isnan(baselines.extrapolation(rain, 6))
-    assert missing[-1, 16:48, 16:48].any() and missing[-1, :, 0].all()
+    assert missing[-1, 16:48, 16:48].any()
+    assert missing[-1, :, 0].all()
     missing_members = np.isnan(fields(name, rain, 6))
     if name == "steps" and dry is None:  # each member has its own motion
         assert missing_members.any(0)[missing].all()
@@ -257,13 +261,14 @@ def test_a_function_becomes_a_forecaster_with_its_first_line_as_description():
         return np.repeat(observed[-1:] / 2, n, axis=0)
 
     run = Baseline(halved, n_in=1)
-    assert (
-        run.n_in == 1 and run(np.full((1, 2, 2), 4.0), 3).tolist() == np.full((3, 2, 2), 2).tolist()
-    )
+    assert run.n_in == 1
+    assert run(np.full((1, 2, 2), 4.0), 3).tolist() == np.full((3, 2, 2), 2).tolist()
     assert run.description == "Half of the last frame."
 
 
 @every_baseline
 def test_every_baseline_is_described_in_one_sentence(name):
     description = BASELINES[name].description
-    assert description[0].isupper() and description.endswith(".") and len(description) < 100
+    assert description[0].isupper()
+    assert description.endswith(".")
+    assert len(description) < 100

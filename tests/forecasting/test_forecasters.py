@@ -26,7 +26,7 @@ def test_forecaster_is_found_by_its_name():
 
 
 def test_unknown_forecaster_is_refused_with_the_known_names(tmp_path):
-    with pytest.raises(NowcastError, match="'zzz': .*persistence, extrapolation, .*sprog.*radar"):
+    with pytest.raises(NowcastError, match=r"'zzz': .*persistence, extrapolation, .*sprog.*radar"):
         forecaster("zzz")
     (tmp_path / "last.pt").write_text("a checkpoint is not a forecaster")
     with pytest.raises(NowcastError, match=r"no forecaster .*last\.pt"):
@@ -44,7 +44,8 @@ def test_network_forecasts_where_the_last_frame_is_observed():
     rain[-1, :3], rain[:-1, 5] = np.nan, np.nan
     predicted = network()(rain, 5)
     assert predicted.shape == (5, 21, 30)
-    assert np.isnan(predicted[:, :3]).all() and np.isfinite(predicted[:, 3:]).all()
+    assert np.isnan(predicted[:, :3]).all()
+    assert np.isfinite(predicted[:, 3:]).all()
     rate = predicted[:, 3:]
     assert ((rate == 0) | (rate >= DRY)).all()
 
@@ -86,4 +87,5 @@ def test_ensemble_of_the_shipped_network_has_as_much_rain_as_its_single_forecast
 @pytest.mark.parametrize("module", [baselines, forecasters])
 def test_examples_of_the_docstrings_run(module):
     results = doctest.testmod(module)
-    assert results.attempted and not results.failed
+    assert results.attempted
+    assert not results.failed

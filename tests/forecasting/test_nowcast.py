@@ -21,14 +21,18 @@ def storm():
 def test_forecast_has_valid_times_units_and_grid(storm, name):
     predicted = forecast(RUNS[name], storm, "2024-06-01T00:30", 4)
     member = ("member",) if name == "steps" else ()
-    assert predicted.dims == (*member, "lead_time", "y", "x") and predicted.dtype == "f4"
+    assert predicted.dims == (*member, "lead_time", "y", "x")
+    assert predicted.dtype == "f4"
     assert predicted.shape[len(member) :] == (4, 64, 64)
     assert predicted.lead_time.values.tolist() == [5, 10, 15, 20]
     assert predicted.lead_time.attrs["units"] == "minutes"
     assert (predicted.valid_time.values == storm.time.values[7:11]).all()
-    assert predicted.issued == storm.time[6] and predicted.attrs["units"] == "mm h-1"
-    assert (predicted.y == storm.y).all() and (predicted.x == storm.x).all()
-    assert np.nanmin(predicted) >= 0 and np.isfinite(predicted).mean() > 0.6
+    assert predicted.issued == storm.time[6]
+    assert predicted.attrs["units"] == "mm h-1"
+    assert (predicted.y == storm.y).all()
+    assert (predicted.x == storm.x).all()
+    assert np.nanmin(predicted) >= 0
+    assert np.isfinite(predicted).mean() > 0.6
 
 
 @every_run

@@ -7,9 +7,9 @@ from scipy.special import logit
 
 from nowcastlib.forecasting import probabilities
 from nowcastlib.networks.losses import LOSSES
-from nowcastlib.units import RATES, RainScale
+from nowcastlib.units import RATES, ModelScale
 
-SCALE = RainScale()
+SCALE = ModelScale()
 LEVELS = torch.tensor(SCALE.to_model(np.array(RATES)))
 
 
@@ -122,4 +122,6 @@ def test_the_loss_is_smallest_for_honest_probabilities():
         assert cost(honest, name) < min(cost(honest - 0.1, name), cost(honest + 0.1, name))
     entropy = -honest * np.log(honest) - (1 - honest) * np.log(1 - honest)
     assert cost(honest) == pytest.approx(entropy / (entropy + 0.03) * 4 / len(RATES), rel=0.02)
-    assert cost(honest, "exceedance_unbalanced") == pytest.approx(entropy * 4 / len(RATES), rel=0.02)
+    assert cost(honest, "exceedance_unbalanced") == pytest.approx(
+        entropy * 4 / len(RATES), rel=0.02
+    )

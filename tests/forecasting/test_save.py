@@ -25,7 +25,8 @@ def test_saved_forecast_is_cf_and_replaces_an_older_one(tmp_path):
     save(a_forecast(2), out)
     saved = xr.open_zarr(out, decode_timedelta=False)
     assert saved.rainfall_rate.dims == ("lead_time", "y", "x")
-    assert (saved.rainfall_rate == 2).all() and saved.rainfall_rate.attrs["units"] == "mm h-1"
+    assert (saved.rainfall_rate == 2).all()
+    assert saved.rainfall_rate.attrs["units"] == "mm h-1"
     assert saved.lead_time.values.tolist() == [5, 10]
     assert saved.valid_time.values[0] == np.datetime64("2024-06-01T00:15")
     assert names(tmp_path / "new") == ["f.zarr"]
@@ -54,7 +55,8 @@ def test_save_replaces_only_a_forecast(tmp_path):
     for name in ("frames.zarr", "folder", "file"):
         with pytest.raises(NowcastError, match=name):
             save(a_forecast(), tmp_path / name)
-    assert (tmp_path / "folder" / "notes.txt").exists() and (tmp_path / "file").exists()
+    assert (tmp_path / "folder" / "notes.txt").exists()
+    assert (tmp_path / "file").exists()
     assert open_frames(tmp_path / "frames.zarr").sizes["time"] == 5
 
 

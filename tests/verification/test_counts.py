@@ -19,8 +19,10 @@ def cluster(row, column, side=4, size=32):
 def test_fss_of_misplaced_rain_grows_with_the_scale():
     counts = count([(cluster(14, 10), cluster(14, 16))], [0.5], [1, *SCALES[:5]]).sum("case")
     fss = score(counts, "fss").squeeze().values
-    assert score(counts, "csi").item() == 0 and fss[0] == 0
-    assert (np.diff(fss)[1:] > 0).all() and fss[-1] > 0.7
+    assert score(counts, "csi").item() == 0
+    assert fss[0] == 0
+    assert (np.diff(fss)[1:] > 0).all()
+    assert fss[-1] > 0.7
 
 
 def test_fss_of_a_pixel_displaced_by_one_by_hand():
@@ -86,7 +88,8 @@ def test_single_forecast_is_an_ensemble_of_one(pairs):
     np.testing.assert_allclose(single.member_power, single.forecast_power)
     one = count([(predicted[None], observed) for predicted, observed in pairs], [0.5])
     xr.testing.assert_identical(single, one)
-    assert single.ranks.sum() <= single.pixels.sum() and single.sizes["rank"] == 2
+    assert single.ranks.sum() <= single.pixels.sum()
+    assert single.sizes["rank"] == 2
 
 
 def test_ties_of_ranks_are_broken_at_random_and_reproducibly():
@@ -94,7 +97,8 @@ def test_ties_of_ranks_are_broken_at_random_and_reproducibly():
     wet = np.ones((1, 100, 100))
     pair = (np.ones((4, 1, 100, 100)), wet)
     ranks, again = (count([pair], [0.5], [2]).ranks.squeeze() for _ in range(2))
-    assert ranks.equals(again) and ranks.sum() == 10000
+    assert ranks.equals(again)
+    assert ranks.sum() == 10000
     assert ranks.values == pytest.approx(np.full(5, 2000), abs=150)
 
 
@@ -105,7 +109,8 @@ def test_pixels_without_rain_have_no_rank():
 
 def test_missing_forecast_is_dry_and_missing_observation_is_left_out():
     counts = count([(one_row(np.nan, np.nan, 3, 3), one_row(4, 0, np.nan, 3))], [1.0]).sum("case")
-    assert [counts[c].item() for c in COUNTS] == [1, 1, 0, 1] and counts.pixels == 3
+    assert [counts[c].item() for c in COUNTS] == [1, 1, 0, 1]
+    assert counts.pixels == 3
     assert score(counts, "mse") == pytest.approx(16 / 3)
     assert score(counts, "mae") == pytest.approx(4 / 3)
 
@@ -146,7 +151,8 @@ def test_undefined_scores_are_nan_with_their_counts():
 
     no_rain = scores(dry, dry)
     assert undefined(no_rain) == ratios
-    assert no_rain["correct_negatives"] == 4 and no_rain["mse"] == 0
+    assert no_rain["correct_negatives"] == 4
+    assert no_rain["mse"] == 0
 
     false_alarm = scores(wet, dry)
     assert undefined(false_alarm) == ratios - {"csi", "far", "hss", "fss"}
@@ -175,7 +181,8 @@ def test_unobserved_frame_does_not_change_the_scores_of_others():
     rain = np.random.default_rng(0).gamma(0.5, 4, (2, 2, 16, 16))
     rain[1, 0] = np.nan
     counts = count([(rain[0], rain[1])], [0.5])
-    assert counts.frames.values.tolist() == [[0, 1]] and counts.pixels.values.tolist() == [[0, 256]]
+    assert counts.frames.values.tolist() == [[0, 1]]
+    assert counts.pixels.values.tolist() == [[0, 256]]
     assert np.isnan(score(counts, "ssim").values).tolist() == [[True, False]]
     twice = count([(rain[0], rain[0]), (rain[0], rain[1])], [0.5]).sum("case")
     assert score(twice, "ssim")[0] == 1 > score(twice, "ssim")[1]
@@ -191,7 +198,8 @@ def test_constant_field_has_no_correlation(value):
 def test_rain_equal_to_the_threshold_is_no_event():
     rain = one_row(0.5, 0.5001)
     counts = count([(rain, rain)], [0.5]).sum("case")
-    assert counts.hits == 1 and counts.probability_events.sum() == 1
+    assert counts.hits == 1
+    assert counts.probability_events.sum() == 1
     assert counts.probability_forecasts.squeeze()[-1] == 1
 
 

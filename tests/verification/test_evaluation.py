@@ -37,7 +37,8 @@ def test_forecasters_get_the_same_cases_and_lead_0_is_perfect(storm):
     pooled = counts.sum("case")
     now = pooled.sel(lead_time=0)
     assert (score(now, "csi") == 1).all()
-    assert (score(now, "mse") == 0).all() and (score(now, "crps") == 0).all()
+    assert (score(now, "mse") == 0).all()
+    assert (score(now, "crps") == 0).all()
     later = score(pooled.sel(lead_time=15, threshold=0.5), "csi").to_series()
     assert later["extrapolation"] > later["persistence"] > 0
 
@@ -146,7 +147,8 @@ def test_new_event_begins_after_an_hour_without_frames(storm):
     first = count([(storm.values[[k] * 3], storm.values[k : k + 3]) for k in (2, 3)], [0.5], (2,))
     np.testing.assert_array_equal(by_event.hits[0], first.hits.sum("case"))
     times, near = cases(Baseline(baselines.persistence, n_in=3), 55)
-    assert near.sizes["case"] == 4 and (near.event == times[0]).all()
+    assert near.sizes["case"] == 4
+    assert (near.event == times[0]).all()
     # the first frame of an event is enough for its first forecast
     times, early = cases(Baseline(baselines.persistence, n_in=1), 65)
     assert early.event.values.tolist() == [times[k].tolist() for k in (0, 0, 0, 0, 6, 6, 6, 6)]
@@ -166,7 +168,8 @@ def test_evaluation_works_with_one_case_and_with_unobserved_pixels(storm):
     assert (csi.isnull() == [[False, True], [True, False]]).all()
     assert (csi[:, 1, 1] == 0).all()  # nothing observed, nothing forecast
     one = counts.isel(case=[0])
-    assert interval(one).isnull().all() and len(table(one)) == len(RUNS) * 2
+    assert interval(one).isnull().all()
+    assert len(table(one)) == len(RUNS) * 2
 
 
 def test_evaluation_without_a_case_or_a_pixel_or_rain_is_refused(storm):

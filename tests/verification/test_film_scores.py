@@ -30,7 +30,8 @@ def test_a_forecast_that_is_nowhere_sure_costs_ln_2_a_pixel():
     )
     np.testing.assert_allclose(scores.psnr, 20 * np.log10(2), rtol=1e-12)  # mean squared error 1/4
     assert list(scores) == ["bce", "cross_entropy", "mse", "mae", "ssim", "psnr"]
-    assert scores.index.name == "lead" and list(scores.index) == list(range(1, 11))
+    assert scores.index.name == "lead"
+    assert list(scores.index) == list(range(1, 11))
 
 
 def test_cross_entropy_of_a_soft_truth_is_that_of_its_definition(films):
@@ -52,7 +53,8 @@ def test_a_pixel_that_is_one_to_the_right_costs_two():
     scores = score_films(forecast, truth)
     assert scores.mse.tolist() == scores.mae.tolist() == [0, 0, (0 + 2) / 2]
     assert scores.bce.tolist() == [0, 0, 100 * 2 / 2 / 256]  # two logarithms of 0, held at -100
-    assert scores.ssim[1] == scores.ssim[2] == 1 and 0.5 < scores.ssim[3] < 1
+    assert scores.ssim[1] == scores.ssim[2] == 1
+    assert 0.5 < scores.ssim[3] < 1
     assert scores.psnr.tolist() == [np.inf] * 3  # one of the two films has no error
 
 
@@ -82,7 +84,8 @@ def test_ssim_is_that_of_flat_windows_of_7_px_and_a_data_range_of_2(films):
 def test_scores_of_tensors_are_those_of_arrays(films):
     forecast = torch.tensor(films[0], requires_grad=True)  # as it comes from a network
     of_tensors, of_arrays = score_films(forecast, torch.tensor(films[1])), score_films(*films)
-    assert of_tensors.equals(of_arrays) and of_arrays.notna().all(axis=None)
+    assert of_tensors.equals(of_arrays)
+    assert of_arrays.notna().all(axis=None)
 
 
 def test_scores_of_a_whole_are_the_mean_of_its_parts(films):

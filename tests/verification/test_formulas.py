@@ -11,7 +11,7 @@ from pysteps.verification.detcontscores import det_cont_fct
 from pysteps.verification.spatialscores import fss_accum, fss_compute, fss_init
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from nowcastlib.units import RainScale
+from nowcastlib.units import ModelScale
 from nowcastlib.verification import PROBABILITIES, count, roc, score
 
 
@@ -134,7 +134,8 @@ def test_reliability_and_roc_equal_pysteps(ensembles, threshold):
         found = curve.isel(lead=lead)
         np.testing.assert_allclose(found.pod, pod, atol=1e-9)
         np.testing.assert_allclose(found.pofd, pofd, atol=1e-9)
-        assert found.area.item() == pytest.approx(area, abs=1e-9) and 0.5 < area < 1
+        assert found.area.item() == pytest.approx(area, abs=1e-9)
+        assert 0.5 < area < 1
 
 
 def test_rank_histogram_equals_pysteps(ensembles):
@@ -154,7 +155,7 @@ def test_similarity_equals_torchmetrics(pairs):
     for lead in range(2):
         known = np.isfinite(pairs[0][1][lead])
         rates = [np.where(known, np.nan_to_num(rain[lead]), 0.0) for rain in pairs[0]]
-        a, b = (torch.from_numpy(RainScale().to_model(rate))[None, None] for rate in rates)
+        a, b = (torch.from_numpy(ModelScale().to_model(rate))[None, None] for rate in rates)
         _, everywhere = structural_similarity_index_measure(
             a, b, sigma=1.5, data_range=1.0, return_full_image=True
         )

@@ -43,7 +43,8 @@ def test_pooled_and_averaged_csi_differ():
     np.testing.assert_array_equal(score(counts, "csi").squeeze(), [0.8, 0.0, np.nan])
     assert score(counts, "csi").mean("case").item() == 0.4
     by_event = score(counts.groupby("event").sum(), "csi").squeeze()
-    assert by_event.sel(event="monday") == 8 / 12 and by_event.sel(event="tuesday").isnull()
+    assert by_event.sel(event="monday") == 8 / 12
+    assert by_event.sel(event="tuesday").isnull()
 
 
 def test_table_has_pooled_and_averaged_csi_with_their_counts():
@@ -52,7 +53,8 @@ def test_table_has_pooled_and_averaged_csi_with_their_counts():
     assert rows.columns[:4].tolist() == ["forecaster", "threshold", "lead_time", "cases"]
     row = rows.iloc[0]
     assert row[["cases", "csi", "csi_averaged", "csi_defined"]].tolist() == [3, 8 / 12, 0.4, 2]
-    assert row[[*COUNTS]].tolist() == [8, 4, 0, 48] and rows.hits.dtype.kind == "i"
+    assert row[[*COUNTS]].tolist() == [8, 4, 0, 48]
+    assert rows.hits.dtype.kind == "i"
     assert row[["mse", "pod", "far"]].tolist() == [4 / 60, 8 / 12, 0]
     assert np.isnan(row.ssim)
 
