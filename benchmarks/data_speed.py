@@ -22,15 +22,9 @@ from PIL import Image
 
 from nowcastlib.data import Feed, IngestOptions, ingest, store, storms
 from nowcastlib.data.feeds import palettes
-from nowcastlib.data.frame_table import (
-    arrange,
-    check_leakage,
-    drop,
-    find_windows,
-    frames_table,
-    split_by_event,
-)
+from nowcastlib.data.frame_table import arrange, drop, find_windows, frames_table
 from nowcastlib.data.grid import frame
+from nowcastlib.data.splits import check_leakage, split_by_event
 from nowcastlib.data.windows import RadarWindows
 
 GRID = frame(np.zeros((500, 500)), 500.0 * np.arange(500), -500.0 * np.arange(500))

@@ -3,12 +3,9 @@ from .feeds import NoAnswer as NoAnswer
 from .feeds import ServerUnreachable as ServerUnreachable
 from .feeds import Source as Source
 from .feeds import feed as feed
-from .frame_table import SPLITS as SPLITS
-from .frame_table import check_leakage as check_leakage
 from .frame_table import drop as drop
 from .frame_table import find_windows as find_windows
 from .frame_table import frames_table as frames_table
-from .frame_table import split_by_event as split_by_event
 from .grid import RAIN_RATE as RAIN_RATE
 from .grid import as_frames as as_frames
 from .grid import centre as centre
@@ -20,6 +17,9 @@ from .ingestion import IngestOptions as IngestOptions
 from .ingestion import ingest as ingest
 from .moving_mnist import MovingMNIST as MovingMNIST
 from .moving_mnist import OfficialMovingMNIST as OfficialMovingMNIST
+from .splits import SPLITS as SPLITS
+from .splits import check_leakage as check_leakage
+from .splits import split_by_event as split_by_event
 from .store import describe as describe
 from .store import open_frames as open_frames
 from .storms import Storm as Storm

