@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# Trains the shipped weights `mnist`, scores them and draws an example; an hour and forty minutes on
-# one CPU core (bf16).
+# Trains the shipped weights `mnist`, scores them and draws an example; an hour and forty minutes
+# on one CPU core (bf16).
 #   bash recipes/mnist.sh      (run from the root of the repository)
-# Training uses 4,000 handwritten digits, the choice of the best epoch 500 others, and the scores 500
-# more. After an interruption, run it again: it resumes.
+# Training uses 4,000 handwritten digits, the choice of the best epoch 500 others, and the scores
+# 500 more. After an interruption, run it again: it resumes.
 set -euo pipefail
 run=data/mnist/run
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
 if [ -e $run/last.pt ]; then resume=--resume; else resume=; fi
 .venv/bin/python -m nowcastlib train --data moving-mnist --out $run $resume \
-    --config.model.hidden 64 64 64 --config.model.kernel 5 5 5 --config.model.stride 1 --config.model.patch 4 \
-    --config.model.norm group --config.n-in 8 --config.n-out 8 --config.curriculum 2 2 3 3 4 6 6 8 \
-    --config.curriculum-in --config.epochs 24 --config.steps 400 --config.batch 8 --config.lr 3e-3 \
-    --config.warmup 0.01 --config.loss kl --config.precision bf16 --config.crop 0
+    --config.model.hidden 64 64 64 --config.model.kernel 5 5 5 --config.model.stride 1 \
+    --config.model.patch 4 --config.model.norm group --config.n-in 8 --config.n-out 8 \
+    --config.crop 0 --config.curriculum 2 2 3 3 4 6 6 8 --config.curriculum-in \
+    --config.epochs 24 --config.steps 400 --config.batch 8 --config.lr 3e-3 \
+    --config.warmup 0.01 --config.loss kl --config.precision bf16
 mkdir -p nowcastlib/weights/mnist docs/results
 cp $run/{model.safetensors,config.json,history.csv} nowcastlib/weights/mnist/
 
