@@ -21,8 +21,12 @@ GREY, GREEN, BLUE_RED = _palette("gray"), _palette("Greens"), _palette("RdBu_r")
 LEGEND = Legend(
     "",
     swatches=[
-        *((GREEN[round(255 * v)], f"gate {v:g}") for v in (0, 0.5, 1)),
-        *((BLUE_RED[round(255 * (v + 1) / 2)], f"{v:+g}") for v in (-1, 0, 1)),
+        (GREEN[0], "gate 0"),
+        (GREEN[128], "gate 0.5"),
+        (GREEN[255], "gate 1"),
+        (BLUE_RED[0], "−1"),
+        (BLUE_RED[128], "0"),
+        (BLUE_RED[255], "+1"),
     ],
 )
 

@@ -3,7 +3,7 @@
 import { swatch, tag } from "./elements.js";
 
 export function legendElement({ title, bar, swatches }) {
-  const children = [tag("b", { textContent: title })];
+  const children = title ? [tag("b", { textContent: title })] : [];
   if (bar.length) children.push(tag("div", { className: "nowcast-bar" }, bar.map(barClass)));
   children.push(...swatches.map(([colour, text]) => tag("span", {}, [swatch(colour), text])));
   return tag("div", { className: "nowcast-legend" }, children);
