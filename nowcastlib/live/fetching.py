@@ -14,6 +14,7 @@ import xarray as xr
 from nowcastlib.data import Feed, IngestOptions, ServerUnreachable, grid, ingest, open_frames
 from nowcastlib.data.feeds import cf_zarr, fvg
 from nowcastlib.errors import NowcastError
+from nowcastlib.files import partial_path
 from nowcastlib.live.options import LiveOptions
 
 MINUTE = pd.Timedelta("1min")
@@ -222,4 +223,4 @@ def _stored_frames(path: Path) -> xr.DataArray | None:
 
 def _remove_partial(new: Path) -> None:
     """Remove what an interrupted ingestion left."""
-    shutil.rmtree(new.with_name(new.name + ".partial"), ignore_errors=True)
+    shutil.rmtree(partial_path(new), ignore_errors=True)
