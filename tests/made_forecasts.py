@@ -31,8 +31,8 @@ RUNS = BASELINES | {"network": network()}
 
 def log_correlation(predicted: np.ndarray, truth: np.ndarray) -> float:
     """Correlation of log rain rate (mm/h) where there is a forecast (…, y, x)."""
-    known = np.isfinite(predicted)
-    return np.corrcoef(np.log10(predicted[known] + 0.1), np.log10(truth[known] + 0.1))[0, 1]
+    available = np.isfinite(predicted)
+    return np.corrcoef(np.log10(predicted[available] + 0.1), np.log10(truth[available] + 0.1))[0, 1]
 
 
 def one_row(*values: float) -> np.ndarray:

@@ -22,7 +22,7 @@ from nowcastlib.verification import (
 
 @dataclass(frozen=True)
 class Event:
-    """Frames of a service on one day, and what is known about them."""
+    """Frames of a service on one day, and what their service has published."""
 
     product: str
     day: str
@@ -105,8 +105,8 @@ def test_frames_have_the_published_size_and_shares_of_rain(archive, event):
 
     thresholds = {0.1: event.share_of_rain, 5: event.share_of_heavy_rain}
     for (threshold, share), decimals in zip(thresholds.items(), event.decimals, strict=True):
-        found = np.mean([(frame > threshold).mean() for frame in frames])
-        assert round(float(found), decimals) == share
+        mean_share = np.mean([(frame > threshold).mean() for frame in frames])
+        assert round(float(mean_share), decimals) == share
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)

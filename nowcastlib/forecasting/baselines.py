@@ -130,10 +130,7 @@ def extrapolation(observed: np.ndarray, n: int, method: str = "LK") -> np.ndarra
 
 
 def proesmans(observed: np.ndarray, n: int) -> np.ndarray:
-    """Extrapolation along a smooth motion field, found by the method of Proesmans et al. (1994).
-
-    See ``extrapolation`` and ``motion``.
-    """
+    """Extrapolation along a smooth motion field by the method of Proesmans et al. (1994)."""
     return extrapolation(observed, n, "proesmans")
 
 
@@ -149,11 +146,6 @@ def sprog(observed: np.ndarray, n: int) -> np.ndarray:
         Rain rate (T, y, x) in mm/h, three frames or more.
     n
         Number of steps to forecast.
-
-    Returns
-    -------
-    np.ndarray
-        Rain rate (n, y, x) in mm/h.
 
     References
     ----------

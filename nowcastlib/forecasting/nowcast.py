@@ -1,6 +1,5 @@
 """Nowcasts: frames up to a time → the rain of the next hour, with its valid times."""
 
-import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import xarray as xr
 
 from nowcastlib.data import RAIN_RATE, pixel_km, time_step, utc
 from nowcastlib.errors import NowcastError
+from nowcastlib.files import written_folder
 from nowcastlib.forecasting.forecasters import Forecaster
 
 USUAL_STEP = pd.Timedelta(minutes=5)  # time step of a store that holds a single frame
@@ -135,27 +135,19 @@ def save(predicted: xr.DataArray, out: str | Path) -> None:
         If something else has that name, or the store cannot be written.
     """
     out = Path(out)
-    partial = out.with_name(out.name + ".partial")
-    try:
-        if out.exists() and not _is_forecast(out):
-            raise NowcastError(f"{out} exists and is not a forecast: choose another name")
-        shutil.rmtree(partial, ignore_errors=True)
-        out.parent.mkdir(parents=True, exist_ok=True)
-
-        encoding = {"valid_time": {"units": "seconds since 1970-01-01", "dtype": "i8"}}
+    if out.exists() and not _is_forecast(out):
+        raise NowcastError(f"{out} exists and is not a forecast: choose another name")
+    encoding = {"valid_time": {"units": "seconds since 1970-01-01", "dtype": "i8"}}
+    with written_folder(out) as partial:
         _dataset(predicted).to_zarr(partial, encoding=encoding, zarr_format=2)
-        shutil.rmtree(out, ignore_errors=True)
-        partial.rename(out)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise NowcastError(
-            f"cannot write {out}: {error.strerror or error}; free some space or choose another"
-        ) from error
 
 
 def _is_forecast(path: Path) -> bool:
-    """Whether this is a store with lead times. OSError for a folder that is no store."""
-    return path.is_dir() and "lead_time" in xr.open_zarr(path, decode_timedelta=False).dims
+    """Whether this is a Zarr store with lead times."""
+    try:
+        return path.is_dir() and "lead_time" in xr.open_zarr(path, decode_timedelta=False).dims
+    except OSError:  # a folder, but no store
+        return False
 
 
 def _dataset(predicted: xr.DataArray) -> xr.Dataset:

@@ -34,17 +34,19 @@ class _Case:
     members: np.ndarray  # (member, lead, y, x); a single forecast is one member
     mean: np.ndarray  # (lead, y, x), of the members
     truth: np.ndarray  # (lead, y, x)
-    known: np.ndarray  # (lead, y, x), bool: observed
+    is_observed: np.ndarray  # (lead, y, x), bool
 
     @classmethod
     def from_pair(cls, predicted: np.ndarray, observed: np.ndarray) -> "_Case":
         """Members without a forecast get the mean of the others; 0 if no member has one."""
         members = (predicted[None] if predicted.ndim == 3 else predicted).astype("f8")
-        known, forecast = np.isfinite(observed), np.isfinite(members)
-        total = np.where(forecast, members, 0.0).sum(0)
-        mean = np.where(known, total / np.maximum(forecast.sum(0), 1), 0.0)
-        filled = np.where(known & forecast, members, mean)
-        return cls(filled, mean, np.where(known, observed, 0.0).astype("f8"), known)
+        is_observed = np.isfinite(observed)
+        is_forecast = np.isfinite(members)
+
+        total = np.where(is_forecast, members, 0.0).sum(0)
+        mean = np.where(is_observed, total / np.maximum(is_forecast.sum(0), 1), 0.0)
+        filled = np.where(is_observed & is_forecast, members, mean)
+        return cls(filled, mean, np.where(is_observed, observed, 0.0).astype("f8"), is_observed)
 
 
 def count(
@@ -151,7 +153,7 @@ def _continuous(case: _Case) -> Sums:
     """Sums of which errors and correlation are made; unobserved pixels contribute 0."""
     mean, truth = case.mean, case.truth
     fields = {
-        "pixels": case.known,
+        "pixels": case.is_observed,
         "forecast": mean,
         "observed": truth,
         "products": mean * truth,
@@ -163,28 +165,28 @@ def _continuous(case: _Case) -> Sums:
     return {name: ((), field.sum((1, 2), dtype="f8")) for name, field in fields.items()}
 
 
-def _events(field: np.ndarray, known: np.ndarray, thresholds: Sequence[float]) -> np.ndarray:
+def _events(field: np.ndarray, is_observed: np.ndarray, thresholds: Sequence[float]) -> np.ndarray:
     """Where a field (lead, y, x) is observed and above each threshold: (lead, threshold, y, x)."""
-    return np.stack([field > threshold for threshold in thresholds], 1) & known[:, None]
+    return np.stack([field > threshold for threshold in thresholds], 1) & is_observed[:, None]
 
 
 def _contingency(case: _Case, thresholds: Sequence[float]) -> Sums:
     """The contingency table (Wilks 2011, section 8.2)."""
-    forecast = _events(case.mean, case.known, thresholds)
-    observed = _events(case.truth, case.known, thresholds)
+    forecast = _events(case.mean, case.is_observed, thresholds)
+    observed = _events(case.truth, case.is_observed, thresholds)
 
     hits = (forecast & observed).sum((2, 3), dtype="f8")  # (lead, threshold)
     forecasts = forecast.sum((2, 3), dtype="f8")
     events = observed.sum((2, 3), dtype="f8")
-    pixels = case.known.sum((1, 2))[:, None]
+    pixels = case.is_observed.sum((1, 2))[:, None]
     table = (hits, events - hits, forecasts - hits, pixels - forecasts - events + hits)
     return {name: (("threshold",), values) for name, values in zip(COUNTS, table, strict=True)}
 
 
 def _fractions(case: _Case, thresholds: Sequence[float], scales: Sequence[int]) -> Sums:
     """Sums of the fractions skill score; outside the domain it is dry (Roberts and Lean 2008)."""
-    forecast = _events(case.mean, case.known, thresholds)
-    observed = _events(case.truth, case.known, thresholds)
+    forecast = _events(case.mean, case.is_observed, thresholds)
+    observed = _events(case.truth, case.is_observed, thresholds)
 
     errors, squares = [], []
     for scale in scales:
@@ -212,9 +214,9 @@ def _sum_of_squares(events: np.ndarray, n: int) -> np.ndarray:
 
 def _similarity_and_spectra(case: _Case) -> Sums:
     """Structural similarity of the observed frames (Wang et al. 2004), and power spectra."""
-    observed = case.known.any((1, 2)) & (min(case.truth.shape[1:]) >= SSIM_WINDOW)
-    similarity = np.zeros(len(observed))
-    for lead in np.flatnonzero(observed):
+    has_similarity = case.is_observed.any((1, 2)) & (min(case.truth.shape[1:]) >= SSIM_WINDOW)
+    similarity = np.zeros(len(has_similarity))
+    for lead in np.flatnonzero(has_similarity):
         similarity[lead] = structural_similarity(
             ModelScale().to_model(case.mean[lead]),
             ModelScale().to_model(case.truth[lead]),
@@ -227,7 +229,7 @@ def _similarity_and_spectra(case: _Case) -> Sums:
     forecast_power = _power(case.mean)
     member_power = _power(case.members[0]) if len(case.members) > 1 else forecast_power
     return {
-        "frames": ((), observed.astype("f8")),
+        "frames": ((), has_similarity.astype("f8")),
         "similarity": ((), similarity),
         "forecast_power": (("wavelength",), forecast_power),
         "observed_power": (("wavelength",), _power(case.truth)),
@@ -247,11 +249,11 @@ def _ensemble(case: _Case, thresholds: Sequence[float], rng: np.random.Generator
     for threshold in thresholds:
         event, probability = truth > threshold, (members > threshold).mean(0)
         brier.append(((probability - event) ** 2).sum((1, 2)))
-        nearest = np.rint(probability * (len(PROBABILITIES) - 1)).astype(int)
-        forecasts.append(_histograms(nearest, case.known, len(PROBABILITIES)))
+        nearest = np.rint(probability * (len(PROBABILITIES) - 1)).astype(int)  # bin: (lead, y, x)
+        forecasts.append(_histograms(nearest, case.is_observed, len(PROBABILITIES)))
         events.append(_histograms(nearest, event, len(PROBABILITIES)))
 
-    rainy = case.known & ((truth > DRY) | (members > DRY).any(0))
+    rainy = case.is_observed & ((truth > DRY) | (members > DRY).any(0))
     ties = (members == truth).sum(0)
     rank = (members < truth).sum(0) + rng.integers(0, ties + 1)
     by_probability = ("threshold", "probability")

@@ -32,10 +32,10 @@ def test_persistence_is_the_last_frame(storm):
 @pytest.mark.parametrize("method", ["LK", "proesmans"])
 @pytest.mark.parametrize("size", [48, 128])
 def test_motion_is_the_velocity_of_the_rain(method, size):
-    made = storms.Storm(
+    storm = storms.Storm(
         seed=1, size=size, velocity=(2.0, 1.0), wet_fraction=0.6, lifetime=1e6, outer_scale=30.0
     )
-    velocity = baselines.motion(storms.rain(made, 3), method)[:, 8:-8, 8:-8].mean((1, 2))
+    velocity = baselines.motion(storms.rain(storm, 3), method)[:, 8:-8, 8:-8].mean((1, 2))
     np.testing.assert_allclose(velocity, (2.0, 1.0), atol=0.5)
 
 
@@ -169,8 +169,8 @@ def test_pixels_without_a_forecast_are_those_of_extrapolation(storm, name, dry):
 @pytest.mark.parametrize("name", ["sprog", "anvil", "steps"])
 def test_rain_continues_up_to_the_pixels_without_a_forecast(name):
     """Rain everywhere that enters from the left: pixels missing in older frames are not dry."""
-    made = storms.Storm(seed=1, size=64, velocity=(3.0, 0.0), wet_fraction=0.98, lifetime=1e6)
-    rain = storms.rain(made, 4) + 0.2
+    storm = storms.Storm(seed=1, size=64, velocity=(3.0, 0.0), wet_fraction=0.98, lifetime=1e6)
+    rain = storms.rain(storm, 4) + 0.2
     advected = baselines.extrapolation(rain, 2)[0]
     near_edge = np.isfinite(advected) & (np.arange(64) < 12)
     assert near_edge.sum() > 400
@@ -196,8 +196,8 @@ def test_sprog_smooths(storm):
 
 def test_anvil_forecasts_growth():
     """Rain that grows by 20 % a step: extrapolation keeps the last rate, ANVIL forecasts more."""
-    made = storms.Storm(seed=2, size=64, velocity=(0.0, 0.0), wet_fraction=0.5, lifetime=1e6)
-    rain = storms.rain(made, 1)[0] * 1.2 ** np.arange(4)[:, None, None]
+    storm = storms.Storm(seed=2, size=64, velocity=(0.0, 0.0), wet_fraction=0.5, lifetime=1e6)
+    rain = storms.rain(storm, 1)[0] * 1.2 ** np.arange(4)[:, None, None]
     advected, grown = baselines.extrapolation(rain, 2)[0], baselines.anvil(rain, 2)[0]
     heavy = rain[-1] > 2
     assert np.nanmean(grown[heavy]) > 1.03 * np.nanmean(advected[heavy])

@@ -1,4 +1,4 @@
-"""Sums of count: rain that is known exactly, missing values, and frames of any shape."""
+"""Sums of count: simple fields, missing values, and frames of any shape."""
 
 import numpy as np
 import pytest
@@ -27,8 +27,8 @@ def test_fss_of_misplaced_rain_grows_with_the_scale():
 
 def test_fss_of_a_pixel_displaced_by_one_by_hand():
     """A pixel lies in 3×3 windows of 3 px; 3 + 3 of these hold only one of the two pixels."""
-    found = pooled_score((cluster(15, 15, 1), cluster(15, 16, 1)), "fss", scales=[1, 3, 5])
-    assert found.squeeze().values == pytest.approx([0, 1 - 6 / 18, 1 - 10 / 50])
+    computed = pooled_score((cluster(15, 15, 1), cluster(15, 16, 1)), "fss", scales=[1, 3, 5])
+    assert computed.squeeze().values == pytest.approx([0, 1 - 6 / 18, 1 - 10 / 50])
 
 
 def test_misplaced_rain_has_twice_the_squared_error_of_no_rain():

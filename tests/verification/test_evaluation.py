@@ -88,8 +88,8 @@ def test_forecaster_sees_the_square_and_is_scored_inside_the_margin(storm):
     inner = storm.values[:, 22:42, 22:42]
     expected = count([(inner[t : t + 1], inner[t + 2 : t + 3]) for t in range(2, 10)], [0.5])
     for name in (*COUNTS, "squared_errors", "observed_power", "fraction_errors"):
-        found = counts[name][0].sel(lead_time=10)
-        np.testing.assert_array_equal(found, expected[name].squeeze("lead"))
+        computed = counts[name][0].sel(lead_time=10)
+        np.testing.assert_array_equal(computed, expected[name].squeeze("lead"))
     np.testing.assert_allclose(counts.wavelength, 20 / np.arange(1, 10))
 
 

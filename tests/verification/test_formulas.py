@@ -18,8 +18,8 @@ from nowcastlib.verification import PROBABILITIES, count, roc, score
 def observed_pixels(pairs, lead):
     """Forecast and observation of all cases at a lead, observed pixels only; no forecast is dry."""
     predicted, observed = (np.stack([pair[k][..., lead, :, :] for pair in pairs]) for k in (0, 1))
-    known = np.isfinite(observed)
-    return np.nan_to_num(predicted)[known], observed[known]
+    is_observed = np.isfinite(observed)
+    return np.nan_to_num(predicted)[is_observed], observed[is_observed]
 
 
 def test_scores_equal_the_textbook_example_of_tornadoes():
@@ -80,7 +80,7 @@ def test_continuous_scores_equal_pysteps(pairs):
 
 def test_fractions_skill_score_equals_pysteps(pairs):
     scales = [1, 2, 3, 8, 64]
-    found = score(count(pairs, [0.5, 5.0], scales).sum("case"), "fss")
+    computed = score(count(pairs, [0.5, 5.0], scales).sum("case"), "fss")
     for lead in range(2):
         for t, threshold in enumerate([0.5, 5.0]):
             for s, scale in enumerate(scales):
@@ -88,28 +88,28 @@ def test_fractions_skill_score_equals_pysteps(pairs):
                 for predicted, observed in pairs:  # pysteps takes NaN for dry
                     compared = np.where(np.isnan(observed), np.nan, predicted)
                     fss_accum(pooled, compared[lead], observed[lead])
-                assert float(found[lead, t, s]) == pytest.approx(fss_compute(pooled), abs=1e-9)
+                assert float(computed[lead, t, s]) == pytest.approx(fss_compute(pooled), abs=1e-9)
 
 
 def test_spectra_equal_pysteps(pairs):
     counts = count(pairs, [0.5], pixel_km=2.0)
     for case, (predicted, observed) in enumerate(pairs):
         for lead in range(2):
-            known = np.isfinite(observed[lead])
+            is_observed = np.isfinite(observed[lead])
             for name, rain in {"forecast_power": predicted, "observed_power": observed}.items():
-                frame = np.where(known, np.nan_to_num(rain[lead]), 0)
+                frame = np.where(is_observed, np.nan_to_num(rain[lead]), 0)
                 power, frequency = rapsd(frame, fft_method=np.fft, return_freq=True, d=2.0)
                 np.testing.assert_allclose(counts[name][case, lead], power[1:], atol=1e-9)
                 np.testing.assert_allclose(counts.wavelength, 1 / frequency[1:])
 
 
 def test_crps_equals_pysteps(ensembles):
-    found = score(count(ensembles, [0.5]).sum("case"), "crps")
+    computed = score(count(ensembles, [0.5]).sum("case"), "crps")
     for lead in range(2):
         expected = probscores.CRPS_init()
         for members, observed in ensembles:  # pysteps leaves NaN out
             probscores.CRPS_accum(expected, members[:, lead], observed[lead])
-        assert float(found[lead]) == pytest.approx(probscores.CRPS_compute(expected), abs=1e-9)
+        assert float(computed[lead]) == pytest.approx(probscores.CRPS_compute(expected), abs=1e-9)
 
 
 @pytest.mark.parametrize("threshold", [0.5, 2.0])
@@ -131,15 +131,15 @@ def test_reliability_and_roc_equal_pysteps(ensembles, threshold):
         np.testing.assert_allclose(forecast, used, atol=1e-9)
 
         pofd, pod, area = probscores.ROC_curve_compute(expected, compute_area=True)
-        found = curve.isel(lead=lead)
-        np.testing.assert_allclose(found.pod, pod, atol=1e-9)
-        np.testing.assert_allclose(found.pofd, pofd, atol=1e-9)
-        assert found.area.item() == pytest.approx(area, abs=1e-9)
+        computed = curve.isel(lead=lead)
+        np.testing.assert_allclose(computed.pod, pod, atol=1e-9)
+        np.testing.assert_allclose(computed.pofd, pofd, atol=1e-9)
+        assert computed.area.item() == pytest.approx(area, abs=1e-9)
         assert 0.5 < area < 1
 
 
 def test_rank_histogram_equals_pysteps(ensembles):
-    found = count(ensembles, [0.5]).ranks.sum("case")
+    computed = count(ensembles, [0.5]).ranks.sum("case")
     for lead in range(2):
         expected = ensscores.rankhist_init(10)
         for members, observed in ensembles:  # no ties, for no value comes twice
@@ -147,17 +147,17 @@ def test_rank_histogram_equals_pysteps(ensembles):
             compared = np.where(rainy[lead], observed[lead], np.nan)
             ensscores.rankhist_accum(expected, members[:, lead], compared)
         histogram = ensscores.rankhist_compute(expected, normalize=False)
-        assert found[lead].values.tolist() == histogram.tolist()
+        assert computed[lead].values.tolist() == histogram.tolist()
 
 
 def test_similarity_equals_torchmetrics(pairs):
-    found = pooled_score(pairs[0], "ssim")
+    computed = pooled_score(pairs[0], "ssim")
     for lead in range(2):
-        known = np.isfinite(pairs[0][1][lead])
-        rates = [np.where(known, np.nan_to_num(rain[lead]), 0.0) for rain in pairs[0]]
+        is_observed = np.isfinite(pairs[0][1][lead])
+        rates = [np.where(is_observed, np.nan_to_num(rain[lead]), 0.0) for rain in pairs[0]]
         a, b = (torch.from_numpy(ModelScale().to_model(rate))[None, None] for rate in rates)
         _, everywhere = structural_similarity_index_measure(
             a, b, sigma=1.5, data_range=1.0, return_full_image=True
         )
         inner = everywhere[..., 5:-5, 5:-5]  # as Wang et al.: only windows that lie in the frame
-        assert float(found[lead]) == pytest.approx(float(inner.mean()), abs=1e-9)
+        assert float(computed[lead]) == pytest.approx(float(inner.mean()), abs=1e-9)

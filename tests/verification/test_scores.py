@@ -112,10 +112,10 @@ def test_mean_csi_ignores_lead_0_and_is_undefined_if_one_lead_is():
     cases = [count([(forecast, observed)], [0.5, 2.0], [2]) for forecast in (first, second)]
     counts = xr.concat(cases, xr.DataArray(["b", "a"], dims="forecaster", name="forecaster"))
     counts = counts.rename(lead="lead_time").assign_coords(lead_time=[0, 5, 10])
-    found = mean_csi(counts.sum("case"))
-    assert found.sel(forecaster="b", threshold=0.5) == pytest.approx(0.3)
-    assert found.sel(forecaster="a", threshold=0.5) == pytest.approx(0.75)
-    assert found.sel(threshold=2.0).isnull().all()
+    computed = mean_csi(counts.sum("case"))
+    assert computed.sel(forecaster="b", threshold=0.5) == pytest.approx(0.3)
+    assert computed.sel(forecaster="a", threshold=0.5) == pytest.approx(0.75)
+    assert computed.sel(threshold=2.0).isnull().all()
 
 
 def test_area_under_roc_is_a_half_for_noise_and_one_for_the_truth():
@@ -136,8 +136,8 @@ def test_effective_resolution_of_blurred_rain_is_the_wavelength_of_half_power(si
     """A Gaussian blur halves the power at the wavelength 2 π σ / √(ln 2), about 7.5 σ."""
     rain = np.random.default_rng(0).gamma(0.5, 4, (3, 128, 128))
     blurred = np.stack([gaussian_filter(frame, sigma, mode="wrap") for frame in rain])
-    found = effective_resolution(count([(blurred, rain)], [0.5], pixel_km=pixel).sum("case"))
-    assert found.values == pytest.approx([7.547 * sigma * pixel] * 3, rel=0.1)
+    computed = effective_resolution(count([(blurred, rain)], [0.5], pixel_km=pixel).sum("case"))
+    assert computed.values == pytest.approx([7.547 * sigma * pixel] * 3, rel=0.1)
     sharp = effective_resolution(count([(rain, rain)], [0.5], pixel_km=pixel).sum("case"))
     assert sharp.values == pytest.approx([2 * pixel] * 3, rel=0.05)
 
