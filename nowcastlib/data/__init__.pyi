@@ -1,7 +1,5 @@
 from .feeds import Feed as Feed
-from .feeds import NoAnswer as NoAnswer
 from .feeds import ServerUnreachable as ServerUnreachable
-from .feeds import Source as Source
 from .feeds import feed as feed
 from .frame_table import drop as drop
 from .frame_table import find_windows as find_windows

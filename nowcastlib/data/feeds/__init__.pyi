@@ -8,8 +8,6 @@ from . import odim as odim
 from . import palettes as palettes
 from . import products as products
 from .protocol import Feed as Feed
-from .protocol import NoAnswer as NoAnswer
 from .protocol import ServerUnreachable as ServerUnreachable
-from .protocol import Source as Source
 from .registry import FEEDS as FEEDS
 from .registry import feed as feed

@@ -83,6 +83,3 @@ class Feed(Protocol):
             If this frame is missing or broken.
         """
         ...
-
-
-Source, NoAnswer = Feed, ServerUnreachable  # the former names
