@@ -59,7 +59,7 @@ _WARM = TrainConfig().changed(
 )
 _GUIDED = default_config("guided").changed(
     hidden=(64, 64), n_in=6, n_out=12, crop=256, vary=0.3, epochs=60, steps=500, batch=16,
-    optimiser="adamw", weight_decay=1e-4, warmup=0.05, keep="last", precision="bf16",
+    weight_decay=1e-4, warmup=0.05, keep="last", precision="bf16",
 )  # fmt: skip
 PRESETS = {
     "tiny": Preset(

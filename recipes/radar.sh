@@ -38,7 +38,7 @@ train() { # arguments: RUN EPOCHS STORES, then further options
         --config.model.kind guided --config.model.hidden 32 32 --config.model.kernel 5 3 \
         --config.model.patch 4 --config.model.norm layer --config.n-out 12 --config.crop 160 \
         --config.strides 1 2 --config.vary 0.3 --config.epochs $epochs --config.batch 2 \
-        --config.loss exceedance --config.optimiser adamw --config.weight-decay 1e-4 \
+        --config.loss exceedance --config.weight-decay 1e-4 \
         --config.warmup 0.05 --config.keep last --config.precision bf16 "$@"
 }
 mrms_parts="$data/mrms1 $data/mrms2 $data/mrms3"

@@ -17,7 +17,11 @@ from nowcastlib.training import TrainConfig, default_config
 
 KIND = "config.model.kind"
 NESTED = ("model", "scale")  # parts whose name stands in their options: --config.model.hidden
-RENAMED = {"--config.least": "--config.min-windows"}
+# Options of version 0.1, and what to use instead
+REPLACED = {
+    "--config.least": "use --config.min-windows",
+    "--config.optimiser": "use --config.weight-decay alone: above 0 it is AdamW, at 0 it is Adam",
+}
 
 
 def kind_of_network(arguments: Sequence[str]) -> str:
@@ -26,13 +30,13 @@ def kind_of_network(arguments: Sequence[str]) -> str:
     Raises
     ------
     NowcastError
-        For an unknown kind, and for an option that has another name today.
+        For an unknown kind, and for an option of version 0.1 that was replaced.
     """
     kind = TrainConfig().model.kind
     for k, word in enumerate(arguments):
         name, _, value = word.partition("=")
-        if name in RENAMED:
-            raise NowcastError(f"{name} is called {RENAMED[name]} today")
+        if name in REPLACED:
+            raise NowcastError(f"there is no {name} any more: {REPLACED[name]}")
         if name == f"--{KIND}":
             kind = value or "".join(arguments[k + 1 : k + 2])
     if kind not in CONFIGS:

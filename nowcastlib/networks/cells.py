@@ -263,12 +263,12 @@ CELLS = {"convlstm": ConvLSTMCell, "convgru": ConvGRUCell}
 
 
 def compile_cells(model: nn.Module) -> None:
-    """Let torch.compile fuse one step of each convolutional cell of ``model``, in place.
+    """Let torch.compile fuse one step of each cell of ``model``, in place.
 
     The first batch then takes longer.
     """
     for cell in model.modules():
-        if isinstance(cell, _ConvCell):
+        if isinstance(cell, RecurrentCell):
             cell._gates = torch.compile(cell._gates)
 
 

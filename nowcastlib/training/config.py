@@ -56,8 +56,7 @@ class OptimisationConfig:
     loss: Literal[
         "balanced", "bce", "kl", "mse", "mae", "ssim_mse", "exceedance", "exceedance_unbalanced"
     ] = "balanced"
-    optimiser: Literal["adam", "adamw"] = "adam"
-    weight_decay: float = 0.0  # of adamw
+    weight_decay: float = 0.0  # of AdamW; at 0 it is Adam
     lr: float = 1e-3  # highest learning rate
     # of the learning rate: half a cosine down to 0, a factor of gamma each epoch, or none
     schedule: Literal["cosine", "step", "constant"] = "cosine"
@@ -74,8 +73,6 @@ class OptimisationConfig:
             raise ValueError(f"weight_decay is {self.weight_decay}: it must not be below 0")
         if not 0 < self.gamma <= 1:
             raise ValueError(f"gamma {self.gamma} must be above 0 and at most 1")
-        if self.optimiser != "adamw":
-            _check_unused(self, ("weight_decay",), "the optimiser adamw")
         if self.schedule != "step":
             _check_unused(self, ("gamma",), "the schedule step")
 

@@ -24,7 +24,6 @@ from nowcastlib.training.config import TrainConfig
 from nowcastlib.training.precision import autocast, keep_memory, settle_precision
 from nowcastlib.training.progress import ProgressBar, tensorboard_logger
 
-OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 Criterion = Callable[[Tensor, Tensor], Tensor]  # logits, target → loss
 
 
@@ -238,7 +237,7 @@ def _initial_state(
     model = model.to(device, memory_format=torch.channels_last)
 
     options = config.optimisation
-    optimiser = OPTIMISERS[options.optimiser](
+    optimiser = torch.optim.AdamW(
         model.parameters(), lr=options.lr, weight_decay=options.weight_decay
     )
     scaler = torch.amp.GradScaler(device.type, enabled=config.run.precision == "fp16")

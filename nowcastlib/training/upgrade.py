@@ -30,6 +30,7 @@ def upgrade(written: dict) -> dict:
     model = _upgrade_model(flat.pop("model", {}))
     scale = {k: v for k, v in flat.pop("scale", {}).items() if k not in REFLECTIVITY}
 
+    flat.pop("optimiser", None)  # Adam is AdamW without weight decay
     if flat.get("loss") in RENAMED_LOSSES:
         flat["loss"] = RENAMED_LOSSES[flat["loss"]]
     if flat.get("schedule", "cosine") != "step":

@@ -106,7 +106,8 @@ def test_gru_equals_its_equations_in_numpy(state_kernel):
         z, r = 1 / (1 + np.exp(-xz - hz)), 1 / (1 + np.exp(-xr - hr))
         h = (1 - z) * np.tanh(xg + r * hg) + z * h
         np.testing.assert_allclose(output[0].detach(), h, atol=1e-12)
-        assert len(state) == 1 and state[0] is output
+        assert len(state) == 1
+        assert state[0] is output
 
 
 def test_lstm_by_hand_is_torchs_lstm():
@@ -149,9 +150,8 @@ def test_sequence_and_trace_equal_steps(kind, options, size):
         torch.testing.assert_close(outputs[:, t], output)
     torch.testing.assert_close(last, state)
     trace = cell.trace(x)
-    assert list(trace) == list(cell.gate_names) and all(
-        t.shape == outputs.shape for t in trace.values()
-    )
+    assert list(trace) == list(cell.gate_names)
+    assert all(t.shape == outputs.shape for t in trace.values())
     torch.testing.assert_close(trace[cell.output], outputs)
     for gate in {"i", "f", "o", "z", "r"} & set(trace):
         assert ((trace[gate] > 0) & (trace[gate] < 1)).all()
@@ -244,7 +244,8 @@ def test_cell_is_causal(kind):
     changed = x.clone()
     changed[:, 3] = 1 - changed[:, 3]
     difference = (cell.sequence(x)[0] - cell.sequence(changed)[0]).abs().amax(dim=(0, 2, 3, 4))
-    assert (difference[:3] == 0).all() and (difference[3:] > 0).all()
+    assert (difference[:3] == 0).all()
+    assert (difference[3:] > 0).all()
 
 
 def test_gate_out_changes_the_output_but_not_the_state():
@@ -294,7 +295,8 @@ def test_leaky_slope_scales_negative_values_of_each_convolution(kind):
         (cell._inputs(x), cell.from_x(x)),
         (cell._from_h(h, 0.0), cell.from_h(h)),
     ):
-        assert (convolution < 0).any() and (convolution > 0).any()
+        assert (convolution < 0).any()
+        assert (convolution > 0).any()
         torch.testing.assert_close(
             got, torch.where(convolution > 0, convolution, 0.2 * convolution)
         )

@@ -82,7 +82,8 @@ def test_blurring_keeps_what_there_is():
     field[0, 1, 30, 30] = 1.0
     soft = motion.blur(field, 4.0)
     x = np.indices((61, 61))[1] - 30
-    assert soft[0, 0].max() == 0 and float(soft[0, 1].sum()) == pytest.approx(1, abs=1e-5)
+    assert soft[0, 0].max() == 0
+    assert float(soft[0, 1].sum()) == pytest.approx(1, abs=1e-5)
     assert float((soft[0, 1] * torch.from_numpy(x**2)).sum()) == pytest.approx(16, rel=0.05)
 
 
@@ -117,7 +118,8 @@ def test_without_motion_nothing_moves(rain, network):
     still = build(replace(CONFIG, motion=False))
     with torch.no_grad():
         paths = [net.parcels(rain[:, :4], 2)[0].abs().mean() for net in (still, network)]
-    assert paths[0] == 0 and paths[1] > 1
+    assert paths[0] == 0
+    assert paths[1] > 1
 
 
 def test_a_cluster_moves_and_the_dry_stays_dry(network):
@@ -127,21 +129,23 @@ def test_a_cluster_moves_and_the_dry_stays_dry(network):
         observed[t, 20:24, 10 + 4 * t : 14 + 4 * t] = 8.0
     for lead, field in enumerate(run(observed, 3), 1):
         middle = np.average(np.indices(field.shape)[1], weights=field)
-        assert middle == pytest.approx(23.5 + 4 * lead, abs=1) and 4 < field.max() < 14
+        assert middle == pytest.approx(23.5 + 4 * lead, abs=1)
+        assert 4 < field.max() < 14
     assert (run(np.zeros((4, 37, 50)), 3) == 0).all()
     network.head.bias.data += 1.0  # whatever it has learned
-    assert (run(observed, 1) > 0).sum() > 100 and (run(np.zeros((4, 37, 50)), 3) == 0).all()
+    assert (run(observed, 1) > 0).sum() > 100
+    assert (run(np.zeros((4, 37, 50)), 3) == 0).all()
 
 
 def test_its_members_are_many_and_carry_the_rain_with_them(network, rain):
     rate = RainScale().from_model(rain[0, :4, 0].double()).numpy()
     members = guided(network, 6)(rate, 2)
-    assert members.shape == (6, 2, 96, 96) and (members == guided(network, 6)(rate, 2)).all()
+    assert members.shape == (6, 2, 96, 96)
+    assert (members == guided(network, 6)(rate, 2)).all()
     assert all((a != b).mean() > 0.2 for a, b in combinations(members, 2))
     moved = guided(network, 6)(rate.astype("f4"), 2)
-    assert (
-        guided(network, 6)(np.zeros((4, 37, 50)), 3) == 0
-    ).all() and moved.shape == members.shape
+    assert (guided(network, 6)(np.zeros((4, 37, 50)), 3) == 0).all()
+    assert moved.shape == members.shape
 
 
 def test_every_parameter_learns_and_the_dry_can_become_wet(rain, network):
@@ -162,11 +166,9 @@ def test_beyond_the_edge_it_knows_less_the_farther_away(network):
         chance = network(x, 6).sigmoid()[0, 5, 1, 16]
         network.beyond[0] = -9.0
         sure = network(x, 6).sigmoid()[0, 5, 1, 16]
-    assert (
-        (chance[:40].diff() > 0).all()
-        and chance[0] < 0.97 * sure[0]
-        and chance[55] == pytest.approx(float(sure[55]))
-    )
+    assert (chance[:40].diff() > 0).all()
+    assert chance[0] < 0.97 * sure[0]
+    assert chance[55] == pytest.approx(float(sure[55]))
 
 
 def test_how_far_is_outside():
@@ -175,7 +177,8 @@ def test_how_far_is_outside():
     found = motion.distance_outside(field)
     assert found.shape == (1, 1, 5, 9)
     np.testing.assert_allclose(found[0, 0, 0], np.hypot(np.maximum(np.arange(9) + 3 - 8, 0), 4))
-    assert found[0, 0, 4, :6].max() == 0 and found[0, 0, 4, 8] == 3
+    assert found[0, 0, 4, :6].max() == 0
+    assert found[0, 0, 4, 8] == 3
 
 
 def test_what_wraps_comes_back_on_the_other_side():

@@ -72,7 +72,8 @@ def test_the_cell_that_was_asked_for_is_the_one_that_is_built(name, cell):
         for m in build(KINDS[name]).modules()
         if isinstance(m, ConvLSTMCell | ConvGRUCell | LSTMCell)
     ]
-    assert cells and {type(m) for m in cells} == {LSTMCell if name == "fclstm" else cell}
+    assert cells
+    assert {type(m) for m in cells} == {LSTMCell if name == "fclstm" else cell}
 
 
 @pytest.mark.parametrize("name", ["forecaster", "forecaster of GRUs"])
@@ -237,7 +238,8 @@ def test_the_configuration_that_was_shipped_first_still_loads_and_forecasts():
     written = json.loads((folder / "config.json").read_text())["config"]["model"]
     assert not {"norm", "transpose", "size"} & set(written)  # from before there were these
     model, config = load(folder)
-    assert config.model == ConvEDLSTMConfig() and config.windows.n_in == 6
+    assert config.model == ConvEDLSTMConfig()
+    assert config.windows.n_in == 6
     assert [type(cell.from_x) for cell in model.cells] == [torch.nn.Conv2d] * 2 + [
         torch.nn.ConvTranspose2d
     ] * 2
@@ -289,7 +291,8 @@ def test_no_frame_reaches_an_output_before_or_at_its_time(rollout, t):
     difference = (
         (model(x, 5, truth, coins) - model(x, 5, changed, coins)).abs().amax(dim=(0, 2, 3, 4))
     )
-    assert (difference[: t + 1] == 0).all() and (difference[t + 1 :] > 0).all()
+    assert (difference[: t + 1] == 0).all()
+    assert (difference[t + 1 :] > 0).all()
 
 
 def test_coins_choose_truth_frame_by_frame_and_sample_by_sample(rollout):
@@ -297,9 +300,11 @@ def test_coins_choose_truth_frame_by_frame_and_sample_by_sample(rollout):
     free, fed = model(x, 5), model(x, 5, truth, coins)
     assert torch.equal(model(x, 5, truth, ~coins), free)
     mixed = model(x, 5, truth, torch.tensor([[False] * 4, [True] * 4]))
-    assert torch.equal(mixed[0], free[0]) and torch.equal(mixed[1], fed[1])
+    assert torch.equal(mixed[0], free[0])
+    assert torch.equal(mixed[1], fed[1])
     first = model(x, 5, truth, torch.tensor([[True, False, False, False]] * 2))
-    assert torch.equal(first[:, :2], fed[:, :2]) and (first[:, 2:] != fed[:, 2:]).any()
+    assert torch.equal(first[:, :2], fed[:, :2])
+    assert (first[:, 2:] != fed[:, 2:]).any()
     assert torch.equal(model(x, 2), free[:, :2])
 
 

@@ -128,7 +128,8 @@ def test_two_processes_resume_as_if_they_had_not_stopped(launched):
 
 def test_only_the_first_process_writes(launched):
     written = (launched / "written by 0").read_text().split()
-    assert written.count("whole/config.json") == 1 and written.count("whole/last.pt") == 4
+    assert written.count("whole/config.json") == 1
+    assert written.count("whole/last.pt") == 4
     assert not (launched / "written by 1").exists()
 
 

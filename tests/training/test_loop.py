@@ -63,8 +63,10 @@ def states(out, name="optimiser"):
 
 def test_history_has_a_row_an_epoch_with_its_curriculum(run):
     out, _, history = run
-    assert history.columns.tolist() == COLUMNS and history.epoch.tolist() == [0, 1, 2, 3]
-    assert history.length.tolist() == [1, 1, 3, 3] and history.truth.tolist() == [
+    assert history.columns.tolist() == COLUMNS
+    assert history.epoch.tolist() == [0, 1, 2, 3]
+    assert history.length.tolist() == [1, 1, 3, 3]
+    assert history.truth.tolist() == [
         1,
         0.75,
         0.5,
@@ -73,9 +75,8 @@ def test_history_has_a_row_an_epoch_with_its_curriculum(run):
     assert history.lr.tolist() == pytest.approx(
         [1e-3 * (1 + np.cos(np.pi * e / 4)) / 2 for e in range(4)]
     )
-    assert (
-        np.isfinite(history[["train", "validation"]]).all(axis=None) and (history.seconds > 0).all()
-    )
+    assert np.isfinite(history[["train", "validation"]]).all(axis=None)
+    assert (history.seconds > 0).all()
     assert history.test.isna().all()
     pd.testing.assert_frame_equal(pd.read_csv(out / "history.csv"), history)
     assert json.loads((out / "config.json").read_text())["data"] == "synthetic rain"
@@ -84,7 +85,9 @@ def test_history_has_a_row_an_epoch_with_its_curriculum(run):
 def test_run_holds_the_best_weights(run):
     out, model, history = run
     loaded, config = load(out)
-    assert config == CONFIG and same(weights(loaded), weights(model)) and not loaded.training
+    assert config == CONFIG
+    assert same(weights(loaded), weights(model))
+    assert not loaded.training
     assert loop.validate(loaded, CONFIG, windows(random=False)) == pytest.approx(
         history.validation.min()
     )
@@ -95,7 +98,8 @@ def test_best_weights_are_kept_when_later_ones_are_worse(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "validate", lambda *_: next(scores))
     models, keep = states(tmp_path, "model")
     model, _ = train(tmp_path, on_epoch=keep)
-    assert same(weights(model), models[1]) and not same(models[1], models[3])
+    assert same(weights(model), models[1])
+    assert not same(models[1], models[3])
 
 
 def test_the_last_weights_are_kept_if_they_are_asked_for(tmp_path, monkeypatch):
@@ -104,7 +108,8 @@ def test_the_last_weights_are_kept_if_they_are_asked_for(tmp_path, monkeypatch):
     models, keep = states(tmp_path, "model")
     config, data = CONFIG.changed(keep="last"), windows()
     model, _ = fit(config, data, data, tmp_path, quiet(on_epoch=keep))
-    assert same(weights(model), models[3]) and not same(models[1], models[3])
+    assert same(weights(model), models[3])
+    assert not same(models[1], models[3])
 
 
 def test_training_starts_from_the_weights_of_another_run(run, tmp_path):
@@ -142,7 +147,8 @@ def test_each_epoch_draws_other_samples(tmp_path):
     fit(CONFIG, Spy(data.frames, data.rows, 16, Augmentation()), data, tmp_path, quiet())
     assert drawn.pop(0) == (0, 0)  # one look at what the data is
     of_epoch = [[i for epoch, i in drawn if epoch == e] for e in range(4)]
-    assert [len(rows) for rows in of_epoch] == [4] * 4 and len(set(map(tuple, of_epoch))) > 1
+    assert [len(rows) for rows in of_epoch] == [4] * 4
+    assert len(set(map(tuple, of_epoch))) > 1
 
 
 def test_true_frames_are_fed_as_scheduled(tmp_path, fed):
@@ -184,7 +190,9 @@ def test_unobserved_pixels_enter_as_0(tmp_path, fed):
     data.values = np.where(np.arange(24) < 12, data.values, np.nan)
     fit(CONFIG.changed(steps=1), data, data, tmp_path, quiet())
     x, _, truth, _ = fed[-1]
-    assert (x[..., 8:] == 0).all() and (truth[..., 8:] == 0).all() and (x[..., :8] > 0).any()
+    assert (x[..., 8:] == 0).all()
+    assert (truth[..., 8:] == 0).all()
+    assert (x[..., :8] > 0).any()
 
 
 @pytest.mark.parametrize("restart", [False, True])
@@ -209,7 +217,7 @@ def test_weight_decay_shrinks_the_weights(tmp_path):
     sizes = []
     for decay in (0.0, 30.0):
         out = tmp_path / str(decay)
-        train(out, CONFIG.changed(optimiser="adamw", weight_decay=decay))
+        train(out, CONFIG.changed(weight_decay=decay))
         last = torch.load(out / "last.pt", weights_only=True)["model"]
         sizes.append(torch.cat([w.flatten() for w in last.values()]).norm())
     assert 0.8 * sizes[0] < sizes[1] < 0.97 * sizes[0]  # 8 steps, each by 3 % of a falling rate
@@ -252,7 +260,8 @@ def test_stops_when_patience_is_at_its_end(
 def test_same_seed_trains_to_the_same_weights_and_another_does_not(run, tmp_path):
     again, _ = train(tmp_path / "again")
     other, _ = train(tmp_path / "other", CONFIG.changed(seed=1))
-    assert same(weights(again), weights(run[1])) and not same(weights(other), weights(run[1]))
+    assert same(weights(again), weights(run[1]))
+    assert not same(weights(other), weights(run[1]))
 
 
 def test_processes_that_load_the_batches_change_nothing(run, tmp_path):
@@ -307,7 +316,8 @@ def test_other_networks_are_trained_saved_and_loaded_alike(tmp_path, model):
     data = windows()
     trained, history = fit(config, data, data, tmp_path, quiet())
     loaded, again = load(tmp_path)
-    assert again == config and len(history) == config.run.epochs
+    assert again == config
+    assert len(history) == config.run.epochs
     x = torch.rand(1, config.windows.n_in, 1, 16, 16)
     torch.testing.assert_close(loaded(x, 4), trained(x, 4))
     assert Network.load(tmp_path)(np.ones((config.windows.n_in, 16, 16)), 4).shape == (4, 16, 16)

@@ -21,7 +21,8 @@ GROWING = PLAIN.changed(curriculum=(2, 4, 8))
 def test_each_length_of_the_curriculum_has_an_equal_share_of_the_epochs():
     lengths = [forecast_length(GROWING, e) for e in range(10)]
     assert lengths == [2, 2, 2, 2, 4, 4, 4, 8, 8, 8]
-    assert forecast_length(GROWING, 3.99) == 2 and forecast_length(GROWING, 4.01) == 4
+    assert forecast_length(GROWING, 3.99) == 2
+    assert forecast_length(GROWING, 4.01) == 4
     assert {forecast_length(PLAIN, e) for e in range(10)} == {8}
     assert [forecast_length(GROWING.changed(epochs=3), e) for e in range(3)] == [2, 4, 8]
 
@@ -48,12 +49,14 @@ def test_truth_falls_from_1_to_exactly_0_and_stays_there(decay, share):
     config = PLAIN.changed(sampling=share, decay=decay)
     times = np.arange(0, 10 * share - 1e-9, 0.05)
     truth = [truth_probability(config, t) for t in times]
-    assert truth[0] == pytest.approx(1, abs=1e-12) and (np.diff(truth) < 0).all()
+    assert truth[0] == pytest.approx(1, abs=1e-12)
+    assert (np.diff(truth) < 0).all()
 
     no_jump = truth_probability(config, 10 * share - 1e-6)
     assert no_jump == pytest.approx(0, abs=1e-4)
     afterwards = {truth_probability(config, t) for t in np.arange(10 * share, 10, 0.05)}
-    assert afterwards <= {0.0} and truth_probability(config, 10 * share) == 0
+    assert afterwards <= {0.0}
+    assert truth_probability(config, 10 * share) == 0
 
 
 def test_exponential_is_below_linear_and_inverse_sigmoid_is_symmetric():
@@ -64,7 +67,8 @@ def test_exponential_is_below_linear_and_inverse_sigmoid_is_symmetric():
     times = np.arange(0.25, 8, 0.25)
     assert all(exponential(t) < linear(t) for t in times)
     assert [sigmoid(t) + sigmoid(8 - t) for t in times] == pytest.approx([1] * len(times))
-    assert sigmoid(1) > linear(1) and sigmoid(7) < linear(7)
+    assert sigmoid(1) > linear(1)
+    assert sigmoid(7) < linear(7)
 
     offset = 1 / (exp(5) - 1)  # a true exponential, lowered so that it ends at 0
     ratios = [(exponential(t + 1) + offset) / (exponential(t) + offset) for t in times[:4]]

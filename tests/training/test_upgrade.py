@@ -47,7 +47,7 @@ def test_guided_network_of_version_0_1_is_upgraded():
     expected = default_config("guided").changed(
         model=GuidedConfig((32, 32), (5, 3), patch=4, norm="layer"),
         n_in=6, n_out=12, crop=160, strides=(1, 2), vary=0.3, min_windows=1000,
-        loss="exceedance_unbalanced", optimiser="adamw", weight_decay=1e-4, lr=5e-4, warmup=0.05,
+        loss="exceedance_unbalanced", weight_decay=1e-4, lr=5e-4, warmup=0.05,
         epochs=5, steps=100, batch=2, keep="last", precision="bf16",
     )  # fmt: skip
     assert read(RADAR) == expected
@@ -68,7 +68,8 @@ def test_options_without_effect_are_left_out_and_others_are_kept():
     changes = {"model": model, "loss": "mse", "sampling": 0.5, "schedule": "step"}
     config = from_dict(upgrade(old | changes))
     assert config.model == ConvEDLSTMConfig((3,), (3,), stride=1, cell="convgru")
-    assert config.rollout.decay == "exponential" and config.optimisation.gamma == 0.9
+    assert config.rollout.decay == "exponential"
+    assert config.optimisation.gamma == 0.9
 
     pooled = {"hidden": [3, 3], "kernel": [3, 3], "max_pool": True, "transpose": False}
     assert read(FIRST, model=pooled).model == ConvEDLSTMConfig(

@@ -1,0 +1,208 @@
+"""Every option of every kind of network, and of its training, has an effect.
+
+The table below has another value for each option. For each kind of network, two tiny trainings are
+compared, which differ in this one option: weights, history or compilation must differ. An option
+without an entry in the table fails as well, so that no new option can be forgotten.
+"""
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from made_networks import one_thread, quiet  # noqa: F401
+
+from nowcastlib.data import TrainingStores, ingest, training_data
+from nowcastlib.data.feeds.demo import Demo
+from nowcastlib.networks import CONFIGS, EncoderForecasterConfig, option_names
+from nowcastlib.networks.registry import NETWORKS
+from nowcastlib.training import TrainConfig, default_config, fit, loop
+
+# Another value for each option. A dictionary has the option and what it needs to have an effect;
+# the training that it is compared with has that, too.
+OTHER = {
+    # networks
+    "hidden": (4, 3),
+    "kernel": (5, 3),
+    "patch": 1,
+    "cell": "convgru",
+    "peephole": False,
+    "state_kernel": 1,
+    "norm": "group",
+    "leaky_slope": 0.2,
+    "bias": False,
+    "stride": 1,
+    "max_pool": True,
+    "transpose": False,
+    "skip": False,
+    "use_lstm_output": True,
+    "size": 16,
+    "motion": False,
+    # scale
+    "rate0": 0.5,
+    "rate_max": 60.0,
+    # windows
+    "n_in": 4,
+    "n_out": 3,
+    "crop": 12,
+    "strides": (2,),
+    "vary": 0.5,
+    "min_windows": 100,
+    # rollout
+    "curriculum": (1, 2),
+    "curriculum_in": {"curriculum_in": True, "curriculum": (2, 2)},
+    "restart": {"restart": True, "curriculum": (1, 2)},
+    "sampling": 1.0,
+    "decay": {"decay": "exponential", "sampling": 1.0},
+    # optimisation
+    "loss": "mse",
+    "weight_decay": 0.5,
+    "lr": 5e-3,
+    "schedule": "constant",
+    "gamma": {"gamma": 0.5, "schedule": "step"},
+    "warmup": 0.5,
+    "clip": 1e-3,
+    # run
+    "epochs": 3,
+    "steps": 3,
+    "batch": 3,
+    "patience": {"patience": 1, "lr": 1e-30, "epochs": 3},
+    "keep": "last",
+    "precision": "bf16",
+    "compile": True,
+    "seed": 1,
+}
+OTHER_OF_KIND = {
+    ("fclstm", "hidden"): (4,),
+    ("fclstm", "size"): {"size": 12, "crop": 12},
+    ("fclstm", "crop"): {"size": 12, "crop": 12},
+    ("guided", "loss"): "exceedance_unbalanced",
+}
+REFUSED = {  # by networks that feed no forecast back
+    "sampling": "nothing to sample",
+    "decay": "nothing to sample",
+}
+SMALL = {
+    "convedlstm": {"hidden": (3, 3), "kernel": (3, 3)},
+    "forecaster": {"hidden": (3, 3), "kernel": (3, 3)},
+    "fclstm": {"hidden": (3,), "size": 16},
+    "guided": {"hidden": (3, 3), "kernel": (3, 3), "norm": ""},
+}
+
+
+def small_config(kind: str) -> TrainConfig:
+    """A configuration that trains in a moment."""
+    return default_config(kind).changed(
+        **SMALL[kind], n_in=3, n_out=2, crop=16, epochs=2, steps=2, batch=2, precision="no"
+    )
+
+
+def all_options(config: TrainConfig) -> list[str]:
+    """Names of the options of all parts of a configuration."""
+    parts = [getattr(config, part.name) for part in fields(config)]
+    return [name for part in parts for name in option_names(part)]
+
+
+def pair(kind: str, name: str) -> tuple[TrainConfig, TrainConfig]:
+    """Two configurations that differ in one option."""
+    changes = OTHER_OF_KIND.get((kind, name), OTHER[name])
+    if not isinstance(changes, dict):
+        changes = {name: changes}
+    config = small_config(kind)
+    changed = config.changed(**changes)
+    needed = {option: value for option, value in changes.items() if option != name}
+    if kind == "fclstm" and name in ("size", "crop"):
+        needed = {}  # both have to change together
+    return config.changed(**needed), changed
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    """Two short storms."""
+    path = tmp_path_factory.mktemp("store") / "frames.zarr"
+    return ingest(Demo(2, frames=16, size=24), path, progress=False)
+
+
+@pytest.fixture(scope="module")
+def train(store, tmp_path_factory):
+    """A function that trains and returns all that an option can change."""
+    results = {}
+
+    def run(config: TrainConfig, worse_each_epoch: bool = False) -> dict:
+        key = config, worse_each_epoch
+        if key not in results:
+            stores = TrainingStores([store], shares=(0.5, 0.5, 0))
+            data = training_data(stores, config.windows, config.scale, config.run.seed)
+            out = tmp_path_factory.mktemp("run") / "run"
+            with pytest.MonkeyPatch.context() as patch:
+                compiled = []
+                patch.setattr(torch, "compile", lambda f: compiled.append(f) or f)
+                if worse_each_epoch:
+                    losses = iter(range(1, 100))
+                    patch.setattr(loop, "validate", lambda *_: float(next(losses)))
+                network, history = fit(config, data[0], data[1], out, quiet())
+            results[key] = {
+                "weights": network.state_dict(),
+                # not what the schedules say, which an option changes without being used
+                "history": history[["epoch", "train", "validation"]].to_numpy(),
+                "compiled": len(compiled),
+            }
+        return results[key]
+
+    return run
+
+
+def differ(a: dict, b: dict) -> bool:
+    """Whether the results of two trainings differ."""
+    if a["compiled"] != b["compiled"]:
+        return True
+    if not np.array_equal(a["history"], b["history"]):
+        return True
+    shapes = [{name: w.shape for name, w in r["weights"].items()} for r in (a, b)]
+    if shapes[0] != shapes[1]:
+        return True
+    return any(not torch.equal(w, b["weights"][name]) for name, w in a["weights"].items())
+
+
+CASES = [(kind, name) for kind in CONFIGS for name in all_options(small_config(kind))]
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_every_option_has_an_effect_or_is_refused(kind, name, train):
+    if name in REFUSED and not CONFIGS[kind].feeds_back:
+        with pytest.raises(ValueError, match=REFUSED[name]):
+            pair(kind, name)
+        return
+    default, changed = pair(kind, name)
+    worse = name == "keep"  # the best epoch must not be the last one
+    results = train(default, worse), train(changed, worse)
+    assert differ(*results), f"{name} of {kind} changes nothing"
+
+
+def test_the_same_configuration_has_the_same_result(train):
+    once = train(small_config("forecaster"))
+    again = train(small_config("forecaster").changed(clip=1.0 + 1e-12))  # not in the cache
+    assert not differ(once, again)
+
+
+@dataclass(frozen=True)
+class IgnoringConfig(EncoderForecasterConfig):
+    """A configuration with an option that its network ignores."""
+
+    ignored: int = 0
+
+
+def test_an_ignored_option_would_be_found(train, monkeypatch):
+    monkeypatch.setitem(NETWORKS, IgnoringConfig, NETWORKS[EncoderForecasterConfig])
+    monkeypatch.setitem(CONFIGS, "forecaster", IgnoringConfig)
+    monkeypatch.setitem(OTHER, "ignored", 1)
+    default, changed = pair("forecaster", "ignored")
+    assert changed.model == replace(default.model, ignored=1)
+    assert not differ(train(default), train(changed))
+
+
+def test_an_option_without_another_value_would_be_found():
+    assert {name for _, name in CASES} == set(OTHER)
+    with pytest.raises(KeyError):
+        pair("forecaster", "ignored")
