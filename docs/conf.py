@@ -25,7 +25,7 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.napoleon",
+    "numpydoc",
     "sphinx.ext.viewcode",
 ]
 
@@ -42,8 +42,7 @@ autosummary_ignore_module_all = False
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 python_maximum_signature_line_length = 88
-napoleon_google_docstring = False
-napoleon_use_rtype = False
+numpydoc_show_class_members = False  # they are listed by autodoc
 templates_path = [str(Path(__file__).parent / "_templates")]
 
 html_title = "nowcastlib"
@@ -53,6 +52,10 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False
+# Pages without pages below them need no navigation on the left
+SINGLE_PAGES = ["index", "CONTRIBUTING", "CHANGELOG"]
+SINGLE_PAGES += [f"docs/{name}" for name in ("feeds", "results", "training", "architecture")]
+html_sidebars = {page: [] for page in SINGLE_PAGES}
 html_theme_options = {
     "navigation_with_keys": False,  # arrow keys belong to the players
     "header_links_before_dropdown": 6,

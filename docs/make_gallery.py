@@ -55,7 +55,7 @@ def draw_player(frames: xr.DataArray, page: Path) -> None:
     }
     player = nl.ForecastPlayer(frames, forecasts)
     page.write_text(f'<meta charset="utf-8">{player.page()}')
-    photograph(page, "player", width=900, height=820, presses=5)
+    photograph(page, "player", width=900, height=800, presses=5)
 
 
 def draw_live_page(page: Path) -> None:

@@ -53,9 +53,11 @@ def main() -> int:
 def write_documents(source: Path) -> None:
     """Lay out the repository's documents for Sphinx, with docs/index.md as the first page."""
     shutil.copytree(ROOT / "docs", source / "docs")
-    for name in LINKED:
-        if (ROOT / name).exists():
-            (source / name).symlink_to(ROOT / name)
+    for path in (ROOT / name for name in LINKED):
+        if path.is_dir():
+            (source / path.name).symlink_to(path)
+        elif path.exists():
+            shutil.copy(path, source)
 
     # The first page stands one folder higher than docs/index.md, and so do its links
     text = (ROOT / "docs" / "index.md").read_text()
