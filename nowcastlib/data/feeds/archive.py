@@ -141,13 +141,12 @@ def download(folder: str | Path) -> Path:
     """Download the pysteps example archive (335 MB), some hours of each service.
 
     The archive is unpacked in `folder + ".partial"` and renamed at the end, so that `folder` is
-    always complete. A folder that holds anything is left alone. pysteps.datasets does the download,
-    from github.com/pySTEPS/pysteps-data.
+    always complete. A folder that holds anything is left alone.
 
     Parameters
     ----------
     folder
-        Where to put the archive.
+        Where to put the archive, from github.com/pySTEPS/pysteps-data.
 
     Returns
     -------

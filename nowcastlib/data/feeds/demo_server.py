@@ -228,25 +228,11 @@ def _disc(size: int) -> np.ndarray:
 def _odim_file(
     levels: np.ndarray, time: pd.Timestamp, quantity: str, gain: float, offset: float
 ) -> bytes:
-    """An image as ODIM HDF5 (EUMETNET OPERA); level 0 is dry, 65535 not observed.
-
-    An accumulation (ACRR) is that of the hour before `time`.
-    """
-    start = time - pd.Timedelta(hours=1) if quantity == "ACRR" else time
+    """An image as ODIM HDF5 (EUMETNET OPERA); level 0 is dry, 65535 not observed."""
     groups = {
-        "what": {
-            "object": "IMAGE",
-            "date": f"{time:%Y%m%d}",
-            "time": f"{time:%H%M%S}",
-            "source": "NOD:nowhere",
-        },
+        "what": {"object": "IMAGE", "source": "NOD:nowhere", **_odim_time(time)},
         "where": _where(*levels.shape),
-        "dataset1/what": {
-            "startdate": f"{start:%Y%m%d}",
-            "starttime": f"{start:%H%M%S}",
-            "enddate": f"{time:%Y%m%d}",
-            "endtime": f"{time:%H%M%S}",
-        },
+        "dataset1/what": _span(time, hours=1 if quantity == "ACRR" else 0),
         "dataset1/data1/what": {
             "quantity": quantity,
             "gain": gain,
@@ -267,6 +253,16 @@ def _odim_file(
                 text = np.bytes_(value) if isinstance(value, str) else value
                 file.require_group(name).attrs[key] = text
     return content.getvalue()
+
+
+def _odim_time(time: pd.Timestamp, edge: str = "") -> dict[str, str]:
+    """ODIM's date and time; `edge` is "start" or "end" for those of a span."""
+    return {f"{edge}date": f"{time:%Y%m%d}", f"{edge}time": f"{time:%H%M%S}"}
+
+
+def _span(end: pd.Timestamp, hours: int) -> dict[str, str]:
+    """ODIM's description of the hours before a time."""
+    return _odim_time(end - pd.Timedelta(hours=hours), "start") | _odim_time(end, "end")
 
 
 def _where(rows: int, columns: int) -> dict[str, Any]:

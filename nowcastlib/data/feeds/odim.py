@@ -13,6 +13,7 @@ version 2.4.
 
 import io
 from pathlib import Path
+from typing import BinaryIO
 
 import h5py
 import numpy as np
@@ -68,24 +69,27 @@ def decode(file: str | Path | bytes, name: str = "", pixel: float | None = None)
     name = name or ("the HDF5 content" if isinstance(file, bytes) else str(file))
     try:
         with io.BytesIO(file) if isinstance(file, bytes) else open(file, "rb") as stream:
-            _check_magic(stream.read(len(MAGIC)))
-            with h5py.File(stream, "r") as content:
-                field = rain_field(content)
-                rate = _rate(field)
-                x, y, crs = _grid(rate.shape, field.attributes, pixel)
+            return _decode(stream, pixel)
     except NowcastError as error:
         raise NowcastError(f"{name} {error}") from None
     except Exception as error:  # a broken file makes h5py raise many kinds of errors
         raise NowcastError(
             f"{name} cannot be read ({type(error).__name__}: {error}): fetch it again"
         ) from error
-    return frame(rate, x, y, crs)
 
 
-def _check_magic(head: bytes) -> None:
+def _decode(stream: BinaryIO, pixel: float | None) -> xr.DataArray:
+    """The frame of an open file; errors do not name the file."""
+    head = stream.read(len(MAGIC))
     if head != MAGIC:
         content = f"it begins with {head!r}" if head else "it is empty"
         raise NowcastError(f"is not an HDF5 file ({content}): fetch it again")
+
+    with h5py.File(stream, "r") as content:
+        field = rain_field(content)
+        rate = _rate(field)
+        x, y, crs = _grid(rate.shape, field.attributes, pixel)
+    return frame(rate, x, y, crs)
 
 
 def _rate(field: RainField) -> np.ndarray:

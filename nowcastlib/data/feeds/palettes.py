@@ -179,10 +179,7 @@ def classify(content: bytes, palette: Palette = SRI, name: str = "the picture") 
             f"{commonest}: give the palette of this product"
         )
 
-    nearest_sure = ndimage.distance_transform_edt(
-        unsure, return_distances=False, return_indices=True
-    )
-    return classes[tuple(nearest_sure)]
+    return classes[_nearest_outside(unsure)]
 
 
 def draw(rate: np.ndarray, palette: Palette = SRI) -> bytes:
@@ -262,6 +259,12 @@ def _classes_of_rgba(picture: Image.Image, palette: Palette) -> np.ndarray:
     if opacity.min() < 128:
         classes[opacity < 128] = OUTSIDE
     return classes
+
+
+def _nearest_outside(mask: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Row and column of the nearest pixel outside the mask, for each pixel."""
+    indices = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
+    return tuple(indices)  # (2, y, x)
 
 
 def _commonest_colour(picture: Image.Image, mask: np.ndarray) -> str:

@@ -47,7 +47,7 @@ def test_every_feed_has_all_attributes_of_the_protocol(tmp_path, name):
 
 def test_an_unknown_feed_is_refused_with_the_known_names():
     with pytest.raises(
-        NowcastError, match="unknown source 'zzz'.* demo, archive, fvg, cloud, images"
+        NowcastError, match=r"unknown source 'zzz'.* demo, archive, fvg, cloud, images"
     ):
         feeds.feed("zzz")
 
@@ -58,7 +58,9 @@ def test_empty_options_keep_their_defaults():
 
 
 def test_an_unknown_option_is_refused_with_the_known_ones():
-    with pytest.raises(NowcastError, match="the source demo has no option 'path'.* events, frames"):
+    with pytest.raises(
+        NowcastError, match=r"the source demo has no option 'path'.* events, frames"
+    ):
         feeds.feed("demo", path="x")
 
 

@@ -344,7 +344,7 @@ def test_attributes_that_do_not_decode_the_data_are_refused(content, message):
 )
 def test_accumulation_of_unknown_hours_is_refused(times):
     content = with_what(ACCUMULATION | times)
-    with pytest.raises(NowcastError, match="^product 7 .*startdate, .* do not say how many hours"):
+    with pytest.raises(NowcastError, match=r"^product 7 .*startdate, .* do not say how many hours"):
         decode(content, "product 7", pixel=1000)
 
 

@@ -146,5 +146,5 @@ def test_picture_with_another_palette_is_refused_with_its_commonest_colour(colou
 def test_a_fifth_of_foreign_colours_is_accepted_and_a_third_is_refused():
     dry, line = palettes.SRI.colours[palettes.NO_RAIN], [255, 0, 255]
     assert (palettes.classify(png([[dry] * 4 + [line]] * 6)) == palettes.NO_RAIN).all()
-    with pytest.raises(NowcastError, match="33% of the picture .* not in the palette"):
+    with pytest.raises(NowcastError, match=r"33% of the picture .* not in the palette"):
         palettes.classify(png([[dry] * 2 + [line]] * 6))
