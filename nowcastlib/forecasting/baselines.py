@@ -35,10 +35,10 @@ class Baseline:
 
     Parameters
     ----------
-    function
+    function : Callable[[np.ndarray, int], np.ndarray]
         Takes the observed rain rate (T, y, x) in mm/h and the number of steps to forecast.
         Returns the rain rate (n, y, x) or (member, n, y, x) in mm/h.
-    n_in
+    n_in : int
         Number of frames that the function needs, the last one included.
 
     Examples
@@ -71,9 +71,9 @@ def motion(observed: np.ndarray, method: str = "LK") -> np.ndarray:
 
     Parameters
     ----------
-    observed
+    observed : np.ndarray
         Rain rate (T, y, x) in mm/h. "LK" uses the last three frames, "proesmans" the last two.
-    method
+    method : str
         "LK" tracks corners and interpolates between them [1]_ [2]_. "proesmans" finds a smooth
         field that agrees forwards and backwards in time [3]_.
 
@@ -111,11 +111,11 @@ def extrapolation(observed: np.ndarray, n: int, method: str = "LK") -> np.ndarra
 
     Parameters
     ----------
-    observed
+    observed : np.ndarray
         Rain rate (T, y, x) in mm/h.
-    n
+    n : int
         Number of steps to forecast.
-    method
+    method : str
         Optical flow, "LK" or "proesmans": see ``motion``.
 
     References
@@ -142,9 +142,9 @@ def sprog(observed: np.ndarray, n: int) -> np.ndarray:
 
     Parameters
     ----------
-    observed
+    observed : np.ndarray
         Rain rate (T, y, x) in mm/h, three frames or more.
-    n
+    n : int
         Number of steps to forecast.
 
     References
@@ -169,9 +169,9 @@ def anvil(observed: np.ndarray, n: int) -> np.ndarray:
 
     Parameters
     ----------
-    observed
+    observed : np.ndarray
         Rain rate (T, y, x) in mm/h, four frames or more.
-    n
+    n : int
         Number of steps to forecast.
 
     Returns
@@ -205,11 +205,11 @@ def steps(observed: np.ndarray, n: int, members: int = 10) -> np.ndarray:
 
     Parameters
     ----------
-    observed
+    observed : np.ndarray
         Rain rate (T, y, x) in mm/h, three frames or more.
-    n
+    n : int
         Number of steps to forecast.
-    members
+    members : int
         Number of members.
 
     Returns

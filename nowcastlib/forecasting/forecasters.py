@@ -30,9 +30,9 @@ class Forecaster(Protocol):
 
         Parameters
         ----------
-        observed
+        observed : np.ndarray
             Rain rate (T, y, x) in mm/h, at least ``n_in`` frames, NaN where not observed.
-        n
+        n : int
             Number of steps to forecast.
 
         Returns
@@ -50,16 +50,23 @@ class Network:
 
     Parameters
     ----------
-    model
+    model : ForecastNetwork
         The network, see ``nowcastlib.networks``.
-    config
+    config : TrainConfig
         The configuration with which it was trained.
-    members
-        Number of members of the ensemble; 0 for a single forecast. Only for networks that
-        forecast probabilities. The same frames always give the same members.
+    members : int
+        Number of members of the ensemble; 0 for a single forecast. The same frames always give
+        the same members.
+
+    Raises
+    ------
+    NowcastError
+        For members of a network that does not forecast probabilities.
     """
 
     def __init__(self, model: ForecastNetwork, config: TrainConfig, members: int = 0):
+        if members and not config.model.gives_probabilities:
+            raise NowcastError("only a network that forecasts probabilities has members")
         self.model = model.eval()
         self.config = config
         self.members = members
@@ -79,11 +86,6 @@ class Network:
     def n_in(self) -> int:
         """Number of frames that it needs."""
         return self.config.windows.n_in
-
-    @property
-    def gives_probabilities(self) -> bool:
-        """Whether the network forecasts the probabilities of exceeding rain rates."""
-        return self.config.model.gives_probabilities
 
     @torch.inference_mode()
     def __call__(self, observed: np.ndarray, n: int) -> np.ndarray:
@@ -126,7 +128,7 @@ def forecaster(name: str | Path) -> Forecaster:
 
     Parameters
     ----------
-    name
+    name : str | Path
         A baseline ("persistence", "sprog", …), a shipped network ("radar", …), the folder of a
         training run, or the file model.safetensors in it. With "-members" appended, a network
         that forecasts probabilities gives an ensemble of ten members.
@@ -160,9 +162,8 @@ def forecaster(name: str | Path) -> Forecaster:
 def _ensemble(name: str) -> Network:
     """The ensemble of the network before "-members"."""
     network = forecaster(name.removesuffix("-members"))
-    if isinstance(network, Network) and network.gives_probabilities:
-        network.members = MEMBERS
-        return network
+    if isinstance(network, Network) and network.config.model.gives_probabilities:
+        return Network(network.model, network.config, MEMBERS)
     raise NowcastError(
         f"no forecaster {name!r}: only a network that forecasts probabilities has members"
     )

@@ -22,11 +22,11 @@ def observed_until(
 
     Parameters
     ----------
-    frames
+    frames : xr.DataArray
         Rain rate (time, y, x) in mm/h.
-    at
+    at : str | datetime | np.datetime64 | None
         Time of the last frame, UTC; None for the last frame of the store.
-    n
+    n : int
         Number of frames.
 
     Returns
@@ -63,13 +63,13 @@ def forecast(
 
     Parameters
     ----------
-    run
+    run : Forecaster
         The forecaster, see ``forecaster``.
-    frames
+    frames : xr.DataArray
         Rain rate (time, y, x) in mm/h.
-    at
+    at : str | datetime | np.datetime64 | None
         Time of the last frame to use, UTC; None for the last frame of the store.
-    leads
+    leads : int
         Number of steps to forecast.
 
     Returns
@@ -124,9 +124,9 @@ def save(predicted: xr.DataArray, out: str | Path) -> None:
 
     Parameters
     ----------
-    predicted
+    predicted : xr.DataArray
         Rain rate (…, lead_time, y, x) in mm/h, as ``forecast`` returns it.
-    out
+    out : str | Path
         The store, such as forecast.zarr.
 
     Raises

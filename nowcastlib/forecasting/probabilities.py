@@ -23,11 +23,11 @@ def quantile(logits: Tensor, threshold: Tensor, scale: ModelScale) -> Tensor:
 
     Parameters
     ----------
-    logits
+    logits : Tensor
         Logits (…, rate, H, W) of exceeding each rate.
-    threshold
+    threshold : Tensor
         Logit for each rate (…, rate, 1, 1) or for each pixel (…, 1, H, W).
-    scale
+    scale : ModelScale
         Model units of the network.
 
     Returns
@@ -59,9 +59,9 @@ def matched_threshold(logits: Tensor, now: Tensor) -> Tensor:
 
     Parameters
     ----------
-    logits
+    logits : Tensor
         Logits (…, rate, H, W) of exceeding each rate.
-    now
+    now : Tensor
         Rain rate (H, W) of the last frame in mm/h.
 
     Returns
@@ -95,13 +95,13 @@ def correlated_noise(like: Tensor, path: Tensor, members: int, seed: int = 0) ->
 
     Parameters
     ----------
-    like
+    like : Tensor
         Field (H, W) whose power spectrum the noise gets.
-    path
+    path : Tensor
         Displacement (T, 2, H, W) in px to where the rain comes from, see ``motion.follow``.
-    members
+    members : int
         Number of members.
-    seed
+    seed : int
         Seed of the random numbers.
 
     Returns
@@ -148,11 +148,11 @@ def ensemble(logits: Tensor, noise: Tensor, scale: ModelScale) -> Tensor:
 
     Parameters
     ----------
-    logits
+    logits : Tensor
         Logits (T, rate, H, W) of exceeding each rate.
-    noise
+    noise : Tensor
         Standard normal noise (member, T, H, W).
-    scale
+    scale : ModelScale
         Model units of the network.
 
     Returns

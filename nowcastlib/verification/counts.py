@@ -59,14 +59,14 @@ def count(
 
     Parameters
     ----------
-    pairs
+    pairs : Iterable[tuple[np.ndarray, np.ndarray]]
         One (forecast, observation) for each case, in mm/h. The observation is (lead, y, x), the
         forecast (lead, y, x) or, of an ensemble, (member, lead, y, x).
-    thresholds
+    thresholds : Sequence[float]
         Rain rates in mm/h whose exceedance is an event.
-    scales
+    scales : Sequence[int]
         Sides of the windows of the fractions skill score, px.
-    pixel_km
+    pixel_km : float
         Size of a pixel in km.
 
     Returns

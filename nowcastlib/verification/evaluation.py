@@ -51,13 +51,13 @@ def issue_times(frames: xr.DataArray, n_in: int, leads: int, every: int = 1) -> 
 
     Parameters
     ----------
-    frames
+    frames : xr.DataArray
         Rain rate (time, y, x).
-    n_in
+    n_in : int
         Number of frames that the forecaster needs.
-    leads
+    leads : int
         Number of steps to forecast.
-    every
+    every : int
         Return every N-th of the times.
 
     Raises
@@ -86,9 +86,9 @@ def observed_at(predicted: xr.DataArray, frames: xr.DataArray) -> np.ndarray:
 
     Parameters
     ----------
-    predicted
+    predicted : xr.DataArray
         Forecast (lead_time, y, x) with ``valid_time``; an ensemble works as well.
-    frames
+    frames : xr.DataArray
         Observed rain rate (time, y, x) in mm/h.
 
     Returns
@@ -125,13 +125,13 @@ def evaluate(
 
     Parameters
     ----------
-    frames
+    frames : xr.DataArray
         Rain rate (time, y, x) in mm/h.
-    forecasters
+    forecasters : Mapping[str, Forecaster]
         The forecasters by their names.
-    options
+    options : EvaluationOptions | None
         The protocol; None for the defaults of ``EvaluationOptions``.
-    progress
+    progress : bool
         Whether to show a progress bar.
 
     Returns

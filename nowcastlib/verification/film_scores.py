@@ -20,7 +20,7 @@ def score_films(forecast: Tensor | np.ndarray, truth: Tensor | np.ndarray) -> pd
 
     Parameters
     ----------
-    forecast, truth
+    forecast, truth : Tensor | np.ndarray
         Films (B, T, C, H, W) with values from 0 to 1.
 
     Returns

@@ -36,9 +36,9 @@ def score(counts: xr.Dataset, name: str) -> xr.DataArray:
 
     Parameters
     ----------
-    counts
+    counts : xr.Dataset
         Sums of ``count``, of single cases or summed over cases.
-    name
+    name : str
         One of ``SCORES``; ``nowcastlib.verification.formulas`` explains each.
 
     Returns
@@ -62,7 +62,7 @@ def mean_csi(counts: xr.Dataset) -> xr.DataArray:
 
     Parameters
     ----------
-    counts
+    counts : xr.Dataset
         Sums of ``evaluate``, with the dimension ``lead_time``.
 
     Returns
@@ -89,15 +89,15 @@ def interval(
 
     Parameters
     ----------
-    counts
+    counts : xr.Dataset
         Sums of ``evaluate``, with the dimension ``case``.
-    statistic
+    statistic : Callable[[xr.Dataset], xr.DataArray]
         Computes the score from sums over cases.
-    level
+    level : float
         Probability that the interval covers, 0 to 1.
-    draws
+    draws : int
         Number of resamples.
-    seed
+    seed : int
         Seed of the random numbers.
 
     Returns
@@ -129,7 +129,7 @@ def roc(counts: xr.Dataset) -> xr.Dataset:
 
     Parameters
     ----------
-    counts
+    counts : xr.Dataset
         Sums of ``count``.
 
     Returns
@@ -171,7 +171,7 @@ def effective_resolution(counts: xr.Dataset) -> xr.DataArray:
 
     Parameters
     ----------
-    counts
+    counts : xr.Dataset
         Sums of ``count``.
 
     Returns
@@ -195,9 +195,9 @@ def table(counts: xr.Dataset, level: float = 0.9) -> pd.DataFrame:
 
     Parameters
     ----------
-    counts
+    counts : xr.Dataset
         Sums of ``evaluate``, with the dimensions forecaster, case, lead_time and threshold.
-    level
+    level : float
         Probability that the bootstrap interval of the CSI covers, 0 to 1.
 
     Returns

@@ -11,6 +11,7 @@ from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import (
     BASELINES,
+    Network,
     baselines,
     forecast,
     forecaster,
@@ -37,6 +38,12 @@ def test_unknown_forecaster_is_refused_with_the_known_names(tmp_path):
 def test_only_networks_that_forecast_probabilities_have_members(name):
     with pytest.raises(NowcastError, match=f"{name}.* has members"):
         forecaster(name)
+
+
+def test_members_of_a_network_without_probabilities_are_refused():
+    run = network()
+    with pytest.raises(NowcastError, match="probabilities"):
+        Network(run.model, run.config, members=2)
 
 
 def test_network_forecasts_where_the_last_frame_is_observed():
