@@ -111,7 +111,8 @@ class View {
 
   credits() {
     const { credit, map } = this.scene;
-    return [credit, map?.borders.length ? "borders: Natural Earth" : ""].filter(Boolean).join(" · ");
+    const texts = [credit, map?.borders.length ? "borders: Natural Earth" : ""];
+    return texts.filter(Boolean).join(" · ");
   }
 
   // Everything that depends on the state.
