@@ -13,6 +13,7 @@ from .grid import frame as frame
 from .grid import pixel_km as pixel_km
 from .ingestion import IngestOptions as IngestOptions
 from .ingestion import ingest as ingest
+from .moving_mnist import DigitScene as DigitScene
 from .moving_mnist import MovingMNIST as MovingMNIST
 from .moving_mnist import OfficialMovingMNIST as OfficialMovingMNIST
 from .splits import SPLITS as SPLITS

