@@ -31,7 +31,8 @@ def disc(seen: np.ndarray) -> tuple[float, float, float]:
 
     largest = 1 + np.bincount(parts.ravel())[1:].argmax()
     part = ndimage.binary_fill_holes(parts == largest)
-    y, x = ndimage.center_of_mass(part)
+    rows, columns = np.nonzero(part)
+    y, x = rows.mean(), columns.mean()
     radius = float(np.sqrt(part.sum() / np.pi))
 
     rows, columns = np.indices(seen.shape, sparse=True)

@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -163,7 +163,7 @@ def _append(
     first = None  # frame of this run; the others must have its grid
     try:
         for time, frame, values in reading.readable_frames(partial.stem):
-            if first is None:
+            if first is None or writer is None:
                 first = frame
                 stored = grid.coarser(grid.cut(frame, options.crop), options.regrid)
                 writer = writer or create_store(partial, stored, _about(feed, history))
@@ -194,10 +194,8 @@ class _Reading:
         self.written = written  # frames that the store has already
         self.reasons: list[str] = []  # why frames were skipped
 
-    def readable_frames(
-        self, name: str
-    ) -> Iterator[tuple[pd.Timestamp, xr.DataArray, np.ndarray | None]]:
-        """Time, frame as read and values as stored (None: the crop is empty) of each good frame.
+    def readable_frames(self, name: str) -> Iterator[tuple[pd.Timestamp, xr.DataArray, np.ndarray]]:
+        """Time, frame as read and values as stored of each good frame.
 
         Raises ServerUnreachable after three frames in a row for which the server did not answer.
         """
@@ -214,7 +212,7 @@ class _Reading:
                 bar.update()
                 try:
                     frame, values = result()
-                    if values is not None and not np.isfinite(values).any():
+                    if values.size and not np.isfinite(values).any():
                         raise NowcastError("nothing in it is observed")
                 except NowcastError as error:
                     outages = outages + 1 if isinstance(error, ServerUnreachable) else 0
@@ -226,7 +224,7 @@ class _Reading:
                 outages = 0
                 yield time, frame, values
 
-    def _read_ahead(self) -> Iterator[tuple[pd.Timestamp, Callable]]:
+    def _read_ahead(self) -> Generator[tuple[pd.Timestamp, Callable], None, None]:
         """Time and result of each frame; ``feed.concurrency`` frames are read at the same time."""
         waiting: deque = deque()
         with ThreadPoolExecutor(self.feed.concurrency) as pool:
@@ -239,14 +237,16 @@ class _Reading:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _read(self, row: Any) -> tuple[xr.DataArray, np.ndarray | None]:
+    def _read(self, row: Any) -> tuple[xr.DataArray, np.ndarray]:
         """A frame as read, and its values (y, x) as stored."""
         frame = self.feed.read(row)
         values = frame.values
         if self.options.crop:
             x, y, width, height = self.options.crop
             values = values[y : y + height, x : x + width]
-        return frame, grid.area_mean(values, self.options.regrid) if values.size else None
+        if values.size:  # else the crop lies beyond the frame, which is reported later
+            values = grid.area_mean(values, self.options.regrid)
+        return frame, values
 
 
 def _check_grid(expected: xr.DataArray, frame: xr.DataArray, time, partial: Path) -> None:

@@ -48,12 +48,11 @@ class StoreWriter:
 
     def __init__(self, path: Path):
         _set_fill_time(path, 0)
-        group = zarr.open_group(str(path), mode="r+")
-        self.rate = group["rainfall_rate"]
-        self.time = group["time"]
+        self.rate = _array(path, "rainfall_rate")
+        self.time = _array(path, "time")
         self.grid = xr.DataArray(
             np.empty(self.rate.shape[1:], "u1"),
-            {axis: (axis, np.asarray(group[axis][:])) for axis in ("y", "x")},
+            {axis: (axis, np.asarray(_array(path, axis)[:])) for axis in ("y", "x")},
             ("y", "x"),
         )
 
@@ -148,7 +147,7 @@ def resume_store(path: Path) -> StoreWriter | None:
 
 def finish_store(partial: Path, out: Path) -> None:
     """Give a store its name, its frames in ascending time."""
-    times = np.asarray(zarr.open_group(str(partial), mode="r")["time"][:])
+    times = np.asarray(_array(partial, "time")[:])
     if (np.diff(times) >= 0).all():
         _close(partial)
         partial.rename(out)
@@ -165,13 +164,17 @@ def _sorted_copy(path: Path, order: np.ndarray) -> Path:
     shutil.rmtree(copy_path, ignore_errors=True)  # left by a run that was killed
     shutil.copytree(path, copy_path)
 
-    source = zarr.open_group(str(path), mode="r")
-    copy = zarr.open_group(str(copy_path), mode="r+")
-    n = source["rainfall_rate"].chunks[0]
+    source, copy = _array(path, "rainfall_rate"), _array(copy_path, "rainfall_rate")
+    n = source.chunks[0]
     for k in range(0, len(order), n):
-        copy["rainfall_rate"][k : k + n] = source["rainfall_rate"].oindex[order[k : k + n]]
-    copy["time"][:] = np.asarray(source["time"][:])[order]
+        copy[k : k + n] = source.oindex[order[k : k + n]]
+    _array(copy_path, "time")[:] = np.asarray(_array(path, "time")[:])[order]
     return copy_path
+
+
+def _array(store: Path, name: str) -> zarr.Array:
+    """An array of a store, to read and write."""
+    return zarr.open_array(str(store / name), mode="r+")
 
 
 def _close(path: Path) -> None:

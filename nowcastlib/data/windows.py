@@ -98,15 +98,15 @@ class RadarWindows(Dataset):
 
         rng = np.random.default_rng([self.augmentation.seed, self.epoch, i])
         window = self._read(rows, *self._random_square(rows[len(rows) // 2], rng))  # (T, H, W)
-        window = np.rot90(window, rng.integers(4), axes=(1, 2))
+        window = np.rot90(window, int(rng.integers(4)), axes=(1, 2))
         if rng.random() >= 0.5:
             window = window[:, :, ::-1]
 
-        window = torch.from_numpy(np.ascontiguousarray(window))[:, None]  # (T, 1, H, W)
+        sample = torch.from_numpy(np.ascontiguousarray(window))[:, None]  # (T, 1, H, W)
         if self.augmentation.vary:
             factor = float(np.exp(rng.normal(0, self.augmentation.vary)))
-            window = self.scale.to_model(self.scale.from_model(window) * factor)
-        return window
+            sample = self.scale.to_model(self.scale.from_model(sample) * factor)
+        return sample
 
     def _convert(self, frames: xr.DataArray) -> np.ndarray:
         """Rain rates in model units."""
