@@ -172,7 +172,8 @@ class _Source:
 
     name: str
     option: str = ""  # a product, a URL or a folder
-    period: tuple[str, ...] = ()  # start and end (not included), or nothing
+    start: str | None = None
+    end: str | None = None  # not included
 
 
 def preset() -> Preset:
@@ -205,7 +206,7 @@ def data_folder() -> Path:
     default = (repository if is_checkout else Path.cwd()) / "data"
 
     source = _source()
-    parts = [preset().name, source.name, source.option, *source.period]
+    parts = [preset().name, source.name, source.option, source.start, source.end]
     folder = re.sub(r"[^\w.-]+", "-", "-".join(filter(None, parts)))
 
     return Path(os.environ.get("NOWCAST_DATA") or default) / folder
@@ -218,13 +219,15 @@ def _source() -> _Source:
 
     feed_and_option, _, days = text.partition("@")
     name, _, option = feed_and_option.partition(":")
-    period = tuple(days.split("/")) if days else ()
+    if not days:
+        return _Source(name, option)
 
-    if len(period) not in (0, 2):
+    start, slash, end = days.partition("/")
+    if not slash or "/" in end:
         raise NowcastError(
             f"NOWCAST_SOURCE ends in @{days}: write a period like @2024-06-01/2024-06-08"
         )
-    return _Source(name, option, period)
+    return _Source(name, option, start, end)
 
 
 def feed() -> feeds.Feed:
@@ -255,5 +258,6 @@ def frames() -> xr.DataArray:
     xarray.DataArray
         Rain rate (time, y, x) in mm/h, loaded from disk when it is used.
     """
-    path = ingest(feed(), data_folder() / "frames.zarr", *_source().period)
+    source = _source()
+    path = ingest(feed(), data_folder() / "frames.zarr", source.start, source.end)
     return store.open_frames(path)

@@ -45,7 +45,8 @@ def test_the_default_feed_is_the_archive_if_there_is_one_and_synthetic_rain_othe
 )
 def test_each_source_has_its_feed_and_its_own_folder(monkeypatch, tmp_path, source, feed, folder):
     monkeypatch.setenv("NOWCAST_SOURCE", source)
-    assert course.feed() == feed and course.data_folder() == tmp_path / folder
+    assert course.feed() == feed
+    assert course.data_folder() == tmp_path / folder
 
 
 @pytest.mark.parametrize("preset", course.PRESETS.values(), ids=lambda preset: preset.name)
@@ -67,15 +68,16 @@ def test_frames_are_ingested_only_once(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("source", "period"), [("fvg@2024-06-01/2024-06-08", ("2024-06-01", "2024-06-08")), ("fvg", ())]
+    ("source", "period"),
+    [("fvg@2024-06-01/2024-06-08", ("2024-06-01", "2024-06-08")), ("fvg", (None, None))],
 )
 def test_only_the_period_of_the_source_is_ingested(monkeypatch, source, period):
-    calls = []
+    periods = []
     monkeypatch.setenv("NOWCAST_SOURCE", source)
-    monkeypatch.setattr(course, "ingest", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(course, "ingest", lambda feed, out, *period: periods.append(period))
     monkeypatch.setattr(course.store, "open_frames", lambda _: None)
     course.frames()
-    assert [arguments[2:] for arguments in calls] == [period]
+    assert periods == [period]
 
 
 @pytest.mark.parametrize(
