@@ -45,7 +45,7 @@ def kind_of_network(arguments: Sequence[str]) -> str:
 
 
 def flat_config(kind: str) -> Any:
-    """Defaults to train a kind of network, in a dataclass that tyro shows without names of parts."""
+    """Defaults for a kind of network, in a dataclass that tyro shows without parts' names."""
     defaults = default_config(kind)
     options = []
     for part in fields(defaults):

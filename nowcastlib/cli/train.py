@@ -1,8 +1,8 @@
 """``nowcast train``: train a network on stores of rain."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
@@ -11,8 +11,7 @@ from nowcastlib.cli.source_options import option
 from nowcastlib.networks import CONFIGS
 from nowcastlib.training import default_config
 
-# The names of the registry, with the option's own name
-Kind = Annotated[Literal[tuple(CONFIGS)], tyro.conf.arg(name=KIND)]  # type: ignore[valid-type]
+KIND_OPTION = tyro.conf.arg(name=KIND, metavar="{" + ",".join(CONFIGS) + "}")
 
 
 @dataclass(frozen=True)
@@ -27,10 +26,10 @@ class Train:
     out: Path
 
     # Kind of network: it decides which --config.model options there are.
-    kind: Kind = "convedlstm"
+    kind: Annotated[str, KIND_OPTION] = "convedlstm"
 
     # Options --config.…: parts of a TrainConfig, replaced for each kind by ``train_command``.
-    config: Any = default_config("convedlstm")
+    config: Any = field(default_factory=lambda: default_config("convedlstm"))
 
     # Shares of the events for training, validation and test; 0 leaves a part out.
     shares: Annotated[
@@ -92,7 +91,7 @@ def train_command(network: str) -> type[Train]:
         __doc__ = Train.__doc__
 
         # Kind of network: it decides which --config.model options there are.
-        kind: Kind = network
+        kind: Annotated[str, KIND_OPTION] = network
         config: options = defaults  # type: ignore[valid-type]
 
     return TrainKind

@@ -15,5 +15,6 @@ from .config import check_choices as check_choices
 from .config import config_class as config_class
 from .config import option_names as option_names
 from .losses import LOSSES as LOSSES
+from .losses import ssim_mse as ssim_mse
 from .motion_guided import MotionGuided as MotionGuided
 from .registry import build as build

@@ -11,9 +11,15 @@ class ForecastNetwork(nn.Module):
 
     Its ``config`` tells what one has to know about it: ``feeds_back``, ``fewest_frames``,
     ``gives_probabilities`` and ``losses``.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+    channels : int
+        Channels of a frame.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, channels: int = 1):
         super().__init__()
         self.config = config
 

@@ -3,12 +3,11 @@
 ``RecurrentCell`` describes the interface and the shapes.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nowcastlib.networks.cell_options import ConvCellOptions, ConvLSTMOptions
 from nowcastlib.networks.recurrence import RecurrentCell, State
 
 
@@ -41,51 +40,11 @@ class LSTMCell(RecurrentCell):
         self.peephole = nn.Parameter(torch.zeros(3, hidden)) if peephole else None
         _open_forget_gate((self.from_x or self.from_h).bias, hidden)
 
-    def _inputs(self, x: Tensor | None) -> Tensor | float:
-        return 0.0 if self.from_x is None else self.from_x(x)
+    def _inputs(self, x: Tensor | None) -> Tensor:
+        return self.from_h.weight.new_zeros(()) if self.from_x is None else self.from_x(x)
 
-    def _gates(self, inputs: Tensor | float, state: State) -> tuple[Tensor, ...]:
+    def _gates(self, inputs: Tensor, state: State) -> tuple[Tensor, ...]:
         return _lstm(inputs + self.from_h(state[0]), state[1], self.peephole)
-
-
-@dataclass(frozen=True)
-class ConvCellOptions:
-    """Options of a convolutional cell. Raises ValueError for invalid or contradictory ones."""
-
-    stride: int = 1  # 2 halves height and width (odd sizes are rounded up)
-    pool: bool = False  # halve by max pooling after a convolution of stride 1, not by its stride
-    double: str = ""  # double height and width: "transpose" (convolution) or "nearest" (neighbours)
-    state_kernel: int = 0  # kernel size from state to state, px; 0: that of the input's kernel
-    norm: str = ""  # after each convolution: "layer" over all channels, "group" over each gate's
-    leaky_slope: float = 0.0  # slope below zero of a LeakyReLU after the norm; 0: none
-    bias: bool = True  # the convolutions add a bias
-
-    def __post_init__(self):
-        if self.stride not in (1, 2):
-            raise ValueError(f"stride is {self.stride}: choose 1 or 2")
-        if self.double not in ("", "transpose", "nearest"):
-            raise ValueError(
-                f"unknown double {self.double!r}: choose transpose or nearest, or none"
-            )
-        if self.double and self.stride != 1:
-            raise ValueError(
-                "stride 2 halves the size and double doubles it: choose one of the two"
-            )
-        if self.pool and self.stride != 2:
-            raise ValueError("pool halves the size: it needs stride 2")
-        if self.norm not in ("", "layer", "group"):
-            raise ValueError(f"unknown norm {self.norm!r}: choose layer or group, or none")
-
-
-@dataclass(frozen=True)
-class ConvLSTMOptions(ConvCellOptions):
-    """Options of a ``ConvLSTMCell``."""
-
-    peephole: bool = True  # the gates see the cell state
-    # (H', W') of the states, px: one peephole weight a pixel, as in the paper, and the cell works
-    # at this size only; (1, 1): one weight a channel, at any size
-    size: tuple[int, int] = (1, 1)
-    gate_out: bool = False  # the output is the output gate o, not the hidden state H (Zampar 2025)
 
 
 class _ConvCell(RecurrentCell):
@@ -161,11 +120,11 @@ class _ConvCell(RecurrentCell):
         slope = options.leaky_slope
         self.activation = nn.LeakyReLU(slope) if slope else nn.Identity()
 
-    def _inputs(self, x: Tensor | None) -> Tensor | float:
+    def _inputs(self, x: Tensor | None) -> Tensor:
         if self.from_x is None:
             if x is not None:
                 raise ValueError("this cell has no input: give None as x")
-            return 0.0
+            return self.from_h.weight.new_zeros(())
         if x is None or x.ndim != 4 or x.shape[1] != self.in_channels or not x.numel():
             shape = "None" if x is None else f"the shape {tuple(x.shape)}"
             raise ValueError(
@@ -175,15 +134,15 @@ class _ConvCell(RecurrentCell):
         convolved = _convolve(self.from_x, self.enlarge(x))  # (B, gates·hidden, …)
         return self.activation(self.norm_x(self.pool(convolved)))  # (B, gates·hidden, H', W')
 
-    def _from_h(self, h: Tensor, inputs: Tensor | float) -> Tensor:
+    def _from_h(self, h: Tensor, inputs: Tensor) -> Tensor:
         """What the state (B, hidden, H', W') adds to the gates: (B, gates·hidden, H', W')."""
         is_initial = h.shape == (1, self.hidden, 1, 1)
-        if isinstance(inputs, Tensor) and not is_initial:
-            if (len(h), *h.shape[2:]) != (len(inputs), *inputs.shape[2:]):
-                raise ValueError(
-                    f"the state has the shape {tuple(h.shape)}, "
-                    f"but the input gives (B, …) = {tuple(inputs.shape)}"
-                )
+        has_input = inputs.ndim > 0
+        if has_input and not is_initial and h[:, 0].shape != inputs[:, 0].shape:
+            raise ValueError(
+                f"the state has the shape {tuple(h.shape)}, "
+                f"but the input gives (B, …) = {tuple(inputs.shape)}"
+            )
         return self.activation(self.norm_h(self.from_h(h)))
 
 
@@ -217,13 +176,13 @@ class ConvLSTMCell(_ConvCell):
         self.peephole = nn.Parameter(weights) if self.options.peephole else None
 
         # A norm undoes the bias before it: the forget gate's bias is that of the last layer.
-        norm, convolution = (
-            (self.norm_h, self.from_h) if self.from_x is None else (self.norm_x, self.from_x)
-        )
+        norm = self.norm_h if self.from_x is None else self.norm_x
         bias = getattr(norm, "bias", None)
-        _open_forget_gate(convolution.bias if bias is None else bias, hidden)
+        if bias is None:
+            bias = getattr(self.from_x or self.from_h, "bias", None)
+        _open_forget_gate(bias, hidden)
 
-    def _gates(self, inputs: Tensor | float, state: State) -> tuple[Tensor, ...]:
+    def _gates(self, inputs: Tensor, state: State) -> tuple[Tensor, ...]:
         h, c = state
         gates = inputs + self._from_h(h, inputs)  # (B, 4·hidden, H', W')
         if self.peephole is not None:
@@ -248,9 +207,9 @@ class ConvGRUCell(_ConvCell):
     gate_names = ("z", "r", "g", "H")
     n_gates = 3
 
-    def _gates(self, inputs: Tensor | float, state: State) -> tuple[Tensor, ...]:
+    def _gates(self, inputs: Tensor, state: State) -> tuple[Tensor, ...]:
         (h,) = state
-        x_z, x_r, x_g = inputs.chunk(3, dim=1) if isinstance(inputs, Tensor) else (inputs,) * 3
+        x_z, x_r, x_g = inputs.chunk(3, dim=1) if inputs.ndim else (inputs,) * 3
         h_z, h_r, h_g = self._from_h(h, inputs).chunk(3, dim=1)  # each (B, hidden, H', W')
 
         z = torch.sigmoid(x_z + h_z)
@@ -269,7 +228,7 @@ def compile_cells(model: nn.Module) -> None:
     """
     for cell in model.modules():
         if isinstance(cell, RecurrentCell):
-            cell._gates = torch.compile(cell._gates)
+            setattr(cell, "_gates", torch.compile(cell._gates))  # noqa: B010 (a method)
 
 
 def _open_forget_gate(bias: Tensor | None, hidden: int) -> None:

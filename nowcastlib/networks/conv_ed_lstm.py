@@ -27,7 +27,7 @@ class ConvEDLSTM(FrameNetwork):
     """
 
     def __init__(self, config, channels: int = 1):
-        super().__init__(config)
+        super().__init__(config, channels)
         packed = channels * config.patch**2
         self.cells = self._make_cells(packed)
 
@@ -37,7 +37,7 @@ class ConvEDLSTM(FrameNetwork):
             # Untrained, the output is nearly the last input: training starts at persistence.
             with torch.no_grad():
                 self.head.weight[:, top:] = torch.eye(packed)[..., None, None]
-                self.head.bias.zero_()
+                self.head.get_parameter("bias").zero_()
 
     def _make_cells(self, in_channels: int) -> nn.ModuleList:
         config = self.config
@@ -75,6 +75,8 @@ class ConvEDLSTM(FrameNetwork):
         x = self._pack(x)  # (B, T, C·patch², H/patch, W/patch)
         outputs, states = stacks.read(self.cells, x)
         if coins is not None:
+            if truth is None:
+                raise ValueError("coins choose true frames: give truth, too")
             truth = self._pack(truth)
             coins = coins[(..., *[None] * (5 - coins.ndim))]  # (B, n_out - 1, 1, 1, 1)
 
@@ -82,7 +84,7 @@ class ConvEDLSTM(FrameNetwork):
         logits = [self._output(outputs[:, -1], frame)]
         for t in range(n_out - 1):
             frame = torch.sigmoid(logits[-1])  # (B, C·patch², H/patch, W/patch)
-            if coins is not None:
+            if truth is not None and coins is not None:
                 frame = torch.where(coins[:, t], truth[:, t], frame)
             top, states = stacks.step(self.cells, frame, states)
             logits.append(self._output(top, frame))

@@ -26,7 +26,7 @@ class EncoderForecaster(FrameNetwork):
     """
 
     def __init__(self, config, channels: int = 1):
-        super().__init__(config)
+        super().__init__(config, channels)
         packed = channels * config.patch**2
         self.encoder = stacks.make_stack(config, packed)
         self.forecaster = stacks.make_stack(config, 0)

@@ -25,7 +25,7 @@ class FCLSTM(FrameNetwork):
     """
 
     def __init__(self, config, channels: int = 1):
-        super().__init__(config)
+        super().__init__(config, channels)
         self.frame = (channels, config.size, config.size)
         pixels = channels * config.size**2
         self.encoder = self._make_stack(pixels)

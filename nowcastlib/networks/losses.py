@@ -65,8 +65,10 @@ def ssim_mse(logits: Tensor, target: Tensor, scale: ModelScale, alpha: float = 0
         )
     target_values = _without_nan(target, logits)
     forecast = torch.where(torch.isfinite(target), torch.sigmoid(logits), target_values)
-    images = (frames.flatten(0, -4) for frames in (forecast, target_values))  # (B·T, C, H, W)
-    _, ssim = structural_similarity_index_measure(*images, data_range=1.0, return_full_image=True)
+    images = forecast.flatten(0, -4), target_values.flatten(0, -4)  # each (B·T, C, H, W)
+    _, ssim = structural_similarity_index_measure(
+        images[0], images[1], data_range=1.0, return_full_image=True
+    )
 
     dissimilarity = _mean(1 - ssim.view_as(target), target)
     return alpha * mse(logits, target, scale) + (1 - alpha) * dissimilarity
@@ -93,9 +95,9 @@ def exceedance(logits: Tensor, target: Tensor, scale: ModelScale, balance: bool 
     """Binary cross-entropy of the events "more than each of ``RATES``".
 
     With ``balance``, the cost of each window and rate is divided by the entropy of the share of
-    pixels that exceed this rate in the first frame of the target. Rare rates and windows with little
-    rain then weigh as much as others. Honest probabilities minimise the loss, up to what is unknown
-    about this first frame when the forecast is made.
+    pixels that exceed this rate in the first frame of the target. Rare rates and windows with
+    little rain then weigh as much as others. Honest probabilities minimise the loss, except for
+    what is unknown about this first frame when the forecast is made.
 
     Parameters
     ----------

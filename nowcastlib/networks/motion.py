@@ -203,12 +203,14 @@ def distance_outside(displacement: Tensor) -> Tensor:
 
     (…, 2, H, W) → (…, 1, H, W).
     """
-    squares = []
-    for part, dim in zip(displacement.unbind(-3), (-1, -2), strict=True):  # to the right, downwards
-        size = part.shape[dim]
-        position = torch.arange(size).to(part).view(-1, *[1] * (-1 - dim)) + part
-        squares.append((position - position.clamp(0, size - 1)) ** 2)
-    return sum(squares).sqrt().unsqueeze(-3)
+    to_the_right, downwards = displacement.unbind(-3)  # each (…, H, W)
+    height, width = displacement.shape[-2:]
+    x = torch.arange(width).to(displacement) + to_the_right
+    y = torch.arange(height).to(displacement)[:, None] + downwards
+
+    outside_x = x - x.clamp(0, width - 1)
+    outside_y = y - y.clamp(0, height - 1)
+    return (outside_x**2 + outside_y**2).sqrt().unsqueeze(-3)
 
 
 def blur(fields: Tensor, sigma: float) -> Tensor:

@@ -76,7 +76,7 @@ class MotionGuided(ForecastNetwork):
     """
 
     def __init__(self, config, channels: int = 1):
-        super().__init__(config)
+        super().__init__(config, channels)
         if channels != 1:
             raise ValueError(f"a guided network works on one channel, not {channels}")
 
@@ -85,8 +85,8 @@ class MotionGuided(ForecastNetwork):
         self.forecaster = stacks.make_stack(config, patch + 2)  # rain, motion
         self.split = [1, 1, 1, rain_scales.N_SCALES, len(RATES)]  # channels of the Corrections
         self.head = nn.Conv2d(config.hidden[-1], sum(self.split) * patch, 1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
 
         levels = torch.tensor(RainScale().to_model(np.array(RATES)), dtype=torch.float32)
         self.levels = nn.Parameter(levels.view(-1, 1, 1))  # the rates, model units
@@ -180,7 +180,7 @@ class MotionGuided(ForecastNetwork):
     def _pack(self, frame: Tensor) -> Tensor:
         return pack(frame, self.config.patch, self.config.size_multiple)
 
-    def _corrections(self, top: Tensor, size: tuple[int, int]) -> Corrections:
+    def _corrections(self, top: Tensor, size: torch.Size) -> Corrections:
         """(B, hidden, H/patch, W/patch) → maps of the frame's size."""
         maps = unpack(self.head(top), self.config.patch, size).float()
         return Corrections(*maps.split(self.split, 1))

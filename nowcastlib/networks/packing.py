@@ -1,5 +1,7 @@
 """Space to depth: patches of pixels become channels before the cells, and pixels after them."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -18,7 +20,7 @@ def pack(x: Tensor, patch: int, multiple: int) -> Tensor:
     return F.pixel_unshuffle(pad(x, multiple), patch)
 
 
-def unpack(x: Tensor, patch: int, size: tuple[int, int]) -> Tensor:
+def unpack(x: Tensor, patch: int, size: Sequence[int]) -> Tensor:
     """Inverse of ``pack``, cut to ``size``: (…, C·patch², H'/patch, W'/patch) → (…, C, H, W)."""
     height, width = size
     return F.pixel_shuffle(x, patch)[..., :height, :width]

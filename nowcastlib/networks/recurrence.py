@@ -74,13 +74,14 @@ class RecurrentCell(nn.Module):
             State after the last frame.
         """
         outputs = []
+        last: State = ()
         for inputs in self._inputs_of_all_frames(x, steps):
-            output, state = self._step(inputs, state)
+            output, last = self._step(inputs, last or state)
             outputs.append(output)
 
         # (T·B, …) → (T, B, …) → (B, T, …): unlike torch.stack, this keeps channels last in memory
         stacked = torch.cat(outputs).unflatten(0, (len(outputs), -1)).transpose(0, 1)
-        return stacked, state
+        return stacked, last
 
     def trace(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:
         """All gates and states of a sequence by their names, each (B, T, hidden, H', W').
@@ -101,22 +102,22 @@ class RecurrentCell(nn.Module):
         by_name = zip(self.gate_names, zip(*steps, strict=True), strict=True)
         return {name: torch.stack(tensors, 1) for name, tensors in by_name}
 
-    def _inputs(self, x: Tensor | None) -> Tensor | float:
-        """What the input adds to the gates: (B, gates·hidden, H', W'), or 0.0 without an input."""
+    def _inputs(self, x: Tensor | None) -> Tensor:
+        """What the input adds to the gates: (B, gates·hidden, H', W'), or a 0 without an input."""
         raise NotImplementedError
 
-    def _gates(self, inputs: Tensor | float, state: State) -> tuple[Tensor, ...]:
+    def _gates(self, inputs: Tensor, state: State) -> tuple[Tensor, ...]:
         """The tensors named by ``gate_names``, each (B, hidden, H', W')."""
         raise NotImplementedError
 
-    def _inputs_of_all_frames(self, x: Tensor | None, steps: int) -> Sequence[Tensor | float]:
+    def _inputs_of_all_frames(self, x: Tensor | None, steps: int) -> Sequence[Tensor]:
         if x is None:
             return [self._inputs(None)] * steps
         x = x.transpose(0, 1)  # (T, B, C, H, W)
         inputs = self._inputs(x.flatten(0, 1))  # (T·B, gates·hidden, H', W')
         return inputs.unflatten(0, x.shape[:2]).unbind()  # T times (B, gates·hidden, H', W')
 
-    def _step(self, inputs: Tensor | float, state: State | None) -> tuple[Tensor, State]:
+    def _step(self, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
         if state is None and self.from_x is None:
             raise ValueError("a cell without input needs an initial state")
         gates = self._gates(inputs, self._zeros(inputs) if state is None else state)

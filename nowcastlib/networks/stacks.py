@@ -1,6 +1,6 @@
 """Stacks of recurrent cells: how the networks build them, let them read frames, and step them."""
 
-from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -27,39 +27,40 @@ def make_stack(config, in_channels: int) -> nn.ModuleList:
     return cells
 
 
-def read(cells: Sequence[RecurrentCell] | nn.ModuleList, x: Tensor) -> tuple[Tensor, list[State]]:
+def read(cells: nn.ModuleList, x: Tensor) -> tuple[Tensor, list[State]]:
     """Let a stack read frames that are all known, layer by layer.
 
     Returns the outputs of the highest cell, (B, T, hidden, H', W'), and the state of each cell.
     """
     states = []
-    for cell in cells:
+    for cell in _typed(cells):
         x, state = cell.sequence(x)
         states.append(state)
     return x, states
 
 
-def step(
-    cells: Sequence[RecurrentCell] | nn.ModuleList, x: Tensor, states: list[State]
-) -> tuple[Tensor, list[State]]:
+def step(cells: nn.ModuleList, x: Tensor, states: list[State]) -> tuple[Tensor, list[State]]:
     """One step in time: output of the highest cell (B, hidden, H', W') and new states."""
     new_states = []
-    for cell, state in zip(cells, states, strict=True):
+    for cell, state in zip(_typed(cells), states, strict=True):
         x, state = cell(x, state)
         new_states.append(state)
     return x, new_states
 
 
-def unroll(
-    cells: Sequence[RecurrentCell] | nn.ModuleList, states: list[State], steps: int
-) -> Tensor:
+def unroll(cells: nn.ModuleList, states: list[State], steps: int) -> Tensor:
     """Steps of a stack whose lowest cell has no input.
 
     Returns the hidden states of all cells side by side, (B, steps, sum of hidden, …).
     """
-    x = None
+    x: Tensor | None = None
     hidden = []
-    for cell, state in zip(cells, states, strict=True):
+    for cell, state in zip(_typed(cells), states, strict=True):
         x, _ = cell.sequence(x, state, steps)
         hidden.append(x)
     return torch.cat(hidden, 2)
+
+
+def _typed(cells: nn.ModuleList) -> list[RecurrentCell]:
+    """The cells of a stack; torch only knows that they are modules."""
+    return [cast(RecurrentCell, cell) for cell in cells]

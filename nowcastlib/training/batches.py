@@ -1,7 +1,8 @@
 """Datasets and batches of a training run."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sized
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from nowcastlib.training import schedules
 from nowcastlib.training.config import TrainConfig
 
 
-def check_datasets(config: TrainConfig, datasets: dict[str, Dataset | None]) -> dict[str, str]:
+def check_datasets(config: TrainConfig, datasets: Mapping[str, Dataset | None]) -> dict[str, str]:
     """A fingerprint of each dataset, by which a resumed run recognises its data.
 
     Raises
@@ -27,7 +28,7 @@ def check_datasets(config: TrainConfig, datasets: dict[str, Dataset | None]) -> 
     for name, dataset in datasets.items():
         if dataset is None:
             continue
-        if not len(dataset):
+        if not _length(dataset):
             raise NowcastError(f"the {name} set is empty: give it data, or lower n_in and n_out")
 
         _set_epoch(dataset, 0)
@@ -37,20 +38,24 @@ def check_datasets(config: TrainConfig, datasets: dict[str, Dataset | None]) -> 
                 f"the {name} set has samples of {len(first)} frames, but n_in + n_out = {needed}: "
                 "lower them, or cut longer windows"
             )
-        checksum = zlib.crc32(first.contiguous().numpy())
+        checksum = zlib.crc32(first.contiguous().numpy().tobytes())
         fingerprints[name] = (
-            f"{len(dataset)} samples of {tuple(first.shape)}, the first {checksum:08x}"
+            f"{_length(dataset)} samples of {tuple(first.shape)}, the first {checksum:08x}"
         )
     return fingerprints
 
 
 def batches(
-    config: TrainConfig, dataset: Dataset, epoch: int, accelerator: Accelerator, workers: int
+    config: TrainConfig,
+    dataset: Dataset,
+    epoch: int,
+    accelerator: Accelerator,
+    workers: int,
 ) -> Iterator[tuple[float, Tensor, Tensor | None]]:
     """The batches of an epoch on this process.
 
-    They depend on nothing but seed and epoch, so that resuming is exact. All processes draw the same
-    numbers, and each takes its part of them.
+    They depend on nothing but seed and epoch, so that resuming is exact. All processes draw the
+    same numbers, and each takes its part of them.
 
     Yields
     ------
@@ -66,12 +71,12 @@ def batches(
     steps, batch = config.run.steps, config.run.batch
     whole_batch = batch * accelerator.num_processes
 
-    rows = rng.choice(len(dataset), (steps, whole_batch), p=_sample_weights(dataset))
-    numbers = rng.random((steps, whole_batch, config.windows.n_out - 1), dtype="f4")
+    rows = rng.choice(_length(dataset), (steps, whole_batch), p=_sample_weights(dataset))
+    draws = rng.random((steps, whole_batch, config.windows.n_out - 1), dtype="f4")
     first = accelerator.process_index * batch
     mine = slice(first, first + batch)
     rows = rows[:, mine]
-    numbers = torch.from_numpy(numbers)[:, mine]
+    numbers = torch.from_numpy(draws)[:, mine]
 
     loader = DataLoader(dataset, batch_sampler=rows.tolist(), num_workers=workers)
     for k, frames in enumerate(loader):
@@ -83,18 +88,25 @@ def batches(
 
 def part_of_process(dataset: Dataset, accelerator: Accelerator) -> Subset:
     """The samples of a dataset that this process validates."""
-    rows = range(accelerator.process_index, len(dataset), accelerator.num_processes)
+    rows = range(accelerator.process_index, _length(dataset), accelerator.num_processes)
     return Subset(dataset, rows)
+
+
+def _length(dataset: Dataset) -> int:
+    """Number of samples; torch declares it for some datasets only."""
+    return len(cast(Sized, dataset))
 
 
 def _sample_weights(dataset: Dataset) -> np.ndarray | None:
     """Probability of each sample: every store has the same weight, however long it is."""
     if not isinstance(dataset, ConcatDataset):
         return None
-    stores = dataset.datasets
+    stores: list = dataset.datasets
     return np.concatenate([np.full(len(store), 1 / len(store) / len(stores)) for store in stores])
 
 
 def _set_epoch(dataset: Dataset, epoch: int) -> None:
-    for part in dataset.datasets if isinstance(dataset, ConcatDataset) else [dataset]:
+    """Tell the data the epoch: their random crops and turns depend on it."""
+    parts: list = dataset.datasets if isinstance(dataset, ConcatDataset) else [dataset]
+    for part in parts:
         part.epoch = epoch

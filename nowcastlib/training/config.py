@@ -261,7 +261,7 @@ def _check_share(config, name: str) -> None:
 
 
 def _check_unused(config, names: tuple[str, ...], needed: str) -> None:
-    """Raise ValueError if a field that has no effect without ``needed`` differs from its default."""
+    """Raise ValueError if a field without effect differs from its default."""
     defaults = {f.name: f.default for f in fields(config)}
     for name in names:
         if getattr(config, name) != defaults[name]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from nowcastlib.errors import NowcastError
-from nowcastlib.networks import LOSSES, ForecastNetwork, build, compile_cells
+from nowcastlib.networks import LOSSES, ForecastNetwork, build, compile_cells, ssim_mse
 from nowcastlib.training import checkpoint, schedules
 from nowcastlib.training.batches import batches, check_datasets, part_of_process
 from nowcastlib.training.checkpoint import TrainingState
@@ -69,7 +69,7 @@ def fit(
     train: Dataset,
     validation: Dataset,
     out: str | Path,
-    options: FitOptions = FitOptions(),  # noqa: B008 (frozen)
+    options: FitOptions = FitOptions(),
 ) -> tuple[ForecastNetwork, pd.DataFrame]:
     """Train a network.
 
@@ -94,9 +94,9 @@ def fit(
     Raises
     ------
     NowcastError
-        If ``out`` holds another run; if there is nothing to resume, or it was trained on other data;
-        if a dataset is empty or its samples are too short; if a batch does not fit into memory; if
-        the loss is not finite.
+        If ``out`` holds another run; if there is nothing to resume, or it was trained on other
+        data; if a dataset is empty or its samples are too short; if a batch does not fit into
+        memory; if the loss is not finite.
 
     Notes
     -----
@@ -111,7 +111,7 @@ def fit(
     bar = _progress_bar(config, state, options, accelerator)
 
     for epoch in range(len(state.history), config.run.epochs):
-        if _out_of_patience(config, state.history):
+        if schedules.out_of_patience(config, state.history):
             break
         if config.rollout.restart and schedules.starts_new_length(config, epoch):
             state.optimiser.state.clear()
@@ -194,11 +194,10 @@ def criterion(config: TrainConfig, epoch: float | None = None) -> Criterion:
     It is the same throughout, except ``ssim_mse``: the weight of SSIM grows by 0.05 with each
     length of the curriculum.
     """
-    loss = LOSSES[config.optimisation.loss]
     if config.optimisation.loss != "ssim_mse":
-        return partial(loss, scale=config.scale)
+        return partial(LOSSES[config.optimisation.loss], scale=config.scale)
     at = schedules.last_phase(config) if epoch is None else schedules.phase(config, epoch)
-    return partial(loss, scale=config.scale, alpha=max(0.0, 1 - 0.05 * at))
+    return partial(ssim_mse, scale=config.scale, alpha=max(0.0, 1 - 0.05 * at))
 
 
 def _prepare(
@@ -234,7 +233,7 @@ def _initial_state(
     model = build(config.model)
     if start:
         model.load_state_dict(checkpoint.initial_weights(start, config))
-    model = model.to(device, memory_format=torch.channels_last)
+    model = model.to(device).to(memory_format=torch.channels_last)
 
     options = config.optimisation
     optimiser = torch.optim.AdamW(
@@ -245,7 +244,7 @@ def _initial_state(
 
 
 def _split(config: TrainConfig, frames: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
-    """Input, 0 where not observed, and target: (B, T, C, H, W) → (B, seen, …) and (B, length, …)."""
+    """Input, 0 where not observed, and target: (B, seen, C, H, W) and (B, length, C, H, W)."""
     n_in = config.windows.n_in
     seen = schedules.input_length(config, epoch)
     length = schedules.forecast_length(config, epoch)
@@ -280,18 +279,6 @@ def _finite(loss: float, where: str, out: Path) -> float:
     saved = (out / checkpoint.STATE).exists()
     kept = f"{out} keeps the last good weights" if saved else "no weights were kept"
     raise NowcastError(f"the loss is {loss} at {where}: lower lr; {kept}")
-
-
-def _out_of_patience(config: TrainConfig, history: list[dict]) -> bool:
-    """Whether ``patience`` epochs at the curriculum's last length have passed since the best one."""
-    if not config.run.patience or not history:
-        return False
-    best = min(history, key=lambda row: row["validation"])["epoch"]
-    last_phase = schedules.last_phase(config)
-    first_at_last_length = next(
-        epoch for epoch in range(config.run.epochs) if schedules.phase(config, epoch) == last_phase
-    )
-    return history[-1]["epoch"] - max(best, first_at_last_length - 1) >= config.run.patience
 
 
 def _observers(

@@ -77,3 +77,20 @@ def learning_rate(config: TrainConfig, epoch: float) -> float:
         one_step = 1 / (len(epochs) * config.run.steps)
         rise = min(1.0, (done + one_step) / options.warmup)
     return options.lr * rise * factor
+
+
+def out_of_patience(config: TrainConfig, history: list[dict]) -> bool:
+    """Whether ``patience`` epochs at the last length have passed since the best one.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    history : list of dict
+        For each epoch so far, its number ``epoch`` and its ``validation`` loss.
+    """
+    if not config.run.patience or not history:
+        return False
+    best = min(history, key=lambda row: row["validation"])["epoch"]
+    epochs = range(config.run.epochs)
+    first_of_last_length = next(e for e in epochs if phase(config, e) == last_phase(config))
+    return history[-1]["epoch"] - max(best, first_of_last_length - 1) >= config.run.patience

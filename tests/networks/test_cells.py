@@ -270,7 +270,7 @@ def test_norm_gives_each_convolution_mean_0_and_variance_1_before_its_own_scale(
     h = 3 * h + 5
     for got, convolution, affine in (
         (cell._inputs(x), cell.from_x(x), cell.norm_x),
-        (cell._from_h(h, 0.0), cell.from_h(h), cell.norm_h),
+        (cell._from_h(h, torch.zeros(())), cell.from_h(h), cell.norm_h),
     ):
         per_channel = (slice(None), None, None)
         bare = ((got - affine.bias[per_channel]) / affine.weight[per_channel]).detach()
@@ -293,7 +293,7 @@ def test_leaky_slope_scales_negative_values_of_each_convolution(kind):
     )
     for got, convolution in (
         (cell._inputs(x), cell.from_x(x)),
-        (cell._from_h(h, 0.0), cell.from_h(h)),
+        (cell._from_h(h, torch.zeros(())), cell.from_h(h)),
     ):
         assert (convolution < 0).any()
         assert (convolution > 0).any()
@@ -313,7 +313,7 @@ def test_norm_and_activation_are_part_of_the_step(options):
         torch.zeros(1, 3, 6, 6, dtype=torch.float64),
     )
     for t in range(2):
-        i, f, g, o = (cell._inputs(x[:, t]) + cell._from_h(h, 0.0)).chunk(4, 1)
+        i, f, g, o = (cell._inputs(x[:, t]) + cell._from_h(h, torch.zeros(()))).chunk(4, 1)
         w_ci, w_cf, w_co = cell.peephole
         c = torch.sigmoid(f + w_cf * c) * c + torch.sigmoid(i + w_ci * c) * torch.tanh(g)
         h = torch.sigmoid(o + w_co * c) * torch.tanh(c)
