@@ -54,7 +54,8 @@ def test_notebook_is_stripped_short_and_explained(path):
     code = [c for c in notebook["cells"] if c["cell_type"] == "code"]
     assert not any(c["outputs"] or c["execution_count"] for c in code)
     sizes = [code_lines("".join(c["source"])) for c in code]
-    assert max(sizes) <= 30 and statistics.median(sizes) <= 8
+    assert max(sizes) <= 30
+    assert statistics.median(sizes) <= 8
     kinds = "".join(c["cell_type"][0] for c in notebook["cells"])
     assert "ccc" not in kinds, "three code cells in a row without prose"
     assert any("assert" in source for source in cells(path, "code")), (
@@ -86,7 +87,8 @@ def test_conda_environment_names_the_same_packages_as_pyproject():
         "pip",
         "python" + project["requires-python"],
     }
-    assert conda == ours and {"pip": ["--editable ."]} in listed
+    assert conda == ours
+    assert {"pip": ["--editable ."]} in listed
 
 
 def test_readme_lists_every_notebook_and_its_commands_exist():

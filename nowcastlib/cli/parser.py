@@ -69,8 +69,8 @@ def parse(arguments: list[str] | None = None) -> Command:
 
 def one_sentence(complaint: str) -> str:
     """The mistake in one sentence, taken from a complaint that tyro has drawn as a box."""
-    lines = [line.strip("│ \t") for line in complaint.splitlines()]
-    lines = [line for line in lines if line and line[0] not in "╭╰─"]
+    lines = [line.strip("╭╮╰╯│─ \t") for line in complaint.splitlines()]
+    lines = [line for line in lines if line.strip("-")][1:]  # without the title
     words = " ".join(lines)
     # tyro writes the options that it talks about on lines of their own
     options = [line.split()[0].rstrip(",") for line in lines if line.startswith("--")]

@@ -1,0 +1,37 @@
+"""``nowcast forecast``."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from archive_files import START
+from command_line import nowcast
+
+from nowcastlib.data import open_frames
+from nowcastlib.forecasting import BASELINES
+
+
+@pytest.mark.parametrize("weights", ["{run}", "{run}/model.safetensors", *BASELINES])
+def test_forecast_is_rain_rate_by_lead_time(place, tmp_path, weights):
+    line = f"forecast --weights {weights} --data {{frames}} --at 2024-06-01T14:00 --leads 4"
+    assert nowcast(place, f"{line} --out {tmp_path}/f.zarr") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["f.zarr"]
+
+    predicted = xr.open_zarr(tmp_path / "f.zarr", decode_timedelta=False).rainfall_rate
+    members = {"member": 10} if weights == "steps" else {}
+    assert dict(predicted.sizes) == members | {"lead_time": 4, "y": 64, "x": 64}
+    assert predicted.attrs["units"] == "mm h-1"
+    assert predicted.lead_time.attrs["units"] == "minutes"
+
+    expected = np.datetime64(START) + np.array([125, 130, 135, 140]) * np.timedelta64(1, "m")
+    assert (predicted.valid_time.values == expected).all()
+    assert np.nanmin(predicted) >= 0
+
+
+def test_forecast_of_the_centre_is_smaller(place, tmp_path):
+    line = "forecast --weights persistence --data {frames} --size 32"
+    assert nowcast(place, f"{line} --out {tmp_path}/f.zarr") == 0
+
+    saved = xr.open_zarr(tmp_path / "f.zarr", decode_timedelta=False).rainfall_rate
+    frames = open_frames(place.frames)
+    assert (saved[0].values == frames.values[-1, 16:48, 16:48]).all()
+    assert (saved.x == frames.x[16:48]).all()
