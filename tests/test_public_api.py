@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 
+import pytest
+
 import nowcastlib
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "pysteps", "xarray", "pandas", "matplotlib", "accelerate", "IPython"}
+COMMANDS = ["ingest", "train", "forecast", "evaluate", "live"]
 
 
 def example() -> str:
@@ -65,3 +68,14 @@ def test_readme_shows_the_example_of_the_docstring():
 def test_import_loads_nothing_heavy():
     loaded = modules_after("import nowcastlib")
     assert "nowcastlib" in loaded and not loaded & (HEAVY | {"numpy"})
+
+
+@pytest.mark.parametrize("words", [[], *([command] for command in COMMANDS)])
+def test_help_loads_nothing_heavy(words):
+    """So it answers at once. (The time itself depends on the machine and is not tested.)"""
+    loaded = modules_after(
+        "from nowcastlib.cli import main\n"
+        f"try: main({[*words, '--help']})\n"
+        "except SystemExit as stop: assert not stop.code"
+    )
+    assert "tyro" in loaded and not loaded & HEAVY
