@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import tyro
 
 from nowcastlib.errors import NowcastError
-from nowcastlib.networks import CONFIGS
+from nowcastlib.networks import CONFIGS, option_names
 from nowcastlib.training import TrainConfig, default_config
 
 KIND = "config.model.kind"
@@ -74,9 +74,11 @@ def train_config(options: Any) -> TrainConfig:
 def explain_unused(complaint: str, kind: str) -> str:
     """The sentence about an unknown option, or a better one if another kind of network has it."""
     option = re.search(r"--config\.model\.(?:no-)?([\w-]+)", complaint)
-    if option and complaint.startswith("unknown option"):
-        try:
-            default_config(kind).changed(**{option[1].replace("-", "_"): None})
-        except ValueError as error:
-            return str(error)
-    return complaint
+    if not (option and complaint.startswith("unknown option")):
+        return complaint
+
+    name = option[1].replace("-", "_")
+    kinds = [other for other, config in CONFIGS.items() if name in option_names(config)]
+    if not kinds:
+        return complaint
+    return f"{option[0]} is not an option of the network {kind}: {', '.join(kinds)} has it"
