@@ -19,7 +19,8 @@ ways = pytest.mark.parametrize(("there", "back"), WAYS, ids=["model", "dbz"])
 def test_round_trip_keeps_rate_zero_and_gap(kind, there, back):
     rate = kind([*RATES, float("nan")])
     result = back(there(rate))
-    assert type(result) is type(rate) and result.dtype == rate.dtype
+    assert type(result) is type(rate)
+    assert result.dtype == rate.dtype
     np.testing.assert_allclose(result, rate, rtol=1e-12)
     assert result[0] == 0
 
@@ -27,7 +28,9 @@ def test_round_trip_keeps_rate_zero_and_gap(kind, there, back):
 @kinds
 def test_model_units_run_from_0_to_1(kind):
     value = SCALE.to_model(kind(RATES))
-    assert value[0] == 0 and float(value[-1]) == pytest.approx(1) and (value[1:] > value[:-1]).all()
+    assert value[0] == 0
+    assert float(value[-1]) == pytest.approx(1)
+    assert (value[1:] > value[:-1]).all()
 
 
 @kinds
@@ -39,7 +42,8 @@ def test_reflectivity_is_marshall_and_palmers(kind):
     np.testing.assert_allclose(
         RainScale(zr_a=316, zr_b=1.5).to_dbz(kind([1.0])), [25.0], atol=0.005
     )
-    assert SCALE.to_dbz(kind([0.0]))[0] == SCALE.no_echo and SCALE.from_dbz(kind([-40.0]))[0] == 0
+    assert SCALE.to_dbz(kind([0.0]))[0] == SCALE.no_echo
+    assert SCALE.from_dbz(kind([-40.0]))[0] == 0
 
 
 def test_torch_and_numpy_agree():

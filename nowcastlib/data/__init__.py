@@ -1,4 +1,4 @@
-"""Where rain comes from and how it is kept: feeds, the store, the grid, the table of frames, windows for training.
+"""Where rain comes from and how it is stored: feeds, stores, grid, frame table, training windows.
 
 Imports only the ground floor (``units``, ``errors``, ``files``).
 """

@@ -31,18 +31,17 @@ def disc(seen: np.ndarray) -> tuple[float, float, float]:
 
     largest = 1 + np.bincount(parts.ravel())[1:].argmax()
     part = ndimage.binary_fill_holes(parts == largest)
-    rows, columns = np.nonzero(part)
-    y, x = rows.mean(), columns.mean()
+    y, x = (float(indices.mean()) for indices in np.nonzero(part))
     radius = float(np.sqrt(part.sum() / np.pi))
 
-    rows, columns = np.indices(seen.shape, sparse=True)
+    rows, columns = np.ogrid[: seen.shape[0], : seen.shape[1]]
     circle = (rows - y) ** 2 + (columns - x) ** 2 <= radius**2
     if (circle & part).sum() < 0.95 * (circle | part).sum():
         raise NowcastError(
             "the observed part is not a disc (the coverage of a single radar): "
             "give the crop in numbers"
         )
-    return float(x), float(y), radius
+    return x, y, radius
 
 
 def inscribed_square(seen: np.ndarray) -> tuple[int, int, int, int]:

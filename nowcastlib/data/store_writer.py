@@ -1,4 +1,4 @@
-"""Stores while they are written: frames are appended a chunk at a time, and none stays half written.
+"""Stores while they are written: frames are appended a chunk at a time, each whole or not at all.
 
 Times are written last, and 0 stands for a time that is not written yet: a frame without its time,
 as an interrupted process may leave it, does not count.

@@ -1,8 +1,17 @@
-"""Synthetic rain with a spectrum, a growth and decay, and a motion that are known exactly.
+"""Synthetic rain whose spectrum, growth, decay and motion are known exactly.
 
-A Gaussian field with a power-law spectrum lives on a periodic plane; each of its scales forgets itself at its own
-pace (small cells in minutes, rain bands in hours: Germann and Zawadzki 2002; the cascade idea of S-PROG, Seed
-2003). The plane is carried by translation and rotation, and what exceeds a threshold rains.
+A Gaussian field with a power-law spectrum lives on a periodic plane. Each of its scales changes at
+its own pace: small cells within minutes, rain bands within hours (Germann and Zawadzki 2002; Seed
+2003). The plane is moved by translation and rotation, and it rains where the field exceeds a
+threshold.
+
+References
+----------
+Germann, U. and Zawadzki, I. (2002): Scale-dependence of the predictability of precipitation from
+continental radar images. Part I. Monthly Weather Review 130, 2859-2873.
+
+Seed, A. W. (2003): A dynamic and spatial scaling approach to advection forecasting. Journal of
+Applied Meteorology 42, 381-388.
 """
 
 from collections.abc import Iterator
@@ -16,107 +25,161 @@ from nowcastlib.units import DRY
 
 @dataclass(frozen=True)
 class Storm:
-    """One synthetic event. Everything follows from these numbers: the same storm is the same rain."""
+    """One synthetic event: equal storms have equal rain."""
 
     seed: int = 0
     size: int = 128  # px, height and width of a frame; a pixel is 1 km
     step: float = 5.0  # minutes between frames
-    velocity: tuple[float, float] = (
-        2.0,
-        1.0,
-    )  # px per step: x to the right (east), y downwards (south)
+    velocity: tuple[float, float] = (2.0, 1.0)  # px per step: x to the east, y to the south
     rotation: float = 0.0  # radians per step about the centre of the frame, from x towards y
     wet_fraction: float = 0.25  # share of the plane with rain
-    intensity: float = (
-        2.7  # how fast the log rain rate rises from the edge inwards: 2 is stratiform, 3 thundery
-    )
-    slope: float = (
-        2.6  # exponent of the power spectrum, summed over all directions, at small scales
-    )
+    intensity: float = 2.7  # steepness of log rain rate from the edge: 2 stratiform, 3 convective
+    slope: float = 2.6  # exponent of the power spectrum, summed over directions, at small scales
     outer_scale: float = 90.0  # px; above it the spectrum is flat
     stretch: float = 1.0  # length of the rain bands over their width
     orientation: float = 0.0  # radians; direction of the bands, from x towards y
-    lifetime: float = (
-        150.0  # minutes in which a structure of the outer scale loses 1 - 1/e of itself
-    )
-    lifetime_exponent: float = 0.9  # lifetime ~ scale ** this
+    lifetime: float = 150.0  # minutes until the outer scale decorrelates to 1/e
+    lifetime_exponent: float = 0.9  # lifetime ~ scale ** lifetime_exponent
 
 
-def positions(storm: Storm, steps: float, inverse: bool = True) -> np.ndarray:
-    """Where the air over each pixel was ``steps`` steps ago (``inverse``), or will be: (2, y, x) in px, row first."""
-    y, x = np.mgrid[: storm.size, : storm.size].astype(float)
-    centre = (storm.size - 1) / 2
-    sign = -1.0 if inverse else 1.0
-    angle, (vx, vy) = sign * storm.rotation * steps, storm.velocity
-    if inverse:  # undo the translation, then the rotation
-        x, y = x - vx * steps, y - vy * steps
-    dx, dy = x - centre, y - centre
-    x, y = (
-        centre + np.cos(angle) * dx - np.sin(angle) * dy,
-        centre + np.sin(angle) * dx + np.cos(angle) * dy,
-    )
-    if not inverse:
-        x, y = x + vx * steps, y + vy * steps
-    return np.stack([y, x])
+def rain(storm: Storm, n_frames: int) -> np.ndarray:
+    """Make the frames of a storm.
+
+    Parameters
+    ----------
+    storm : Storm
+        The storm; its frames are ``storm.step`` minutes apart.
+    n_frames : int
+        Number of frames.
+
+    Returns
+    -------
+    array (time, y, x), float32
+        Rain rate in mm/h.
+
+    Examples
+    --------
+    >>> rain(Storm(size=64), 3).shape
+    (3, 64, 64)
+    """
+    threshold = special.ndtri(1 - storm.wet_fraction)
+    planes = _planes(storm)
+    frames = []
+    for t in range(n_frames):
+        field = advect(next(planes), storm, t)  # (y, x)
+        frames.append(_rain_rate(field - threshold, storm.intensity))
+    return np.stack(frames).astype("f4")
 
 
 def motion(storm: Storm, step: int = 0) -> np.ndarray:
-    """Velocity of the rain at time ``step``: (2, y, x) in px per step, component x (right) first, then y (down)."""
-    was = positions(storm, step)
+    """Velocity of the rain at time ``step``.
+
+    Returns
+    -------
+    array (2, y, x)
+        In px per step: first the component along x (to the right), then along y (down).
+    """
+    y, x = positions(storm, step)  # at the beginning
     centre = (storm.size - 1) / 2
-    angle = storm.rotation * step  # velocity = V + ω × (turned distance from the centre)
-    dy, dx = was - centre
-    dx, dy = np.cos(angle) * dx - np.sin(angle) * dy, np.sin(angle) * dx + np.cos(angle) * dy
+    dy, dx = _rotated(y - centre, x - centre, storm.rotation * step)  # now, from the moving centre
     vx, vy = storm.velocity
     return np.stack([vx - storm.rotation * dy, vy + storm.rotation * dx])
 
 
-def advect(plane: np.ndarray, storm: Storm, steps: float) -> np.ndarray:
-    """The frame that is seen after a periodic plane (at least as large as the frame) has moved ``steps`` steps.
+def positions(storm: Storm, steps: float, inverse: bool = True) -> np.ndarray:
+    """Where the air over each pixel was ``steps`` steps ago, or will be.
 
-    Cubic splines: at whole-pixel shifts the values are kept to rounding.
+    Parameters
+    ----------
+    storm : Storm
+        The storm.
+    steps : float
+        Number of time steps.
+    inverse : bool
+        True: where the air came from. False: where it goes.
+
+    Returns
+    -------
+    array (2, y, x)
+        In px: rows first, then columns.
+    """
+    y, x = np.mgrid[: storm.size, : storm.size].astype(float)
+    centre = (storm.size - 1) / 2
+    angle = storm.rotation * steps
+    shift_x, shift_y = (v * steps for v in storm.velocity)
+
+    if inverse:  # undo the translation, then the rotation
+        dy, dx = _rotated(y - shift_y - centre, x - shift_x - centre, -angle)
+        return np.stack([centre + dy, centre + dx])
+    dy, dx = _rotated(y - centre, x - centre, angle)
+    return np.stack([centre + dy + shift_y, centre + dx + shift_x])
+
+
+def _rotated(dy: np.ndarray, dx: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
+    """Distances from the centre (dy, dx), rotated from x towards y."""
+    return np.sin(angle) * dx + np.cos(angle) * dy, np.cos(angle) * dx - np.sin(angle) * dy
+
+
+def advect(plane: np.ndarray, storm: Storm, steps: float) -> np.ndarray:
+    """Move a periodic plane with the storm, and cut out the frame.
+
+    Parameters
+    ----------
+    plane : array (y, x)
+        A field at least as large as the frame.
+    storm : Storm
+        The storm.
+    steps : float
+        Number of time steps.
+
+    Returns
+    -------
+    array (y, x)
+        The frame, by cubic splines: a shift by whole pixels keeps all values.
     """
     margin = (np.array(plane.shape) - storm.size) / 2
-    return ndimage.map_coordinates(
-        plane, positions(storm, steps) + margin[:, None, None], mode="grid-wrap"
-    )
+    places = positions(storm, steps) + margin[:, None, None]  # (2, y, x)
+    return ndimage.map_coordinates(plane, places, mode="grid-wrap")
 
 
-def rain(storm: Storm, n_frames: int) -> np.ndarray:
-    """Rain rate, (time, y, x) in mm/h, float32: ``n_frames`` frames of the storm, ``storm.step`` minutes apart."""
-    threshold = special.ndtri(1 - storm.wet_fraction)
-    frames = (
-        advect(plane, storm, t) for t, plane in zip(range(n_frames), _planes(storm), strict=False)
-    )
-    return np.stack([_rate(g - threshold, storm.intensity) for g in frames]).astype("f4")
-
-
-def _rate(excess: np.ndarray, intensity: float) -> np.ndarray:
-    """mm/h: DRY at the edge of the rain, steep just inside, levelling off towards the core; 0 outside."""
+def _rain_rate(excess: np.ndarray, intensity: float) -> np.ndarray:
+    """Rain rate in mm/h: 0 outside, DRY at the edge, steep just inside, flatter in the core."""
     return DRY * np.exp(intensity * np.maximum(excess, 0) ** 0.7) * (excess > 0)
 
 
 def _planes(storm: Storm) -> Iterator[np.ndarray]:
-    """Gaussian fields of mean 0 and variance 1 on a periodic plane of twice the frame's size, evolving in place."""
+    """Fields of mean 0 and variance 1 on a plane of twice the frame's size, step by step."""
     n = 2 * storm.size
     rng = np.random.default_rng(storm.seed)
-    ky, kx = np.fft.fftfreq(n)[:, None], np.fft.rfftfreq(n)[None]  # cycles per px
+    wave_number = _wave_number(storm, n)
+    amplitude = _amplitude(storm, wave_number)
+
+    # autoregression: what each scale keeps from one step to the next
+    scale = np.minimum(1 / np.maximum(wave_number * storm.outer_scale, 1e-9), 1.0)  # of the outer
+    keep = np.exp(-storm.step / (storm.lifetime * scale**storm.lifetime_exponent))
+
+    spectrum = amplitude * np.fft.rfft2(rng.standard_normal((n, n)))
+    while True:
+        yield np.fft.irfft2(spectrum, s=(n, n))
+        noise = amplitude * np.fft.rfft2(rng.standard_normal((n, n)))
+        spectrum = keep * spectrum + np.sqrt(1 - keep**2) * noise
+
+
+def _wave_number(storm: Storm, n: int) -> np.ndarray:
+    """Wave numbers of rfft2, (n, n // 2 + 1) in cycles per px; smaller along the rain bands."""
+    ky = np.fft.fftfreq(n)[:, None]
+    kx = np.fft.rfftfreq(n)[None]
     along = np.cos(storm.orientation) * kx + np.sin(storm.orientation) * ky
     across = np.cos(storm.orientation) * ky - np.sin(storm.orientation) * kx
-    k = np.hypot(along * np.sqrt(storm.stretch), across / np.sqrt(storm.stretch))
-    amplitude = (1 + (k * storm.outer_scale) ** 2) ** (-(storm.slope + 1) / 4)
+    return np.hypot(along * np.sqrt(storm.stretch), across / np.sqrt(storm.stretch))
+
+
+def _amplitude(storm: Storm, wave_number: np.ndarray) -> np.ndarray:
+    """Amplitude of each wave, so that the field has mean 0 and variance 1."""
+    n = len(wave_number)
+    amplitude = (1 + (wave_number * storm.outer_scale) ** 2) ** (-(storm.slope + 1) / 4)
     amplitude[0, 0] = 0
-    weight = np.where(
-        np.arange(n // 2 + 1) % (n // 2) == 0, 1, 2
-    )  # rfft2 keeps one of two conjugate columns
-    amplitude *= n / np.sqrt((weight * amplitude**2).sum())  # unit variance
-    scale = np.minimum(
-        1 / np.maximum(k * storm.outer_scale, 1e-9), 1.0
-    )  # 1 at the outer scale, less below
-    keep = np.exp(-storm.step / (storm.lifetime * scale**storm.lifetime_exponent))
-    noise = amplitude * np.fft.rfft2(rng.standard_normal((n, n)))
-    while True:
-        yield np.fft.irfft2(noise, s=(n, n))
-        noise = keep * noise + np.sqrt(1 - keep**2) * amplitude * np.fft.rfft2(
-            rng.standard_normal((n, n))
-        )
+
+    columns = np.arange(n // 2 + 1)
+    weight = np.where(columns % (n // 2) == 0, 1, 2)  # rfft2 keeps one of two conjugate columns
+    return amplitude * n / np.sqrt((weight * amplitude**2).sum())

@@ -155,7 +155,8 @@ def training_data(
     Parameters
     ----------
     stores : TrainingStores
-        Stores and how they are split. Moving MNIST takes only the length from ``windows``.
+        Stores and how they are split. Moving MNIST takes only the length from ``windows``: its
+        films are 64 px wide, whatever the crop.
     windows : WindowOptions
         Length, crop, strides, variation and number of the windows.
     scale : ModelScale
@@ -174,10 +175,10 @@ def training_data(
     ------
     NowcastError
         If a store cannot be read or has no rain, no window of that length, or frames smaller than
-        the crop.
+        the crop; if Moving MNIST is asked for strides, variation or repeated windows.
     """
     if stores.is_moving_mnist:
-        return _moving_mnist(windows.n_frames, seed)
+        return _moving_mnist(windows, seed)
 
     jobs = [(path, (1, 0, 0) if stores.validation else stores.shares) for path in stores.train]
     jobs += [(path, (0, 1, 0)) for path in stores.validation]
@@ -201,7 +202,13 @@ def training_data(
     )
 
 
-def _moving_mnist(n_frames: int, seed: int) -> tuple[Dataset, Dataset, str]:
+def _moving_mnist(windows: WindowOptions, seed: int) -> tuple[Dataset, Dataset, str]:
+    """Moving MNIST as training and validation set; options that only rain has are refused."""
+    for name in ("strides", "vary", "min_windows"):
+        if getattr(windows, name) != getattr(WindowOptions, name):
+            raise NowcastError(f"moving-mnist has no {name}: leave out this option")
+
+    n_frames = windows.n_frames
     train = MovingMNIST("train", MOVING_MNIST_FILMS["train"], n_frames, seed=seed)
     validation = MovingMNIST("validation", MOVING_MNIST_FILMS["validation"], n_frames)
     films, digits = len(train), len(train.digits)

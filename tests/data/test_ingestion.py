@@ -1,4 +1,4 @@
-"""The store is whole or not there: gaps, reruns, interruptions, other grids, and what it must not touch."""
+"""Ingest writes a store whole or not at all: gaps, reruns, interruptions, other grids."""
 
 import json
 import os
@@ -28,7 +28,7 @@ from nowcastlib.errors import NowcastError
 
 
 class Fake:
-    """A feed of constant frames: frame n is n + 1 mm/h everywhere. ``interrupt`` is the frame where Ctrl-C comes."""
+    """A feed of constant frames: frame n is n + 1 mm/h everywhere; Ctrl-C comes at ``interrupt``."""
 
     attribution = "a test"
     licence = ""
@@ -38,13 +38,11 @@ class Fake:
     def __init__(
         self, minutes=(0, 5, 10, 15, 20), interrupt=None, broken=(), shape=(4, 6), east=0.0
     ):
-        self.minutes, self.interrupt, self.broken, self.shape, self.east = (
-            minutes,
-            interrupt,
-            broken,
-            shape,
-            east,
-        )
+        self.minutes = minutes
+        self.interrupt = interrupt  # number of a frame
+        self.broken = broken  # numbers of frames
+        self.shape = shape
+        self.east = east  # metres
         self.reads = []
 
     def list(self, start=None, end=None):
@@ -82,18 +80,20 @@ def test_store_is_plain_cf(tmp_path):
     dataset = xr.open_zarr(out)
     rate = dataset.rainfall_rate
     np.testing.assert_allclose(rate, [field(), 2 * field()], rtol=1e-6)
-    assert rate.dims == ("time", "y", "x") and rate.dtype == "f4"
+    assert rate.dims == ("time", "y", "x")
+    assert rate.dtype == "f4"
     assert (rate.attrs["units"], rate.attrs["standard_name"]) == ("mm h-1", "rainfall_rate")
     assert rate.time.values.tolist() == [
         pd.Timestamp(t).value for t in ("2024-06-01T12:00", "2024-06-01T12:05")
     ]
-    assert rate.x.attrs["units"] == "m" and rate.x[0] == 500 and rate.y[0] == -3_650_500
+    assert rate.x.attrs["units"] == "m"
+    assert rate.x[0] == 500
+    assert rate.y[0] == -3_650_500
     crs = pyproj.CRS(dataset[rate.attrs["grid_mapping"]].attrs["crs_wkt"])
-    assert (
-        "Stereographic" in crs.coordinate_operation.method_name
-        and crs.ellipsoid.semi_major_metre == pytest.approx(6_378_137)
-    )
-    assert "KNMI" in dataset.attrs["source"] and names(tmp_path / "new") == ["out.zarr"]
+    assert "Stereographic" in crs.coordinate_operation.method_name
+    assert crs.ellipsoid.semi_major_metre == pytest.approx(6_378_137)
+    assert "KNMI" in dataset.attrs["source"]
+    assert names(tmp_path / "new") == ["out.zarr"]
     assert "rainfall_rate" in zarr.open_consolidated(str(out))  # one read opens it
 
 
@@ -101,7 +101,8 @@ def test_unreadable_frame_is_named_and_stays_a_gap(tmp_path, caplog):
     paths = write_all("mch", tmp_path / "in", [field()] * 4)
     truncate(paths[1])
     out = ingest(Archive("mch", str(tmp_path / "in")), tmp_path / "out.zarr")
-    assert paths[1].name in caplog.text and paths[2].name not in caplog.text
+    assert paths[1].name in caplog.text
+    assert paths[2].name not in caplog.text
     assert (np.diff(open_frames(out).time) / np.timedelta64(1, "m")).tolist() == [10, 5]
 
 
@@ -118,7 +119,8 @@ def test_rerun_adds_only_what_is_new(tmp_path):
     out = ingest(Fake(minutes=(0, 5), broken=[1]), tmp_path / "out.zarr")
     later = Fake()
     ingest(later, out)
-    assert later.reads == [1, 2, 3, 4] and open_frames(out)[:, 0, 0].values.tolist() == [
+    assert later.reads == [1, 2, 3, 4]
+    assert open_frames(out)[:, 0, 0].values.tolist() == [
         1,
         2,
         3,
@@ -127,12 +129,13 @@ def test_rerun_adds_only_what_is_new(tmp_path):
     ]
     before = out.stat().st_mtime_ns
     ingest(again := Fake(), out)
-    assert again.reads == [] and names(tmp_path) == ["out.zarr"]
+    assert again.reads == []
+    assert names(tmp_path) == ["out.zarr"]
     assert out.stat().st_mtime_ns == before  # not even touched
 
 
 @pytest.mark.parametrize("at", [0, 1, 3])
-def test_interrupted_store_carries_on_to_the_same(tmp_path, at):
+def test_an_interrupted_store_continues_to_the_same_result(tmp_path, at):
     interrupted(tmp_path / "a.zarr", at)
     assert not (tmp_path / "a.zarr").exists()
     ingest(rest := Fake(), tmp_path / "a.zarr")
@@ -144,7 +147,7 @@ def test_interrupted_store_carries_on_to_the_same(tmp_path, at):
 @pytest.mark.parametrize(
     "times", [3, 4], ids=["before the time grew", "before the time was written"]
 )
-def test_store_killed_within_a_frame_carries_on_to_the_same(tmp_path, times, broken):
+def test_a_store_killed_within_a_frame_continues_to_the_same_result(tmp_path, times, broken):
     interrupted(tmp_path / "a.zarr", 3)
     group = zarr.open_group(str(tmp_path / "a.zarr.partial"), mode="r+")
     group["rainfall_rate"].resize((4, 4, 6))
@@ -154,14 +157,14 @@ def test_store_killed_within_a_frame_carries_on_to_the_same(tmp_path, times, bro
     same(tmp_path / "a.zarr", ingest(Fake(broken=broken), tmp_path / "b.zarr"))
 
 
-def test_files_half_written_when_it_was_killed_do_not_stay(tmp_path):
+def test_half_written_files_are_removed(tmp_path):
     interrupted(tmp_path / "a.zarr", 3)
     (tmp_path / "a.zarr.partial" / "rainfall_rate" / "0.0.0.1f.partial").write_bytes(b"half")
     out = ingest(Fake(), tmp_path / "a.zarr")
     assert not list(out.rglob("*.partial"))
 
 
-def test_what_an_interrupted_ingest_left_outlives_a_mistake(tmp_path):
+def test_a_refused_ingest_keeps_what_an_interrupted_one_left(tmp_path):
     interrupted(tmp_path / "a.zarr", 3)
     with pytest.raises(NowcastError, match="use another store"):
         ingest(Fake(east=500.0), tmp_path / "a.zarr")
@@ -169,7 +172,7 @@ def test_what_an_interrupted_ingest_left_outlives_a_mistake(tmp_path):
     assert rest.reads == [3, 4]
 
 
-def test_store_killed_at_birth_starts_again(tmp_path):
+def test_a_store_without_a_whole_frame_starts_again(tmp_path):
     (tmp_path / "a.zarr.partial").mkdir()
     (tmp_path / "a.zarr.partial" / ".zgroup").write_text("{")
     ingest(Fake(), tmp_path / "a.zarr")
@@ -198,17 +201,15 @@ def test_grid_that_changes_midway_leaves_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("name", "title"), [("rain", "rain rate"), ("rainfall_rate", "a national archive")]
 )
-def test_store_of_others_is_never_added_to(tmp_path, name, title):
+def test_a_store_of_another_maker_is_refused_and_kept(tmp_path, name, title):
     data = xr.Dataset(
         {name: (("time", "y", "x"), np.ones((1, 4, 6)), {"units": "mm h-1"})}, {"time": [START]}
     )
     data.assign_attrs(title=title).to_zarr(tmp_path / "theirs.zarr", zarr_format=2)
     with pytest.raises(NowcastError, match="was not made by ingest"):
         ingest(Fake(), tmp_path / "theirs.zarr")
-    assert (
-        names(tmp_path) == ["theirs.zarr"]
-        and (xr.open_zarr(tmp_path / "theirs.zarr")[name] == 1).all()
-    )
+    assert names(tmp_path) == ["theirs.zarr"]
+    assert (xr.open_zarr(tmp_path / "theirs.zarr")[name] == 1).all()
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path, monkeypatch):
@@ -224,24 +225,24 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     assert names(tmp_path) == ["file"]
 
 
-def test_frames_come_out_in_order_and_once_for_plain_xarray_too(tmp_path):
+def test_frames_are_stored_in_order_and_once(tmp_path):
     out = ingest(Fake(minutes=(15, 5, 5)), tmp_path / "out.zarr")
     ingest(Fake(minutes=(0, 5, 10)), out)
     plain = xr.open_zarr(out)
     assert plain.rainfall_rate[:, 0, 0].values.tolist() == [1, 2, 3, 4]
-    assert plain.indexes["time"].is_monotonic_increasing and names(tmp_path) == ["out.zarr"]
+    assert plain.indexes["time"].is_monotonic_increasing
+    assert names(tmp_path) == ["out.zarr"]
     same(out, ingest(Fake(minutes=(0, 5, 10, 15)), tmp_path / "b.zarr"))
     assert "rainfall_rate" in zarr.open_consolidated(str(out))
 
 
-def test_store_killed_while_it_was_sorted_is_sorted_again(tmp_path):
+def test_a_store_killed_while_it_was_sorted_is_sorted_again(tmp_path):
     out = ingest(Fake(minutes=(10, 15)), tmp_path / "a.zarr")
     (tmp_path / "a.zarr.partial.sorted").mkdir()
     (tmp_path / "a.zarr.partial.sorted" / "half").write_text("half")
     ingest(Fake(minutes=(0, 5, 10, 15)), out)
-    assert open_frames(out)[:, 0, 0].values.tolist() == [1, 2, 3, 4] and names(tmp_path) == [
-        "a.zarr"
-    ]
+    assert open_frames(out)[:, 0, 0].values.tolist() == [1, 2, 3, 4]
+    assert names(tmp_path) == ["a.zarr"]
     assert not (out / "half").exists()
 
 
@@ -255,7 +256,7 @@ def test_many_frames_in_disorder_are_sorted_over_chunks(tmp_path):
     )
 
 
-def test_store_found_beside_a_half_made_one_is_the_truth(tmp_path):
+def test_a_whole_store_wins_over_a_partial_one_beside_it(tmp_path):
     """As a process leaves it that is killed after the sorted store took its name."""
     out = ingest(Fake(minutes=(0, 5)), tmp_path / "a.zarr")
     shutil.copytree(out, tmp_path / "a.zarr.partial")
@@ -285,15 +286,15 @@ def test_frames_are_not_read_far_ahead_of_writing(tmp_path):
     source = Ahead(minutes=tuple(range(0, 500, 5)), interrupt=20)
     with pytest.raises(KeyboardInterrupt):
         ingest(source, tmp_path / "a.zarr")
-    assert max(source.reads) < 30 and zarr.open_group(str(tmp_path / "a.zarr.partial"))[
-        "time"
-    ].shape == (20,)
+    assert max(source.reads) < 30
+    assert zarr.open_group(str(tmp_path / "a.zarr.partial"))["time"].shape == (20,)
 
 
 def test_every_second_frame_is_kept(tmp_path):
     whole = store.open_frames(ingest(Fake(), tmp_path / "a.zarr"))
     half = store.open_frames(ingest(Fake(), tmp_path / "b.zarr", options=IngestOptions(every=2)))
-    assert len(whole) > 2 and (half.time.values == whole.time.values[::2]).all()
+    assert len(whole) > 2
+    assert (half.time.values == whole.time.values[::2]).all()
     np.testing.assert_array_equal(half, whole[::2])
     with pytest.raises(
         NowcastError, match=r"made by other settings \(.*every 2 frames\), not \(.*regrid none\)"
@@ -301,34 +302,32 @@ def test_every_second_frame_is_kept(tmp_path):
         ingest(Fake(), tmp_path / "b.zarr")
 
 
-def test_crop_and_regrid_are_kept_in_mind(tmp_path):
+def test_a_store_is_added_to_only_with_the_same_crop_and_regrid(tmp_path):
     out = ingest(
         Fake(minutes=(0, 5)),
         tmp_path / "a.zarr",
         options=IngestOptions(crop=(1, 0, 4, 4), regrid=2),
     )
     frames = open_frames(out)
-    assert (
-        frames.shape == (2, 2, 2)
-        and frames.x.values.tolist() == [1500, 3500]
-        and (frames[1] == 2).all()
-    )
+    assert frames.shape == (2, 2, 2)
+    assert frames.x.values.tolist() == [1500, 3500]
+    assert (frames[1] == 2).all()
     with pytest.raises(
         NowcastError,
         match=r"made by other settings \(.*crop 1,0,4,4, regrid 2\), not \(.*crop none, regrid none\)",
     ):
         ingest(Fake(), out)
     ingest(Fake(), out, options=IngestOptions(crop=(1, 0, 4, 4), regrid=2))
-    assert open_frames(out)[:, 0, 0].values.tolist() == [1, 2, 3, 4, 5] and names(tmp_path) == [
-        "a.zarr"
-    ]
+    assert open_frames(out)[:, 0, 0].values.tolist() == [1, 2, 3, 4, 5]
+    assert names(tmp_path) == ["a.zarr"]
 
 
 @pytest.mark.parametrize("crop", [(3, 0, 4, 4), (100, 0, 4, 4), (0, 0, 0, 4)])
 def test_bad_crop_leaves_nothing(tmp_path, crop):
     with pytest.raises(NowcastError, match="reaches beyond"):
         ingest(source := Fake(), tmp_path / "a.zarr", options=IngestOptions(crop=crop))
-    assert names(tmp_path) == [] and len(source.reads) < 4  # not the whole feed
+    assert names(tmp_path) == []
+    assert len(source.reads) < 4
 
 
 def test_frames_from_before_1970_are_kept(tmp_path):
@@ -355,7 +354,7 @@ def test_two_products_do_not_go_into_one_store(tmp_path):
         ingest(other, out)
 
 
-def test_an_interrupted_store_outlives_a_name_that_is_taken(tmp_path):
+def test_an_interrupted_store_is_kept_while_its_name_is_taken(tmp_path):
     interrupted(tmp_path / "a.zarr", 3)
     foreign = xr.Dataset(
         {"rain": (("time", "y", "x"), np.ones((1, 4, 6)), {"units": "mm h-1"})}, {"time": [START]}
@@ -372,10 +371,11 @@ def test_frame_in_which_nothing_is_observed_is_a_gap(tmp_path, caplog):
     source = Fake()
     source.read = lambda row: Fake().read(row) * (np.nan if row.minute == 10 else 1)
     frames = open_frames(ingest(source, tmp_path / "a.zarr"))
-    assert frames.sizes["time"] == 4 and "12:10:00: nothing in it is observed" in caplog.text
+    assert frames.sizes["time"] == 4
+    assert "12:10:00: nothing in it is observed" in caplog.text
 
 
-def test_feed_that_falls_silent_ends_the_ingest_after_three_frames_and_nothing_is_lost(tmp_path):
+def test_an_unreachable_server_ends_the_ingest_after_three_frames_and_nothing_is_lost(tmp_path):
     source = Fake(minutes=tuple(range(0, 100, 5)))
     good = source.read
 
@@ -392,7 +392,7 @@ def test_feed_that_falls_silent_ends_the_ingest_after_three_frames_and_nothing_i
     assert rest.reads == [2, 3, 4]
 
 
-def test_feed_that_is_silent_now_and_then_is_asked_on_and_broken_frames_are_not_silence(tmp_path):
+def test_single_outages_and_broken_frames_do_not_end_the_ingest(tmp_path):
     source, good = Fake(minutes=tuple(range(0, 60, 5)), broken=(1, 2, 3, 4)), Fake.read
 
     def read(row):
@@ -431,25 +431,22 @@ def test_cf_reading_finds_axes_units_and_projection(tmp_path):
     assert dataset.cf.grid_mapping_names == {"lambert_azimuthal_equal_area": ["crs"]}
     assert dataset.cf["rainfall_rate"].cf.grid_mapping_name == "lambert_azimuthal_equal_area"
     assert pyproj.CRS.from_cf(dataset.crs.attrs).equals(pyproj.CRS("EPSG:3035"))
-    assert dataset.attrs["Conventions"] == "CF-1.9" and dataset.time.encoding["units"].startswith(
-        "seconds since"
-    )
+    assert dataset.attrs["Conventions"] == "CF-1.9"
+    assert dataset.time.encoding["units"].startswith("seconds since")
 
 
-def test_polar_projection_names_its_pole_as_cf_asks(tmp_path):
+def test_a_polar_projection_names_its_pole_as_cf_asks(tmp_path):
     write("fmi", tmp_path / "in")
     out = ingest(Archive("fmi", str(tmp_path / "in")), tmp_path / "a.zarr")
     crs = xr.open_zarr(out).crs
-    assert (
-        crs.attrs["grid_mapping_name"] == "polar_stereographic"
-        and crs.attrs["latitude_of_projection_origin"] == 90
-    )
+    assert crs.attrs["grid_mapping_name"] == "polar_stereographic"
+    assert crs.attrs["latitude_of_projection_origin"] == 90
     assert (
         grid.mapping("+proj=stere +lat_0=-90 +lat_ts=-71")["latitude_of_projection_origin"] == -90
     )
 
 
-def test_a_time_not_yet_written_is_0_while_the_store_grows_and_cf_finds_no_trace_of_it(tmp_path):
+def test_fill_value_of_times_is_0_while_the_store_grows_and_none_in_the_end(tmp_path):
     """Zarr 2 would invent times otherwise."""
 
     def filled(name):
@@ -458,19 +455,15 @@ def test_a_time_not_yet_written_is_0_while_the_store_grows_and_cf_finds_no_trace
     interrupted(tmp_path / "a.zarr", 3)
     assert filled("a.zarr.partial") == 0
     ingest(Fake(), tmp_path / "a.zarr")
-    assert (
-        filled("a.zarr") is None
-        and "_FillValue" not in xr.open_zarr(tmp_path / "a.zarr").time.encoding
-    )
+    assert filled("a.zarr") is None
+    assert "_FillValue" not in xr.open_zarr(tmp_path / "a.zarr").time.encoding
 
 
-def test_what_was_done_stands_in_the_history(tmp_path):
+def test_settings_and_feed_stand_in_the_attributes(tmp_path):
     out = ingest(Fake(), tmp_path / "a.zarr", options=IngestOptions(crop=(1, 0, 4, 4), regrid=2))
     attributes = xr.open_zarr(out).attrs
-    assert (
-        attributes["history"] == "nowcastlib ingest: crop 1,0,4,4, regrid 2"
-        and attributes["source"] == "a test"
-    )
+    assert attributes["history"] == "nowcastlib ingest: crop 1,0,4,4, regrid 2"
+    assert attributes["source"] == "a test"
     assert attributes["license"] == ""  # the feed tells none
     licensed = Fake()
     licensed.licence = "CC0 1.0"
@@ -521,17 +514,17 @@ def run(script, **values):
 
 
 @pytest.mark.parametrize("minute", [0, 30, 95])
-def test_store_of_a_process_that_was_killed_carries_on_to_the_same(tmp_path, minute):
+def test_the_store_of_a_killed_process_continues_to_the_same_result(tmp_path, minute):
     out, all_of_it = tmp_path / "a.zarr", tuple(range(0, 100, 5))
-    assert (
-        run(KILLED, minute=minute, out=str(out)).returncode == -signal.SIGKILL and not out.exists()
-    )
+    assert run(KILLED, minute=minute, out=str(out)).returncode == -signal.SIGKILL
+    assert not out.exists()
     ingest(rest := Fake(minutes=all_of_it), out)
     same(out, ingest(Fake(minutes=all_of_it), tmp_path / "b.zarr"))
-    assert names(tmp_path) == ["a.zarr", "b.zarr"] and len(rest.reads) == 20 - minute // 5 // 4 * 4
+    assert names(tmp_path) == ["a.zarr", "b.zarr"]
+    assert len(rest.reads) == 20 - minute // 5 // 4 * 4
 
 
-def test_full_disk_is_told_and_a_rerun_carries_on(tmp_path):
+def test_a_full_disk_is_reported_and_a_rerun_continues(tmp_path):
     out = tmp_path / "a.zarr"
     told = run(FULL, out=str(out))
     assert (
@@ -545,7 +538,7 @@ def test_full_disk_is_told_and_a_rerun_carries_on(tmp_path):
     )
 
 
-def test_stores_of_other_formats_are_ingested_and_forecast(tmp_path):
+def test_a_store_of_another_format_is_ingested(tmp_path):
     theirs = as_frames(np.random.default_rng(0).gamma(1, 1, (5, 8, 8)).astype("f4"))
     encoding = {"rainfall_rate": {"dtype": "i2", "scale_factor": 0.01, "_FillValue": -1}}
     theirs.to_dataset().to_zarr(

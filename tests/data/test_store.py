@@ -58,7 +58,8 @@ def written(dataset, folder, **options) -> str:
 def rates(path, **options) -> list:
     """The rain of each frame at the first pixel; the second is unobserved."""
     frames = open_frames(path, **options)
-    assert np.isnan(frames[:, 0, 1]).all() and frames.attrs["units"] == "mm h-1"
+    assert np.isnan(frames[:, 0, 1]).all()
+    assert frames.attrs["units"] == "mm h-1"
     return frames[:, 0, 0].values.tolist()
 
 
@@ -207,7 +208,8 @@ def test_of_several_variables_the_rain_rate_or_the_named_one_is_read(tmp_path):
         both.assign(wind=both.RATE.assign_attrs(units="m s-1", standard_name="wind_speed")),
         tmp_path,
     )
-    assert rates(path) == [7, 7, 7] and rates(path, variable="acrr") == [6, 12, 18]
+    assert rates(path) == [7, 7, 7]
+    assert rates(path, variable="acrr") == [6, 12, 18]
     for name in ("snow", "rain_mask"):
         with pytest.raises(
             NowcastError, match=rf"rain called {name} (?=.*acrr \[mm\])(?=.*RATE \[mm/h\])"
@@ -229,12 +231,13 @@ def test_axes_of_any_name_and_order_become_time_y_x_in_metres(tmp_path):
     )
     dataset.valid.attrs["axis"] = "T"
     frames = open_frames(written(dataset, tmp_path))
-    assert frames.dims == ("time", "y", "x") and set(frames.coords) == {"time", "y", "x"}
-    assert frames.y.values.tolist() == [1000, 0] and frames.x.values.tolist() == [2000, 3000]
+    assert frames.dims == ("time", "y", "x")
+    assert set(frames.coords) == {"time", "y", "x"}
+    assert frames.y.values.tolist() == [1000, 0]
+    assert frames.x.values.tolist() == [2000, 3000]
     assert frames.y.attrs["units"] == frames.x.attrs["units"] == "m"
-    assert frames[:, 0, 0].values.tolist() == [1, 2, 3] and frames.indexes["time"].equals(
-        TIMES.rename("time")
-    )
+    assert frames[:, 0, 0].values.tolist() == [1, 2, 3]
+    assert frames.indexes["time"].equals(TIMES.rename("time"))
     assert np.isnan(frames[0].values).tolist() == [
         [False, True],
         [False, False],

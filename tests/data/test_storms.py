@@ -1,4 +1,4 @@
-"""Synthetic rain keeps its promises: motion, spectrum, wetness, memory; and optical flow finds its motion."""
+"""Synthetic rain has the motion, the spectrum, the wet share and the lifetimes it should have."""
 
 from dataclasses import replace
 
@@ -9,6 +9,7 @@ from scipy import ndimage
 from nowcastlib.data import storms
 from nowcastlib.data.storms import Storm
 from nowcastlib.forecasting import baselines
+from nowcastlib.units import DRY
 
 
 def one_hot(shape, row, column):
@@ -18,14 +19,13 @@ def one_hot(shape, row, column):
 
 
 @pytest.mark.parametrize(("velocity", "steps"), [((3, 0), 1), ((0, 2), 3), ((-2, 1), 4)])
-def test_single_pixel_lands_where_its_velocity_carries_it(velocity, steps):
+def test_a_single_pixel_moves_by_exactly_the_velocity(velocity, steps):
     storm = Storm(size=33, velocity=velocity)
-    for start in (28, 36):  # the plane is larger than the frame, by a margin of 16
-        frame = storms.advect(one_hot((65, 65), start, start), storm, steps)
-        there = one_hot(
-            (33, 33), start - 16 + velocity[1] * steps, start - 16 + velocity[0] * steps
-        )
-        np.testing.assert_allclose(frame, there, atol=1e-10)
+    for start in (12, 20):
+        plane = one_hot((65, 65), start + 16, start + 16)  # larger than the frame: a margin of 16
+        frame = storms.advect(plane, storm, steps)
+        row, column = start + velocity[1] * steps, start + velocity[0] * steps
+        np.testing.assert_allclose(frame, one_hot((33, 33), row, column), atol=1e-10)
 
 
 def test_quarter_turn_moves_east_to_south():
@@ -36,22 +36,22 @@ def test_quarter_turn_moves_east_to_south():
 
 def test_turn_comes_before_the_shift():
     storm = Storm(size=33, velocity=(2, 0), rotation=np.pi / 4)
-    frame = storms.advect(
-        one_hot((33, 33), 16, 24), storm, 2
-    )  # a quarter turn, then 4 px to the east
+    frame = storms.advect(one_hot((33, 33), 16, 24), storm, 2)
+    # a quarter turn, then 4 px to the east
     np.testing.assert_allclose(frame, one_hot((33, 33), 24, 20), atol=1e-10)
 
 
-def test_positions_forth_undo_positions_back():
+def test_forward_positions_invert_backward_positions():
     storm = Storm(size=21, velocity=(1.3, -0.4), rotation=0.05)
     back, forth = (storms.positions(storm, 3, inverse) for inverse in (True, False))
-    np.testing.assert_allclose(_at(forth, back), np.mgrid[:21, :21], atol=1e-9)
+    np.testing.assert_allclose(interpolated(forth, back), np.mgrid[:21, :21], atol=1e-9)
 
 
-def _at(field, places):
-    """A field that is linear in space (2, y, x), at other places, beyond its edge too."""
-    a, b = field[:, 1, 0] - field[:, 0, 0], field[:, 0, 1] - field[:, 0, 0]
-    return field[:, :1, :1] + a[:, None, None] * places[0] + b[:, None, None] * places[1]
+def interpolated(field, places):
+    """A field (2, y, x) that is linear in space, at other places, also beyond its edge."""
+    down = field[:, 1, 0] - field[:, 0, 0]
+    right = field[:, 0, 1] - field[:, 0, 0]
+    return field[:, :1, :1] + down[:, None, None] * places[0] + right[:, None, None] * places[1]
 
 
 @pytest.mark.parametrize("step", [0, 5])
@@ -62,23 +62,25 @@ def test_motion_is_the_derivative_of_positions(step):
     )
     down, right = (after - before) / 2e-4
     velocity = storms.motion(storm, step)
-    np.testing.assert_allclose(_at(velocity, now), [right, down], atol=1e-6)
+    np.testing.assert_allclose(interpolated(velocity, now), [right, down], atol=1e-6)
 
 
 def test_same_seed_is_the_same_rain():
     rain = storms.rain(Storm(size=32), 3)
-    assert rain.shape == (3, 32, 32) and rain.dtype == "f4" and rain.min() == 0 and rain.max() > 1
+    assert rain.shape == (3, 32, 32)
+    assert rain.dtype == "f4"
+    assert rain.min() == 0
+    assert rain.max() > 1
     assert (rain == storms.rain(Storm(size=32), 3)).all()
     assert (rain[:2] == storms.rain(Storm(size=32), 2)).all()
     assert (rain != storms.rain(Storm(size=32, seed=1), 3)).any()
 
 
-@pytest.mark.parametrize("asked", [0.1, 0.3])
-def test_wet_share_is_near_the_one_asked_for(asked):
-    shares = [
-        (storms.rain(Storm(seed=s, size=64, wet_fraction=asked), 1) > 0.1).mean() for s in range(60)
-    ]
-    assert np.mean(shares) == pytest.approx(asked, abs=0.04)
+@pytest.mark.parametrize("wet_fraction", [0.1, 0.3])
+def test_wet_share_is_near_the_wet_fraction(wet_fraction):
+    many = [Storm(seed=s, size=64, wet_fraction=wet_fraction) for s in range(60)]
+    shares = [(storms.rain(storm, 1) > DRY).mean() for storm in many]
+    assert np.mean(shares) == pytest.approx(wet_fraction, abs=0.04)
 
 
 @pytest.mark.parametrize("slope", [2.2, 3.0])
@@ -91,7 +93,7 @@ def test_spectrum_falls_with_its_slope(slope):
     assert -np.polyfit(np.log(small), np.log(power[small]), 1)[0] == pytest.approx(slope, abs=0.15)
 
 
-def test_rain_forgets_itself_slower_when_followed():
+def test_rain_that_is_followed_decorrelates_more_slowly():
     rain = np.log10(storms.rain(Storm(size=128, velocity=(4, 2)), 6) + 0.1)
 
     def correlation(t, follow):
@@ -100,11 +102,12 @@ def test_rain_forgets_itself_slower_when_followed():
         return np.corrcoef(there.ravel(), here.ravel())[0, 1]
 
     followed, fixed = ([correlation(t, follow) for t in range(6)] for follow in (True, False))
-    assert (np.diff(followed) < 0).all() and followed[0] == pytest.approx(1)
+    assert (np.diff(followed) < 0).all()
+    assert followed[0] == pytest.approx(1)
     assert all(a > b + 0.05 for a, b in zip(followed[1:], fixed[1:], strict=True))
 
 
-def test_small_scales_forget_first():
+def test_small_scales_decorrelate_first():
     planes = storms._planes(Storm(size=64))
     first, later = next(planes), [next(planes) for _ in range(3)][-1]
     large = [ndimage.gaussian_filter(p, 6, mode="wrap") for p in (first, later)]
@@ -121,8 +124,10 @@ def test_optical_flow_finds_the_velocity(velocity):
     storm = Storm(seed=3, size=128, velocity=velocity, wet_fraction=0.5, lifetime=600)
     rain = storms.rain(storm, 3)
     wet = np.zeros((128, 128), bool)
-    wet[24:-24, 24:-24] = rain[-1, 24:-24, 24:-24] > 0.1
-    flow, truth = baselines.motion(rain)[:, wet], storms.motion(storm, 2)[:, wet]
-    assert wet.mean() > 0.1 and np.abs(flow - truth).max() < 0.5
+    wet[24:-24, 24:-24] = rain[-1, 24:-24, 24:-24] > DRY
+    flow = baselines.motion(rain)[:, wet]
+    truth = storms.motion(storm, 2)[:, wet]
+    assert wet.mean() > 0.1
+    assert np.abs(flow - truth).max() < 0.5
     still = baselines.motion(storms.rain(replace(storm, velocity=(0, 0)), 3))[:, wet]
     assert np.abs(still).max() < 0.5

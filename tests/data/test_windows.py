@@ -12,7 +12,7 @@ from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.window_options import TrainingStores, WindowOptions
 from nowcastlib.data.windows import Augmentation, RadarWindows, training_data
 from nowcastlib.errors import NowcastError
-from nowcastlib.units import RainScale
+from nowcastlib.units import ModelScale
 
 ROWS = np.array([[0, 1, 2], [1, 2, 3], [3, 4, 5]])
 
@@ -35,7 +35,7 @@ def stores(tmp_path_factory):
 
 def in_mm_per_hour(window):
     """A window (T, 1, H, W) as rain rates (T, H, W)."""
-    return RainScale().from_model(window)[:, 0]
+    return ModelScale().from_model(window)[:, 0]
 
 
 def test_window_holds_its_frames_in_model_units_with_gaps(frames):
@@ -88,7 +88,7 @@ def test_all_rates_of_a_window_are_multiplied_by_one_factor(frames):
     varied = RadarWindows(frames, ROWS, augmentation=Augmentation(seed=3, vary=0.5))
     factors = []
     for i in range(3):
-        before, after = (RainScale().from_model(windows[i]) for windows in (plain, varied))
+        before, after = (ModelScale().from_model(windows[i]) for windows in (plain, varied))
         wet = before > 0.01
         factors.append(float((after / before)[wet].mean()))
         expected = before * factors[-1]
@@ -217,6 +217,22 @@ def test_shares_without_training_or_validation_are_refused(stores):
     for shares in ((0.8, 0, 0.2), (0, 0.8, 0.2)):
         with pytest.raises(NowcastError, match="nothing to train or to validate on"):
             TrainingStores(stores, shares=shares)
+
+
+def test_moving_mnist_stands_in_place_of_a_store():
+    stores = TrainingStores(["moving-mnist"])
+    train, validation, description = training_data(stores, four_frames(), seed=3)
+    assert train[0].shape == validation[0].shape == (4, 1, 64, 64)
+    assert "4,000 training digits" in description
+    other, _, _ = training_data(stores, four_frames(), seed=4)
+    assert not torch.equal(train[0], other[0])
+
+
+@pytest.mark.parametrize("option", [{"strides": (1, 2)}, {"vary": 0.1}, {"min_windows": 9}])
+def test_moving_mnist_refuses_options_of_rain_by_name(option):
+    (name,) = option
+    with pytest.raises(NowcastError, match=f"moving-mnist has no {name}"):
+        training_data(TrainingStores(["moving-mnist"]), four_frames(**option))
 
 
 @pytest.mark.parametrize(
