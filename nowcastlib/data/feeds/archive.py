@@ -19,6 +19,7 @@ from nowcastlib.data.feeds.products import PRODUCTS
 from nowcastlib.data.feeds.protocol import Feed, TimeLike
 from nowcastlib.data.times import within
 from nowcastlib.errors import NowcastError
+from nowcastlib.files import partial_path
 
 from pysteps import datasets  # isort: skip
 
@@ -159,7 +160,7 @@ def download(folder: str | Path) -> Path:
         If the archive cannot be downloaded or written.
     """
     folder = Path(folder).absolute()
-    partial = folder.with_name(folder.name + ".partial")
+    partial = partial_path(folder)
     try:
         if folder.exists() and any(folder.iterdir()):
             return folder

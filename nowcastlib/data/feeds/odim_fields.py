@@ -30,7 +30,7 @@ class RainField:
     data: h5py.Dataset
     attributes: Attributes  # its own and those of the groups above it
     rank: int  # of its quantity
-    factor: float  # how many mm/h, mm or dBZ its unit is
+    factor: float  # size of its unit in mm/h, mm or dBZ
 
     @property
     def is_reflectivity(self) -> bool:
@@ -95,7 +95,7 @@ def _quantity_and_unit(data: h5py.Dataset, attributes: Attributes) -> tuple[str,
 
 
 def _meaning(word: str) -> tuple[int, float] | None:
-    """Rank of a quantity or unit, and how many mm/h, mm or dBZ it is; None if it is not rain."""
+    """Rank and size (in mm/h, mm or dBZ) of a quantity or unit; None if it is not rain."""
     kind, factor = amount_of_water(word)
     if kind == "rate":
         return RATE, factor
