@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 def test_examples_run(tmp_path):
     text = (ROOT / "CONTRIBUTING.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
-    assert len(blocks) == 3 and all("assert" in block for block in blocks)
+    assert len(blocks) == 3
+    assert all("assert" in block for block in blocks)
 
     # in a process of their own, because they add to the library's registries
     (tmp_path / "examples.py").write_text("\n".join(blocks))

@@ -198,7 +198,8 @@ def check_equations(page):
     assert rows.count() == 2
     left = [rows.nth(k).locator("mtd").first.bounding_box() for k in range(2)]
     right = [rows.nth(k).locator("mtd").nth(1).bounding_box() for k in range(2)]
-    assert left[0]["x"] >= 0 and right[0]["x"] == right[1]["x"]
+    assert left[0]["x"] >= 0
+    assert right[0]["x"] == right[1]["x"]
 
 
 def test_a_player_plays_without_a_kernel(course, tmp_path, pages):
@@ -241,7 +242,8 @@ def test_widgets_give_way_to_html_and_vanish_without_it(script):
     ]
     (prepared,) = script.prepare_page(new_notebook(cells=[cell])).cells
     (output,) = prepared.outputs
-    assert output.data["text/html"] == "<p>player</p>" and WIDGET not in output.data
+    assert output.data["text/html"] == "<p>player</p>"
+    assert WIDGET not in output.data
 
 
 def test_a_picture_is_described_by_the_heading_above_it(script):
@@ -257,5 +259,6 @@ def test_a_picture_is_described_by_the_heading_above_it(script):
     descriptions = [
         cell.metadata["mystnb"]["image"]["alt"] for cell in prepared if cell.cell_type == "code"
     ]
-    assert "First" in descriptions[0] and "First" in descriptions[1]
+    assert "First" in descriptions[0]
+    assert "First" in descriptions[1]
     assert descriptions[2] == "Picture of the section “Second rain”"

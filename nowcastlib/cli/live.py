@@ -55,7 +55,8 @@ class Live(SourceOptions):
         feed = self.feed()
         names = [name.strip() for name in self.forecasters.split(",")]
         forecasters = {name: forecaster(name) for name in names}
-        now = (lambda: utc(self.at)) if self.at else live.utcnow
+        at = self.at
+        now = live.utcnow if at is None else lambda: utc(at)
 
         options = live.LiveOptions(
             minutes=self.minutes,

@@ -45,7 +45,7 @@ def ingest(
     out: str | Path,
     start: TimeLike | None = None,
     end: TimeLike | None = None,
-    options: IngestOptions = IngestOptions(),  # noqa: B008 (frozen)
+    options: IngestOptions = IngestOptions(),
 ) -> Path:
     """Write the frames of a feed to a store.
 

@@ -87,7 +87,7 @@ class MovingMNIST(Dataset):
         n_samples: int = 10_000,
         n_frames: int = 20,
         seed: int = 0,
-        scene: DigitScene = DigitScene(),  # noqa: B008 (frozen)
+        scene: DigitScene = DigitScene(),
     ):
         if split not in SPLITS:
             raise NowcastError(f"there is no split {split!r}: take one of {', '.join(SPLITS)}")

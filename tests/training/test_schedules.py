@@ -1,5 +1,6 @@
 """Lengths, probability of the truth and learning rate along a run, against values by hand."""
 
+from functools import partial
 from math import exp
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_truth_falls_from_1_to_exactly_0_and_stays_there(decay, share):
 
 def test_exponential_is_below_linear_and_inverse_sigmoid_is_symmetric():
     linear, exponential, sigmoid = (
-        lambda t, config=PLAIN.changed(sampling=0.8, decay=name): truth_probability(config, t)
+        partial(truth_probability, PLAIN.changed(sampling=0.8, decay=name))
         for name in ("linear", "exponential", "inverse-sigmoid")
     )
     times = np.arange(0.25, 8, 0.25)
