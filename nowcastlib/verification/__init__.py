@@ -1,4 +1,4 @@
-"""How good forecasts were: count first, divide later.
+"""Verification: sums over cases, the scores computed from them, and whole evaluations.
 
 Imports ``forecasting`` and the rooms below it.
 """
