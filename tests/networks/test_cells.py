@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from made_networks import seeded
 from scipy.signal import correlate2d
+from small_networks import seeded
 
 from nowcastlib.networks.cells import ConvGRUCell, ConvLSTMCell, LSTMCell
 
 
 def reference_step(cell, x, h, c, stride):
-    """Equations (3) of Shi et al. 2015 in NumPy, one sample: x (C, H, W), h and c (hidden, H', W')."""
+    """Equations (3) of Shi et al. 2015 in NumPy: x (C, H, W), h and c (hidden, H', W')."""
     w = {name: p.detach().numpy() for name, p in cell.named_parameters()}
 
     def convolve(maps, kernels):

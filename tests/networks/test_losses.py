@@ -33,7 +33,7 @@ def entropy(target):
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_no_forecast_costs_less_than_the_perfect_one(name):
+def test_perfect_forecast_has_the_lowest_loss(name):
     _, target = pair()
     least = LOSSES[name](torch.logit(target), target, scale=SCALE)
     assert least.item() == pytest.approx(entropy(target).item() if name == "bce" else 0, abs=1e-9)
@@ -41,7 +41,7 @@ def test_no_forecast_costs_less_than_the_perfect_one(name):
         assert LOSSES[name](torch.logit(target) + error, target, scale=SCALE) > least + 1e-3
 
 
-def test_binary_cross_entropy_of_grey_is_least_at_that_grey_and_not_0():
+def test_bce_of_a_grey_target_is_smallest_at_that_grey_but_not_0():
     grey = torch.full((100,), 0.48, dtype=torch.float64)
     guesses = torch.linspace(-1, 1, 2001, dtype=torch.float64)
     losses = torch.stack([bce(guess.expand(100), grey, SCALE) for guess in guesses])
@@ -50,7 +50,7 @@ def test_binary_cross_entropy_of_grey_is_least_at_that_grey_and_not_0():
     assert kl(logit(grey), grey, SCALE).item() == pytest.approx(0, abs=1e-12)
 
 
-def test_kl_is_the_cross_entropy_less_the_entropy_of_the_target():
+def test_kl_is_cross_entropy_minus_entropy_of_the_target():
     logits, target = pair()
     outcomes = (
         torch.nn.functional.logsigmoid(torch.stack([logits, -logits])),
@@ -64,14 +64,14 @@ def test_kl_is_the_cross_entropy_less_the_entropy_of_the_target():
 
 
 @pytest.mark.parametrize("loss", [bce, kl])
-def test_cross_entropy_of_certain_and_right_is_zero_and_of_doubt_is_log_2(loss):
+def test_bce_is_0_for_certain_and_correct_and_log_2_for_one_half(loss):
     target = torch.tensor([0.0, 1.0])
     assert loss(torch.tensor([-200.0, 200.0]), target, SCALE) == 0
     assert loss(torch.zeros(2), target, SCALE).item() == pytest.approx(np.log(2))
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_pixels_not_observed_count_for_nothing(name):
+def test_unobserved_pixels_have_no_weight(name):
     logits, target = pair(requires_grad=True)
     target[0, 0, 0, :3, 2:] = torch.nan
     observed = torch.isfinite(target)
@@ -96,7 +96,7 @@ def test_mse_and_mae_by_hand():
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 0.95, 1.0])
-def test_ssim_mse_mixes_what_torchmetrics_and_scikit_image_compute(alpha):
+def test_ssim_mse_agrees_with_torchmetrics_and_scikit_image(alpha):
     logits, target = pair((2, 3, 1, 16, 20))
     images = torch.sigmoid(logits).flatten(0, 1), target.flatten(0, 1)
     theirs = structural_similarity_index_measure(*images, data_range=1.0)

@@ -1,4 +1,4 @@
-"""Motion on tensors: found as it is, followed as it goes; and the network that is given it."""
+"""Motion on tensors, and the guided network."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -19,7 +19,7 @@ CONFIG = GuidedConfig((6, 4), (3, 3))
 
 @pytest.fixture(scope="module")
 def rain():
-    """Six frames of 96 px, (1, 6, 1, 96, 96) in model units, that move 3 px to the right and 2 px up a step."""
+    """Six frames (1, 6, 1, 96, 96) in model units; rain moves 3 px right and 2 px up per step."""
     storm = storms.Storm(seed=5, size=160, wet_fraction=0.5, lifetime=1e9)
     still = RainScale().to_model(torch.from_numpy(storms.rain(storm, 1)[0]))
     moved = [still.roll((-2 * t, 3 * t), (0, 1))[32:128, 32:128] for t in range(6)]
@@ -37,7 +37,7 @@ def guided(network, members=0):
     return Network(network, default_config("guided").changed(model=CONFIG, n_in=4), members)
 
 
-def test_motion_is_found_where_there_is_rain(rain):
+def test_flow_recovers_the_motion_of_rain(rain):
     found = motion.flow(rain[:, :, 0])
     assert found.shape == (1, 2, 96, 96)
     inner = found[0, :, 16:-16, 16:-16]
@@ -46,18 +46,18 @@ def test_motion_is_found_where_there_is_rain(rain):
 
 
 @pytest.mark.parametrize("right", [-21, 0.0, 14])
-def test_fast_rain_is_found_too(right):
+def test_flow_recovers_fast_motion(right):
     y, x = torch.meshgrid(torch.arange(160.0), torch.arange(160.0), indexing="ij")
     frames = [torch.exp(-((x - 80 - right * t) ** 2 + (y - 80) ** 2) / 200) for t in (-1, 0)]
     found = motion.flow(torch.stack(frames)[None])
     np.testing.assert_allclose(found[0, :, 80, 80], [right, 0], atol=0.5)
 
 
-def test_what_is_dry_stands_still():
+def test_motion_of_dry_frames_is_0():
     assert motion.flow(torch.zeros(2, 3, 40, 30)).abs().max() == 0
 
 
-def test_a_rotation_is_followed_along_its_circle():
+def test_trajectories_in_a_rotation_are_circles():
     y, x = torch.meshgrid(torch.arange(81.0) - 40, torch.arange(81.0) - 40, indexing="ij")
     angle = 0.1  # radians a step
     path = motion.follow(torch.stack([-y, x])[None] * angle, 5)[0, 4]
@@ -67,7 +67,7 @@ def test_a_rotation_is_followed_along_its_circle():
     assert (path - expected).abs()[:, near].max() < 0.05
 
 
-def test_sampling_moves_a_pixel_and_asks_the_border_beyond_it():
+def test_sample_moves_a_pixel_and_extends_the_border():
     field = torch.zeros(1, 1, 9, 9)
     field[0, 0, 4, 6], field[0, 0, 0] = 1.0, 0.5
     to_the_right = torch.tensor([2.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 9, 9)
@@ -77,7 +77,7 @@ def test_sampling_moves_a_pixel_and_asks_the_border_beyond_it():
     assert (motion.sample(field, up, "zeros")[0, 0, :3] == 0).all()
 
 
-def test_blurring_keeps_what_there_is():
+def test_blur_conserves_mass_and_has_its_standard_deviation():
     field = torch.zeros(1, 2, 61, 61)
     field[0, 1, 30, 30] = 1.0
     soft = motion.blur(field, 4.0)
@@ -87,7 +87,7 @@ def test_blurring_keeps_what_there_is():
     assert float((soft[0, 1] * torch.from_numpy(x**2)).sum()) == pytest.approx(16, rel=0.05)
 
 
-def test_untrained_its_median_is_the_rain_moved(rain, network):
+def test_untrained_median_is_the_advected_rain(rain, network):
     with torch.no_grad():
         median = quantile(network(rain[:, :4], 2)[0], torch.zeros(1, 1, 1), RainScale())
     median = RainScale().to_model(median)[..., 16:-16, 16:-16]
@@ -96,7 +96,7 @@ def test_untrained_its_median_is_the_rain_moved(rain, network):
         assert (median[lead - 1] - truth).abs().mean() < 0.35 * (now - truth).abs().mean()
 
 
-def test_what_does_not_last_fades_and_is_doubted(rain, network):
+def test_short_lived_rain_fades_and_becomes_uncertain(rain, network):
     torch.manual_seed(0)
     restless = rain + 0.2 * torch.randn_like(rain) * (rain > 0)
     with torch.no_grad():
@@ -114,7 +114,7 @@ def test_what_does_not_last_fades_and_is_doubted(rain, network):
     assert (doubted[:, 5, 1][wet[:, 0]]).mean() < 0.7 * (logits[:, 5, 1][wet[:, 0]]).mean()
 
 
-def test_without_motion_nothing_moves(rain, network):
+def test_motion_false_gives_no_displacement(rain, network):
     still = build(replace(CONFIG, motion=False))
     with torch.no_grad():
         paths = [net.parcels(rain[:, :4], 2)[0].abs().mean() for net in (still, network)]
@@ -122,7 +122,7 @@ def test_without_motion_nothing_moves(rain, network):
     assert paths[1] > 1
 
 
-def test_a_cluster_moves_and_the_dry_stays_dry(network):
+def test_shower_moves_and_dry_frames_stay_dry(network):
     run = guided(network)
     observed = np.zeros((4, 50, 70))
     for t in range(4):
@@ -137,7 +137,7 @@ def test_a_cluster_moves_and_the_dry_stays_dry(network):
     assert (run(np.zeros((4, 37, 50)), 3) == 0).all()
 
 
-def test_its_members_are_many_and_carry_the_rain_with_them(network, rain):
+def test_members_differ_and_are_reproducible(network, rain):
     rate = RainScale().from_model(rain[0, :4, 0].double()).numpy()
     members = guided(network, 6)(rate, 2)
     assert members.shape == (6, 2, 96, 96)
@@ -148,7 +148,7 @@ def test_its_members_are_many_and_carry_the_rain_with_them(network, rain):
     assert moved.shape == members.shape
 
 
-def test_every_parameter_learns_and_the_dry_can_become_wet(rain, network):
+def test_every_parameter_gets_a_gradient_also_without_rain(rain, network):
     torch.nn.init.normal_(network.head.weight, std=0.1)
     network(rain[:, :4], 2).sigmoid().sum().backward()
     for name, parameter in network.named_parameters():
@@ -159,7 +159,7 @@ def test_every_parameter_learns_and_the_dry_can_become_wet(rain, network):
     assert network.head.bias.grad.abs().max() > 0.1
 
 
-def test_beyond_the_edge_it_knows_less_the_farther_away(network):
+def test_probability_decays_with_the_distance_beyond_the_edge(network):
     x = torch.zeros(1, 3, 1, 32, 64)
     for t in range(3):
         x[0, t, 0, :, : 8 * t + 20] = 0.6  # a front from the left, whose end is not seen
@@ -172,7 +172,7 @@ def test_beyond_the_edge_it_knows_less_the_farther_away(network):
     assert chance[55] == pytest.approx(float(sure[55]))
 
 
-def test_how_far_is_outside():
+def test_distance_outside_by_hand():
     field = torch.zeros(1, 2, 5, 9)
     field[:, 0], field[:, 1] = 3.0, -4.0
     found = motion.distance_outside(field)
@@ -182,7 +182,7 @@ def test_how_far_is_outside():
     assert found[0, 0, 4, 8] == 3
 
 
-def test_what_wraps_comes_back_on_the_other_side():
+def test_sample_wraps_around():
     field = torch.arange(12.0).view(1, 1, 3, 4)
     by = torch.tensor([5.0, -1.0]).view(1, 2, 1, 1).expand(1, 2, 3, 4)
     torch.testing.assert_close(motion.sample(field, by, "wrap"), field.roll((1, -5), (2, 3)))
@@ -190,7 +190,7 @@ def test_what_wraps_comes_back_on_the_other_side():
     assert motion.sample(field, half, "wrap")[0, 0, 0, 3] == 1.5
 
 
-def test_what_it_cannot_do_is_told(network):
+def test_unsuitable_input_is_refused(network):
     with pytest.raises(ValueError, match="one frame has no motion"):
         network(torch.zeros(1, 1, 1, 16, 16), 2)
     with pytest.raises(ValueError, match="nothing to sample"):

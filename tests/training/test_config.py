@@ -4,10 +4,11 @@ import json
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 import torch
-from made_networks import CONFIG
+from small_networks import CONFIG
 
 from nowcastlib.networks import (
     CONFIGS,
@@ -68,6 +69,15 @@ def test_options_of_another_kind_of_network_are_refused_by_name(kind, name):
         default_config(kind).changed(**{name: 1})
     with pytest.raises(ValueError, match=name):
         from_dict({"model": {"kind": kind, name: 1}})
+
+
+def test_every_option_is_explained_in_the_documentation():
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    for kind in CONFIGS:
+        config = default_config(kind)
+        for part in ("model", "windows", "rollout", "optimisation", "run"):
+            for name in option_names(getattr(config, part)):
+                assert f"`{name}`" in page, name
 
 
 def test_unknown_options_are_refused_by_name():

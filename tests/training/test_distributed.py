@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from made_networks import CONFIG, one_thread, train  # noqa: F401
+from small_networks import CONFIG, one_thread, train  # noqa: F401
 
 from nowcastlib.training import load_config
 
@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from accelerate import PartialState
-from made_networks import CONFIG, train
+from small_networks import CONFIG, train
 from nowcastlib.training import checkpoint, loop, precision
 
 state = PartialState(cpu=True)
@@ -60,9 +60,10 @@ import sys
 from pathlib import Path
 
 from accelerate import notebook_launcher
-from made_networks import CONFIG, train
+from small_networks import CONFIG, train
 
-notebook_launcher(train, (Path(sys.argv[1]), CONFIG.changed(restart=True)), num_processes=2, use_port=sys.argv[2])
+arguments = Path(sys.argv[1]), CONFIG.changed(restart=True)
+notebook_launcher(train, arguments, num_processes=2, use_port=sys.argv[2])
 """
 
 
@@ -111,14 +112,14 @@ def test_two_processes_train_as_one_with_twice_the_batch(launched, tmp_path):
     assert (np.abs(other.train / history.train - 1) > 1e-3).all()  # half the batch is not the same
 
 
-def test_two_processes_of_a_notebook_train_alike(launched, tmp_path):
+def test_notebook_launcher_gives_the_same_weights(launched, tmp_path):
     python("-c", NOTEBOOK, tmp_path, free_port())
     assert (tmp_path / "model.safetensors").read_bytes() == (
         launched / "whole" / "model.safetensors"
     ).read_bytes()
 
 
-def test_two_processes_resume_as_if_they_had_not_stopped(launched):
+def test_two_processes_resume_exactly(launched):
     ours, whole = (
         torch.load(launched / name / "last.pt", weights_only=True) for name in ("resumed", "whole")
     )

@@ -1,4 +1,4 @@
-"""The training loop learns, follows its schedules, stops when told, and refuses what it cannot honestly do."""
+"""The training loop: history, weights, schedules, precision, and refusals."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from made_networks import CONFIG, Clock, one_thread, quiet, same, train, weights, windows  # noqa: F401
+from small_networks import CONFIG, Clock, one_thread, quiet, same, train, weights, windows  # noqa: F401
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import Dataset, Subset
 
@@ -56,12 +56,12 @@ def fed(monkeypatch):
 
 
 def states(out, name="optimiser"):
-    """A list, and the function that adds to it after each epoch a part of the state that was saved."""
+    """A list, and a function that appends a part of the saved state to it after each epoch."""
     found = []
     return found, lambda _: found.append(torch.load(out / "last.pt", weights_only=True)[name])
 
 
-def test_history_has_a_row_an_epoch_with_its_curriculum(run):
+def test_history_has_one_row_for_each_epoch(run):
     out, _, history = run
     assert history.columns.tolist() == COLUMNS
     assert history.epoch.tolist() == [0, 1, 2, 3]
@@ -102,7 +102,7 @@ def test_best_weights_are_kept_when_later_ones_are_worse(tmp_path, monkeypatch):
     assert not same(models[1], models[3])
 
 
-def test_the_last_weights_are_kept_if_they_are_asked_for(tmp_path, monkeypatch):
+def test_keep_last_keeps_the_weights_of_the_last_epoch(tmp_path, monkeypatch):
     scores = iter([3.0, 1.0, 2.0, 4.0])
     monkeypatch.setattr(loop, "validate", lambda *_: next(scores))
     models, keep = states(tmp_path, "model")
@@ -126,7 +126,7 @@ def test_training_starts_from_the_weights_of_another_run(run, tmp_path):
         fit(other, data, data, tmp_path / "c", quiet(start=run[0]))
 
 
-def test_the_test_set_is_scored_and_decides_nothing(run, tmp_path):
+def test_loss_on_the_test_set_is_reported_and_decides_nothing(run, tmp_path):
     model, history = train(tmp_path, test=windows(random=False, seed=7))
     assert same(weights(model), weights(run[1]))
     pd.testing.assert_frame_equal(
@@ -137,7 +137,7 @@ def test_the_test_set_is_scored_and_decides_nothing(run, tmp_path):
     assert history.test[best] == pytest.approx(of_best) != pytest.approx(history.validation[best])
 
 
-def test_each_epoch_draws_other_samples(tmp_path):
+def test_each_epoch_draws_different_samples(tmp_path):
     class Spy(RadarWindows):
         def __getitem__(self, i):
             drawn.append((self.epoch, i))
@@ -151,7 +151,7 @@ def test_each_epoch_draws_other_samples(tmp_path):
     assert len(set(map(tuple, of_epoch))) > 1
 
 
-def test_true_frames_are_fed_as_scheduled(tmp_path, fed):
+def test_true_frames_are_fed_back_as_scheduled(tmp_path, fed):
     train(tmp_path, CONFIG.changed(sampling=0.5, steps=1, batch=40))
     assert [(n_out, truth.shape[1]) for _, n_out, truth, _ in fed] == [
         (1, 1),
@@ -163,7 +163,7 @@ def test_true_frames_are_fed_as_scheduled(tmp_path, fed):
     assert shares == pytest.approx([1, 0.5, 0, 0], abs=0.15)
 
 
-def test_coins_are_thrown_anew_for_each_batch_and_sample_and_fall_within_an_epoch(tmp_path, fed):
+def test_coins_are_independent_and_follow_the_schedule_within_an_epoch(tmp_path, fed):
     config = CLOCK.changed(n_out=41, curriculum=(), epochs=1, steps=4, batch=100)
     fit(config, Clock(44), Clock(44), tmp_path, quiet())
     coins = torch.stack([coins for *_, coins in fed])
@@ -175,7 +175,7 @@ def test_coins_are_thrown_anew_for_each_batch_and_sample_and_fall_within_an_epoc
 
 
 @pytest.mark.parametrize("grow", [False, True])
-def test_with_few_frames_to_forecast_the_last_few_are_seen(tmp_path, fed, grow):
+def test_shorter_input_consists_of_the_newest_frames(tmp_path, fed, grow):
     fit(CLOCK.changed(curriculum_in=grow, steps=1), Clock(6), Clock(6), tmp_path, quiet())
     clocks = [
         [x[0, :, 0, 0, 0].mul(10).round().int().tolist() for x in (x, truth)]
@@ -196,7 +196,7 @@ def test_unobserved_pixels_enter_as_0(tmp_path, fed):
 
 
 @pytest.mark.parametrize("restart", [False, True])
-def test_restart_clears_the_optimiser_at_each_new_length_and_only_then(tmp_path, restart):
+def test_restart_clears_the_optimiser_at_each_new_length_only(tmp_path, restart):
     found, keep = states(tmp_path)
     train(tmp_path, CONFIG.changed(curriculum=(1, 2, 3), epochs=6, restart=restart), on_epoch=keep)
     steps = [{int(of["step"]) for of in state["state"].values()} for state in found]
@@ -204,7 +204,7 @@ def test_restart_clears_the_optimiser_at_each_new_length_and_only_then(tmp_path,
 
 
 @pytest.mark.parametrize("options", [{}, {"schedule": "step", "warmup": 0.3, "restart": True}])
-def test_the_optimiser_runs_at_the_rate_of_the_schedule(tmp_path, options):
+def test_optimiser_uses_the_learning_rate_of_the_schedule(tmp_path, options):
     config, (found, keep) = CONFIG.changed(**options), states(tmp_path)
     _, history = train(tmp_path, config, on_epoch=keep)
     assert [state["param_groups"][0]["lr"] for state in found] == [
@@ -233,23 +233,25 @@ def test_gradients_are_clipped(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("curriculum", "patience", "scores", "epochs"),
+    ("options", "scores", "epochs"),
     [
-        ((), 2, [3, 1, 2, 2, 0, 0, 0, 0], 4),
-        ((), 2, [1, 1, 1, 0, 0, 0, 0, 0], 3),  # as good is not better
-        ((), 0, [1, 2, 2, 2, 2, 2, 2, 2], 8),
-        ((1, 3), 2, [1, 2, 2, 2, 2, 2, 0, 0], 6),  # the last length begins with epoch 4
-        ((1, 3), 1, [1, 2, 2, 2, 2, 0, 0, 0], 5),
-        ((1, 3), 2, [5, 5, 5, 5, 5, 4, 6, 3], 8),
-        ((1, 3), 2, [5, 5, 5, 5, 4, 6, 6, 0], 7),
+        ({"curriculum": (), "patience": 2}, [3, 1, 2, 2, 0, 0, 0, 0], 4),
+        ({"curriculum": (), "patience": 2}, [1, 1, 1, 0, 0, 0, 0, 0], 3),  # as good is not better
+        ({"curriculum": (), "patience": 0}, [1, 2, 2, 2, 2, 2, 2, 2], 8),
+        (
+            {"curriculum": (1, 3), "patience": 2},
+            [1, 2, 2, 2, 2, 2, 0, 0],
+            6,
+        ),  # the last length begins with epoch 4
+        ({"curriculum": (1, 3), "patience": 1}, [1, 2, 2, 2, 2, 0, 0, 0], 5),
+        ({"curriculum": (1, 3), "patience": 2}, [5, 5, 5, 5, 5, 4, 6, 3], 8),
+        ({"curriculum": (1, 3), "patience": 2}, [5, 5, 5, 5, 4, 6, 6, 0], 7),
     ],
 )
-def test_stops_when_patience_is_at_its_end(
-    tmp_path, monkeypatch, curriculum, patience, scores, epochs
-):
+def test_training_stops_when_patience_is_exhausted(tmp_path, monkeypatch, options, scores, epochs):
     left = iter(map(float, scores))
     monkeypatch.setattr(loop, "validate", lambda *_: next(left))
-    config = CONFIG.changed(curriculum=curriculum, patience=patience, epochs=8, steps=1)
+    config = CONFIG.changed(**options, epochs=8, steps=1)
     _, history = train(tmp_path, config)
     assert history.validation.tolist() == scores[:epochs]
     before = (tmp_path / "last.pt").read_bytes()
@@ -257,14 +259,14 @@ def test_stops_when_patience_is_at_its_end(
     assert (tmp_path / "last.pt").read_bytes() == before
 
 
-def test_same_seed_trains_to_the_same_weights_and_another_does_not(run, tmp_path):
+def test_seed_determines_the_weights(run, tmp_path):
     again, _ = train(tmp_path / "again")
     other, _ = train(tmp_path / "other", CONFIG.changed(seed=1))
     assert same(weights(again), weights(run[1]))
     assert not same(weights(other), weights(run[1]))
 
 
-def test_processes_that_load_the_batches_change_nothing(run, tmp_path):
+def test_number_of_workers_does_not_change_the_result(run, tmp_path):
     model, history = train(tmp_path, workers=1)
     assert same(weights(model), weights(run[1]))
     pd.testing.assert_frame_equal(
@@ -310,7 +312,7 @@ def test_tiny_model_overfits_one_batch(tmp_path):
     ],
     ids=["convgru", "forecaster", "fclstm", "all options", "guided"],
 )  # fmt: skip
-def test_other_networks_are_trained_saved_and_loaded_alike(tmp_path, model):
+def test_every_kind_of_network_is_trained_saved_and_loaded(tmp_path, model):
     loss = "mse" if "mse" in model.losses else model.losses[0]
     config = CONFIG.changed(model=model, sampling=0.0, loss=loss)
     data = windows()
@@ -324,7 +326,7 @@ def test_other_networks_are_trained_saved_and_loaded_alike(tmp_path, model):
 
 
 @pytest.mark.parametrize("name", ["no", "bf16"])
-def test_precision_auto_is_settled_once(tmp_path, monkeypatch, name):
+def test_precision_auto_is_decided_once_for_a_run(tmp_path, monkeypatch, name):
     monkeypatch.setattr(precision, "fastest_precision", lambda _: name)
     auto = CONFIG.changed(precision="auto")
     _, history = train(tmp_path / "auto", auto)
@@ -342,7 +344,7 @@ def test_precision_auto_is_settled_once(tmp_path, monkeypatch, name):
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_half_precision_trains_nearly_alike_but_in_fewer_digits(run, tmp_path, precision):
+def test_half_precision_gives_nearly_the_same_losses(run, tmp_path, precision):
     _, history = train(tmp_path, CONFIG.changed(precision=precision))
     ours, full = (table[["train", "validation"]].to_numpy() for table in (history, run[2]))
     np.testing.assert_allclose(ours, full, rtol=0.02)
@@ -350,7 +352,7 @@ def test_half_precision_trains_nearly_alike_but_in_fewer_digits(run, tmp_path, p
     assert all(w.dtype == torch.float32 for w in load(tmp_path)[0].state_dict().values())
 
 
-def test_the_faster_precision_is_one_of_two():
+def test_fastest_precision_is_no_or_bf16():
     assert fastest_precision() in ("no", "bf16")
 
 
@@ -410,12 +412,12 @@ class Huge(Dataset):
     ("data", "batch"), [(Huge(), 2), (Clock(), 10**14)], ids=["samples", "batch"]
 )
 def test_too_large_a_batch_is_explained(tmp_path, data, batch):
-    remedy = rf"does not fit into memory: lower batch \({batch}\), crop \(16\), n_out \(3\) or hidden \(4, 4"
+    remedy = rf"lower batch \({batch}\), crop \(16\), n_out \(3\) or hidden \(4, 4"
     with pytest.raises(NowcastError, match=remedy):
         fit(CONFIG.changed(batch=batch), data, Clock(), tmp_path, quiet())
 
 
-def test_other_errors_of_torch_are_not_taken_for_a_lack_of_memory(tmp_path):
+def test_other_errors_of_torch_are_passed_on(tmp_path):
     class Broken(Clock):
         def __getitem__(self, i):
             return super().__getitem__(i).add_(1)  # a view of which pixels share their place

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_networks import one_thread, quiet  # noqa: F401
+from small_networks import one_thread, quiet  # noqa: F401
 
 from nowcastlib.data import TrainingStores, ingest, training_data
 from nowcastlib.data.feeds.demo import Demo

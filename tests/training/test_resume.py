@@ -1,4 +1,4 @@
-"""A run that is interrupted, wherever, resumes bit for bit; runs, data and broken files are not mixed up."""
+"""An interrupted run resumes bit for bit; other runs, data and broken files are refused."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from made_networks import CONFIG, Clock, one_thread, quiet, same, train, weights, windows  # noqa: F401
+from small_networks import CONFIG, Clock, one_thread, quiet, same, train, weights, windows  # noqa: F401
 
 from nowcastlib.errors import NowcastError
 from nowcastlib.networks import ConvEDLSTMConfig
@@ -94,7 +94,7 @@ FILES = ["config.json", *["last.pt", "model.safetensors", "history.csv"] * 2]
 
 
 @pytest.mark.parametrize("whole", range(len(FILES) + 1))
-def test_a_run_killed_during_any_of_its_writes_carries_on(short, tmp_path, monkeypatch, whole):
+def test_run_killed_during_any_write_can_be_resumed(short, tmp_path, monkeypatch, whole):
     config, write, written = CONFIG.changed(epochs=2, lr=1e-2), checkpoint.write_atomically, []
 
     def dying(path, content):
@@ -116,7 +116,7 @@ def test_a_run_killed_during_any_of_its_writes_carries_on(short, tmp_path, monke
     assert_same_run(tmp_path, short)
 
 
-def test_what_half_precision_has_learnt_about_overflows_is_resumed(tmp_path, monkeypatch):
+def test_loss_scale_of_half_precision_is_resumed(tmp_path, monkeypatch):
     monkeypatch.setitem(LOSSES, "mse", lambda *args, **scale: mse(*args, **scale) * 3e4)  # steep
     config = CONFIG.changed(precision="fp16")
     train(tmp_path / "whole", config)
@@ -130,9 +130,10 @@ def test_what_half_precision_has_learnt_about_overflows_is_resumed(tmp_path, mon
 SCRIPT = """
 import os, sys, time
 from pathlib import Path
-from made_networks import CONFIG, train
+from small_networks import CONFIG, train
 
-config, whole, out = CONFIG.changed(epochs=24, restart=True, loss="ssim_mse"), Path(sys.argv[1]), Path(sys.argv[2])
+config = CONFIG.changed(epochs=24, restart=True, loss="ssim_mse")
+whole, out = Path(sys.argv[1]), Path(sys.argv[2])
 last = out / "last.pt"
 stamp = lambda: last.stat().st_mtime_ns if last.exists() else 0
 for wait in (0.0, 0.007, 0.019, 0.031, 0.043, 0.058):  # seconds after an epoch is saved
@@ -150,7 +151,7 @@ train(whole, config)
 """
 
 
-def test_a_process_killed_again_and_again_ends_where_an_undisturbed_one_does(tmp_path):
+def test_process_killed_repeatedly_ends_like_an_uninterrupted_one(tmp_path):
     folders = [str(tmp_path / name) for name in ("whole", "killed")]
     paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
@@ -184,7 +185,7 @@ def test_run_killed_in_its_first_epoch_can_start_again(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("precision", ["no", "auto"])
-def test_runs_are_not_mixed_up(run, tmp_path, precision):
+def test_folder_of_another_run_is_refused(run, tmp_path, precision):
     config = CONFIG.changed(precision=precision)
     with pytest.raises(
         NowcastError, match="already holds a run: resume it, or train into another folder"

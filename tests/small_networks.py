@@ -13,8 +13,8 @@ from nowcastlib.networks import ConvEDLSTMConfig
 from nowcastlib.training import FitOptions, TrainConfig, fit
 
 CONFIG = TrainConfig().changed(
-    model=ConvEDLSTMConfig(hidden=(4, 4), kernel=(3, 3)), n_in=2, n_out=3, curriculum=(1, 3), crop=16, epochs=4, steps=2, batch=2,
-    loss="mse", sampling=1.0, precision="no",
+    model=ConvEDLSTMConfig(hidden=(4, 4), kernel=(3, 3)), n_in=2, n_out=3, crop=16,
+    curriculum=(1, 3), sampling=1.0, loss="mse", epochs=4, steps=2, batch=2, precision="no",
 )  # fmt: skip
 
 
