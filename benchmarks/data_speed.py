@@ -1,9 +1,11 @@
-"""Pictures to stored frames, stored frames to training windows, and the memory of both, beside the way of the work
-that the course grows from (Pillow, one ``torch.save`` a frame; one ``torch.load`` a frame). Both in one run, by hand:
+"""Speed of the way from pictures to stored frames and to training windows, and its memory.
+
+Compared with the way of the course's model: Pillow and one ``torch.save`` a frame, and one
+``torch.load`` a frame. Both are measured in the same run:
 
     python benchmarks/data_speed.py [--frames 500] [--json]
 
-Nothing else should run meanwhile. The last line, with --json, is one JSON object.
+Nothing else should run meanwhile. With --json the last line is one JSON object.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,19 +23,20 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from nowcastlib.data import Feed, IngestOptions, ingest, store, storms
+from nowcastlib.data import Feed, IngestOptions, RadarWindows, ingest, open_frames, storms
 from nowcastlib.data.feeds import palettes
 from nowcastlib.data.frame_table import arrange, drop, find_windows, frames_table
 from nowcastlib.data.grid import frame
 from nowcastlib.data.splits import check_leakage, split_by_event
-from nowcastlib.data.windows import RadarWindows
 
 GRID = frame(np.zeros((500, 500)), 500.0 * np.arange(500), -500.0 * np.arange(500))
-SQUARE, SIZE = (73, 73, 354, 354), 128  # the square inscribed in the disc; px of a stored frame
+SQUARE = (73, 73, 354, 354)  # x, y, width, height in px: the square inscribed in the disc
+SIZE = 128  # px of a stored frame
+OPTIONS = IngestOptions(crop=SQUARE, regrid=SIZE, progress=False)
 
 
 class Folder(Feed):
-    """Radar pictures in a folder, as a feed; with ``repeats``, each several times."""
+    """Radar pictures in a folder, as a feed; each of them ``repeats`` times."""
 
     attribution = "benchmark"
     concurrency = 2
@@ -41,17 +45,15 @@ class Folder(Feed):
         self.paths = sorted(folder.glob("*.png")) * repeats
 
     def list(self, start=None, end=None):
-        times = pd.Timestamp("2024-06-01") + pd.to_timedelta(
-            5 * np.arange(len(self.paths)), unit="min"
-        )
-        return pd.DataFrame({"time": times, "path": self.paths})
+        minutes = pd.to_timedelta(5 * np.arange(len(self.paths)), unit="min")
+        return pd.DataFrame({"time": pd.Timestamp("2024-06-01") + minutes, "path": self.paths})
 
     def read(self, row):
         return GRID.copy(data=palettes.decode(row.path.read_bytes(), name=str(row.path)))
 
 
 def make_pictures(folder: Path, n: int, mode: str) -> None:
-    """``n`` pictures of 500×500 px: a disc of rain in the feed's colours; ``mode`` P (indexed colours) or RGBA."""
+    """Draw ``n`` pictures of 500×500 px, a disc of rain; ``mode`` is P (indexed) or RGBA."""
     y, x = np.indices((500, 500))
     outside = (y - 249.5) ** 2 + (x - 249.5) ** 2 > 250**2
     for k, rate in enumerate(storms.rain(storms.Storm(size=500), n)):
@@ -62,18 +64,13 @@ def make_pictures(folder: Path, n: int, mode: str) -> None:
             Image.open(path).convert(mode).save(path)
 
 
-def seed_store(paths: list[Path], out: Path) -> None:
+def simple_store(paths: list[Path], out: Path) -> None:
     """One picture after the other: grey, crop, resize, one file a frame."""
     x, y, width, height = SQUARE
     for k, path in enumerate(paths):
-        picture = (
-            Image.open(path).convert("L").crop((x, y, x + width, y + height)).resize((SIZE, SIZE))
-        )
-        torch.save(torch.from_numpy(np.array(picture)).float() / 255, out / f"{k}.pt")
-
-
-def our_store(feed: Folder, out: Path) -> None:
-    ingest(feed, out, options=IngestOptions(crop=SQUARE, regrid=SIZE))
+        picture = Image.open(path).convert("L").crop((x, y, x + width, y + height))
+        values = np.array(picture.resize((SIZE, SIZE)))
+        torch.save(torch.from_numpy(values).float() / 255, out / f"{k}.pt")
 
 
 def decode_only(paths: list[Path]) -> None:
@@ -81,50 +78,104 @@ def decode_only(paths: list[Path]) -> None:
         palettes.decode(path.read_bytes())
 
 
-def seed_windows(rows: np.ndarray, out: Path) -> float:
-    return sum(
-        float(torch.stack([torch.load(out / f"{k}.pt") for k in window]).sum()) for window in rows
-    )
+def simple_windows(rows: np.ndarray, out: Path) -> float:
+    """One file after the other."""
+    total = 0.0
+    for window in rows:
+        total += float(torch.stack([torch.load(out / f"{k}.pt") for k in window]).sum())
+    return total
 
 
 def our_windows(rows: np.ndarray, path: Path) -> float:
-    dataset = RadarWindows(store.open_frames(path), rows)  # a store below 1 GB is read once
+    dataset = RadarWindows(open_frames(path), rows)  # a store below 1 GB is read once
     return sum(float(dataset[k].sum()) for k in range(len(dataset)))
 
 
-def seconds(work, *arguments) -> float:
+def seconds(work: Callable, *arguments) -> float:
     start = time.perf_counter()
     work(*arguments)
     return time.perf_counter() - start
 
 
 def peak_memory(folder: Path, repeats: int) -> float:
-    """MB at most while ingesting the pictures ``repeats`` times, in a process of its own."""
+    """Largest memory (MB) of a process that ingests the pictures ``repeats`` times."""
     with tempfile.TemporaryDirectory() as out:
-        command = [
-            sys.executable,
-            __file__,
-            "--ingest",
-            str(folder),
-            str(repeats),
-            f"{out}/frames.zarr",
-        ]
-        return float(
-            subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]
+        arguments = ["--ingest", str(folder), str(repeats), f"{out}/frames.zarr"]
+        process = subprocess.run(
+            [sys.executable, __file__, *arguments], check=True, capture_output=True, text=True
         )
+        return float(process.stdout.split()[-1])
 
 
-def catalogue_of_a_season(n: int = 23_000) -> None:
-    """Everything the catalogue does, from a listing of ``n`` irregular times with what was measured of each frame."""
+def ingest_and_print_memory(folder: str, repeats: str, out: str) -> None:
+    ingest(Folder(Path(folder), int(repeats)), out, options=OPTIONS)
+    status = Path("/proc/self/status").read_text()  # ru_maxrss would include the parent's memory
+    print(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024)
+
+
+def table_of_a_season(n: int = 23_000) -> None:
+    """Arrange, drop, split, find windows and check leakage for ``n`` irregular times."""
     rng = np.random.default_rng(0)
     gaps = rng.choice([5, 10, 40, 300], n, p=[0.7, 0.27, 0.02, 0.01])
+    times = pd.Timestamp("2024-04-01") + pd.to_timedelta(gaps.cumsum(), unit="min")
     wet = np.clip(rng.normal(0.1, 0.1, n), 0, 1)
-    table = arrange(pd.DataFrame({
-        "time": pd.Timestamp("2024-04-01") + pd.to_timedelta(gaps.cumsum(), unit="min"),
-        "valid": 1.0, "wet": wet, "mean": wet, "max": 10 * wet,
-    }))  # fmt: skip
+    columns = {"time": times, "valid": 1.0, "wet": wet, "mean": wet, "max": 10 * wet}
+    table = arrange(pd.DataFrame(columns))
     table = split_by_event(drop(table, shortest=4, driest=0.5))
     check_leakage(table, find_windows(table, 4, 5, "train"), find_windows(table, 4, 5, "test"))
+
+
+def measure_pictures(root: Path, frames: int, mode: str) -> dict[str, float]:
+    """Pictures to stored frames, both ways; the stores stay in ``root``."""
+    for name in ("pictures", "simple", "warm"):
+        (root / name).mkdir()
+    make_pictures(root / "pictures", frames, mode)
+    feed = Folder(root / "pictures", repeats=4)
+
+    # imports and first calls are not compared
+    simple_store(feed.paths[:20], root / "warm")
+    ingest(Folder(root / "pictures"), root / "warm.zarr", options=OPTIONS)
+
+    simple = min(seconds(simple_store, feed.paths, root / "simple") for _ in range(2))
+    ours = min(
+        seconds(lambda out: ingest(feed, out, options=OPTIONS), root / f"{k}.zarr")
+        for k in range(2)
+    )
+    decoding = min(seconds(decode_only, feed.paths) for _ in range(2))  # in one thread
+    n = len(feed.paths)
+    print(
+        f"{mode} pictures to frames: {n / simple:.0f} a second simply, {n / ours:.0f} ours: "
+        f"{simple / ours:.1f} times (decoding alone, in one thread: {n / decoding:.0f} a second)"
+    )
+    return {
+        f"picture_to_frame_{mode}": round(simple / ours, 2),
+        f"decoding_alone_{mode}": round(simple / decoding, 2),
+    }
+
+
+def measure_windows(root: Path) -> dict[str, float]:
+    """Stored frames to training windows, both ways, after ``measure_pictures``."""
+    table = frames_table(root / "0.zarr")
+    rows = np.random.default_rng(0).permutation(find_windows(table, 12, 5))
+    rows = np.tile(rows, (4, 1))  # four epochs
+    simple = seconds(simple_windows, rows, root / "simple")
+    ours = seconds(our_windows, rows, root / "0.zarr")
+    n = len(rows)
+    print(
+        f"windows of 12 frames, four epochs: {n / simple:.0f} a second simply, "
+        f"{n / ours:.0f} ours: {simple / ours:.1f} times"
+    )
+    return {"window_reading": round(simple / ours, 1)}
+
+
+def measure_memory(root: Path, frames: int) -> dict[str, float]:
+    """Memory of ingesting some and ten times as many frames, after ``measure_pictures``."""
+    few, many = (peak_memory(root / "pictures", repeats) for repeats in (1, 10))
+    print(
+        f"peak memory: {few:.0f} MB for {frames} frames, {many:.0f} MB for ten times as many: "
+        f"{many / few:.2f} times"
+    )
+    return {"peak_memory_ratio": round(many / few, 3)}
 
 
 def main() -> None:
@@ -136,54 +187,20 @@ def main() -> None:
     parser.add_argument("--ingest", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.ingest:
-        folder, repeats, out = options.ingest
-        ingest(
-            Folder(Path(folder), int(repeats)), out, options=IngestOptions(crop=SQUARE, regrid=SIZE)
-        )
-        status = Path(
-            "/proc/self/status"
-        ).read_text()  # ru_maxrss would count the parent's memory, too
-        print(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024)
+        ingest_and_print_memory(*options.ingest)
         return
 
-    result = {"frames": options.frames}
+    result: dict[str, float] = {"frames": options.frames}
     for mode in ("P", "RGBA"):
         with tempfile.TemporaryDirectory() as temporary:
             root = Path(temporary)
-            for name in ("pictures", "seed", "warm"):
-                (root / name).mkdir()
-            make_pictures(root / "pictures", options.frames, mode)
-            feed = Folder(root / "pictures", repeats=4)
-            seed_store(
-                feed.paths[:20], root / "warm"
-            )  # imports and first calls are not what is compared
-            our_store(Folder(root / "pictures"), root / "warm.zarr")
-            theirs = min(seconds(seed_store, feed.paths, root / "seed") for _ in range(2))
-            ours = min(seconds(our_store, feed, root / f"{k}.zarr") for k in range(2))
-            alone = min(seconds(decode_only, feed.paths) for _ in range(2))
-            result[f"picture_to_frame_{mode}"] = round(theirs / ours, 2)
-            result[f"decoding_alone_{mode}"] = round(theirs / alone, 2)  # one thread
-            print(f"{mode} pictures to frames: {len(feed.paths) / theirs:.0f} a second their way, "
-                  f"{len(feed.paths) / ours:.0f} ours: {theirs / ours:.1f} times (to decode them, in one thread, "
-                  f"{len(feed.paths) / alone:.0f} a second)")  # fmt: skip
+            result |= measure_pictures(root, options.frames, mode)
             if mode == "P":
-                table = frames_table(root / "0.zarr")
-                rows = np.random.default_rng(0).permutation(find_windows(table, 12, 5))
-                rows = np.tile(rows, (4, 1))  # four epochs
-                theirs, ours = (
-                    seconds(seed_windows, rows, root / "seed"), seconds(our_windows, rows, root / "0.zarr")
-                )  # fmt: skip
-                result["window_reading"] = round(theirs / ours, 1)
-                print(f"windows of 12 frames, four epochs: {len(rows) / theirs:.0f} a second their way, "
-                      f"{len(rows) / ours:.0f} ours: {theirs / ours:.1f} times")  # fmt: skip
-                few, many = (peak_memory(root / "pictures", repeats) for repeats in (1, 10))
-                result["peak_memory_ratio"] = round(many / few, 3)
-                print(f"peak memory: {few:.0f} MB for {options.frames} frames, {many:.0f} MB for ten times as many: "
-                      f"{many / few:.2f} times")  # fmt: skip
-    result["catalogue_seconds"] = round(seconds(catalogue_of_a_season), 2)
-    print(
-        f"catalogue of 23,000 frames, with drop, split, windows and leakage check: {result['catalogue_seconds']} s"
-    )
+                result |= measure_windows(root)
+                result |= measure_memory(root, options.frames)
+
+    result["table_seconds"] = round(seconds(table_of_a_season), 2)
+    print(f"table of 23,000 frames, with split and windows: {result['table_seconds']} s")
     if options.json:
         print(json.dumps(result))
 

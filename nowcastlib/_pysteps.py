@@ -1,4 +1,4 @@
-"""pysteps, imported once and quietly: on import it prints the path of its settings file."""
+"""pysteps, imported without the line that it prints about its settings file."""
 
 import contextlib
 import io

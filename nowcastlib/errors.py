@@ -2,4 +2,4 @@
 
 
 class NowcastError(Exception):
-    """A mistake in the input that its user can mend: one sentence, naming the file and the remedy."""
+    """A mistake in the input: one sentence that names the file and the remedy."""

@@ -1,4 +1,4 @@
-"""Rain in its three units: rain rate (mm/h), reflectivity (dBZ) and the network's own scale."""
+"""Units of rain: rain rate (mm/h), reflectivity (dBZ) and the networks' own scale."""
 
 import re
 import sys
@@ -6,36 +6,48 @@ from dataclasses import dataclass
 
 import numpy as np
 
-DRY = 0.1  # mm/h; a radar cannot tell less from no rain
-RATES = (
-    0.1,
-    0.5,
-    1.0,
-    2.0,
-    5.0,
-    10.0,
-    20.0,
-)  # mm/h; a guided network answers the probability of more than each
+DRY = 0.1  # mm/h; a radar cannot distinguish less from no rain
+RATES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # mm/h; thresholds of a network's probabilities
+
+HOURLY = {"s": 3600.0, "min": 60.0, "h": 1.0, "d": 1 / 24}  # how many of a unit are in an hour
 
 
 def amount_of_water(units: str) -> tuple[str, float]:
-    """What a unit measures, "rate", "amount" or "" (no water), and how many mm/h or mm one of it is.
+    """Recognise a unit of rain, in the spellings of CF and of weather services.
 
-    Understands the spellings of CF and of weather services: mm h-1, mm/hr, kg m-2 s-1, m s**-1, mm, mm/5min, ….
+    Parameters
+    ----------
+    units : str
+        Such as mm h-1, mm/hr, kg m-2 s-1, m s**-1, mm, mm/5min.
+
+    Returns
+    -------
+    kind : str
+        "rate", "amount", or "" if it is not a unit of water.
+    factor : float
+        Multiply by it to get mm/h (of a rate) or mm (of an amount).
+
+    Examples
+    --------
+    >>> amount_of_water("kg m-2 s-1")
+    ('rate', 3600.0)
+    >>> amount_of_water("cm")
+    ('amount', 10.0)
     """
     text = re.sub(r"\*\*|\^", "", str(units).strip().lower()).replace(" per ", "/")
-    text = re.sub(r"[ .]\(?(\d*) ?([a-z]+)\)? ?-1$", r"/\1\2", text)  # h-1 is /h
-    water = re.fullmatch(
-        r"(mm|cm|m|kg[ .]?(?:/ ?m|m-)2)(?: ?/ ?\(?(\d*) ?(s|min|h|d)[a-z]*\)?)?", text
-    )
-    if not water:
+    text = re.sub(r"[ .]\(?(\d*) ?([a-z]+)\)? ?-1$", r"/\1\2", text)  # "mm h-1" becomes "mm/h"
+
+    depth = r"(mm|cm|m|kg[ .]?(?:/ ?m|m-)2)"
+    time = r" ?/ ?\(?(\d*) ?(s|min|h|d)[a-z]*\)?"  # "/5min": number and unit
+    match = re.fullmatch(f"{depth}(?:{time})?", text)
+    if not match:
         return "", 1.0
-    depth = {"cm": 10.0, "m": 1000.0}.get(water[1], 1.0)  # a kg of water on a m2 is a mm
-    if not water[3]:
-        return "amount", depth
-    return "rate", depth / float(water[2] or 1) * {"s": 3600, "min": 60, "h": 1, "d": 1 / 24}[
-        water[3]
-    ]
+
+    unit, number, time_unit = match.groups()
+    mm = {"cm": 10.0, "m": 1000.0}.get(unit, 1.0)  # 1 kg of water on 1 m2 is 1 mm
+    if not time_unit:
+        return "amount", mm
+    return "rate", mm * HOURLY[time_unit] / float(number or 1)
 
 
 @dataclass(frozen=True)
@@ -66,10 +78,10 @@ class RainScale(ModelScale):
 
     zr_a: float = 200.0  # a of Z = a R^b
     zr_b: float = 1.6  # b of Z = a R^b
-    no_echo: float = -32.0  # dBZ written for no rain at all; about 0.0004 mm/h
+    no_echo: float = -32.0  # dBZ that stands for no rain; about 0.0004 mm/h
 
     def to_dbz(self, rate):
-        """Rain rate (mm/h) → reflectivity (dBZ); no rain, and all that is weaker, becomes ``no_echo``."""
+        """Rain rate (mm/h) → reflectivity (dBZ); no or too little rain becomes ``no_echo``."""
         xp = _module(rate)
         smallest = (10 ** (self.no_echo / 10) / self.zr_a) ** (1 / self.zr_b)
         echo = 10 * xp.log10(self.zr_a * xp.clip(rate, smallest, None) ** self.zr_b)
@@ -83,7 +95,6 @@ class RainScale(ModelScale):
 
 
 def _module(array):
-    torch = sys.modules.get(
-        "torch"
-    )  # whoever has a tensor has imported torch; others need not wait for it
+    """torch for a tensor, else NumPy; torch is not imported for it."""
+    torch = sys.modules.get("torch")  # whoever has a tensor has imported torch
     return torch if torch and isinstance(array, torch.Tensor) else np

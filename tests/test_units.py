@@ -9,16 +9,16 @@ from nowcastlib.units import RainScale, amount_of_water
 SCALE = RainScale()
 RATES = [0.0, 0.01, 0.1, 1.0, 7.7, 128.0]
 KINDS = [lambda v: np.array(v, "f8"), lambda v: torch.tensor(v, dtype=torch.float64)]
-WAYS = [(SCALE.to_model, SCALE.from_model), (SCALE.to_dbz, SCALE.from_dbz)]
+CONVERSIONS = [(SCALE.to_model, SCALE.from_model), (SCALE.to_dbz, SCALE.from_dbz)]
 kinds = pytest.mark.parametrize("kind", KINDS, ids=["numpy", "torch"])
-ways = pytest.mark.parametrize(("there", "back"), WAYS, ids=["model", "dbz"])
+conversions = pytest.mark.parametrize(("convert", "invert"), CONVERSIONS, ids=["model", "dbz"])
 
 
 @kinds
-@ways
-def test_round_trip_keeps_rate_zero_and_gap(kind, there, back):
+@conversions
+def test_round_trip_keeps_rates_zeros_and_gaps(kind, convert, invert):
     rate = kind([*RATES, float("nan")])
-    result = back(there(rate))
+    result = invert(convert(rate))
     assert type(result) is type(rate)
     assert result.dtype == rate.dtype
     np.testing.assert_allclose(result, rate, rtol=1e-12)
@@ -34,7 +34,7 @@ def test_model_units_run_from_0_to_1(kind):
 
 
 @kinds
-def test_reflectivity_is_marshall_and_palmers(kind):
+def test_reflectivity_is_that_of_marshall_and_palmer(kind):
     # Z = 200 R^1.6: 1 mm/h is 23.0 dBZ, 10 mm/h 39.0 dBZ, 100 mm/h 55.0 dBZ
     np.testing.assert_allclose(
         SCALE.to_dbz(kind([1.0, 10.0, 100.0])), [23.01, 39.01, 55.01], atol=0.005
@@ -47,21 +47,31 @@ def test_reflectivity_is_marshall_and_palmers(kind):
 
 
 def test_torch_and_numpy_agree():
-    for there, _ in WAYS:
+    for convert, _ in CONVERSIONS:
         np.testing.assert_allclose(
-            there(torch.tensor(RATES)), there(np.array(RATES, "f4")), rtol=1e-5
+            convert(torch.tensor(RATES)), convert(np.array(RATES, "f4")), rtol=1e-5
         )
 
 
 @pytest.mark.parametrize(
-    ("units", "meant"),
+    ("units", "kind", "factor"),
     [
-        ("mm h-1", ("rate", 1)), ("mm/hr", ("rate", 1)), ("mm per hour", ("rate", 1)), ("kg m-2 s-1", ("rate", 3600)),
-        ("m s**-1", ("rate", 3.6e6)), ("mm/5min", ("rate", 12)), ("mm d-1", ("rate", 1 / 24)), ("cm/h", ("rate", 10)),
-        ("mm", ("amount", 1)), ("kg m-2", ("amount", 1)), ("m", ("amount", 1000)),
-        ("K", ("", 1)), ("dBZ", ("", 1)), ("mm Hg", ("", 1)), ("", ("", 1)),
+        ("mm h-1", "rate", 1),
+        ("mm/hr", "rate", 1),
+        ("mm per hour", "rate", 1),
+        ("kg m-2 s-1", "rate", 3600),
+        ("m s**-1", "rate", 3.6e6),
+        ("mm/5min", "rate", 12),
+        ("mm d-1", "rate", 1 / 24),
+        ("cm/h", "rate", 10),
+        ("mm", "amount", 1),
+        ("kg m-2", "amount", 1),
+        ("m", "amount", 1000),
+        ("K", "", 1),
+        ("dBZ", "", 1),
+        ("mm Hg", "", 1),
+        ("", "", 1),
     ],
-)  # fmt: skip
-def test_units_of_water_are_understood_however_they_are_spelt(units, meant):
-    kind, factor = amount_of_water(units)
-    assert (kind, pytest.approx(factor)) == meant
+)
+def test_units_of_water_are_recognised_in_every_spelling(units, kind, factor):
+    assert amount_of_water(units) == (kind, pytest.approx(factor))

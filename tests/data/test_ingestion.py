@@ -18,7 +18,7 @@ import xarray as xr
 import zarr
 from archive_files import START, field, truncate, write, write_all
 
-from nowcastlib.data import IngestOptions, as_frames, grid, ingest, store, store_writer
+from nowcastlib.data import IngestOptions, as_frames, grid, ingest, store_writer
 from nowcastlib.data.feeds import ServerUnreachable
 from nowcastlib.data.feeds.archive import Archive
 from nowcastlib.data.feeds.cf_zarr import CfZarr
@@ -28,7 +28,7 @@ from nowcastlib.errors import NowcastError
 
 
 class Fake:
-    """A feed of constant frames: frame n is n + 1 mm/h everywhere; Ctrl-C comes at ``interrupt``."""
+    """A feed of constant frames: frame n is n + 1 mm/h. Ctrl-C comes at frame ``interrupt``."""
 
     attribution = "a test"
     licence = ""
@@ -291,8 +291,8 @@ def test_frames_are_not_read_far_ahead_of_writing(tmp_path):
 
 
 def test_every_second_frame_is_kept(tmp_path):
-    whole = store.open_frames(ingest(Fake(), tmp_path / "a.zarr"))
-    half = store.open_frames(ingest(Fake(), tmp_path / "b.zarr", options=IngestOptions(every=2)))
+    whole = open_frames(ingest(Fake(), tmp_path / "a.zarr"))
+    half = open_frames(ingest(Fake(), tmp_path / "b.zarr", options=IngestOptions(every=2)))
     assert len(whole) > 2
     assert (half.time.values == whole.time.values[::2]).all()
     np.testing.assert_array_equal(half, whole[::2])
@@ -314,7 +314,7 @@ def test_a_store_is_added_to_only_with_the_same_crop_and_regrid(tmp_path):
     assert (frames[1] == 2).all()
     with pytest.raises(
         NowcastError,
-        match=r"made by other settings \(.*crop 1,0,4,4, regrid 2\), not \(.*crop none, regrid none\)",
+        match=r"other settings \(.*crop 1,0,4,4, regrid 2\), not \(.*crop none, regrid none\)",
     ):
         ingest(Fake(), out)
     ingest(Fake(), out, options=IngestOptions(crop=(1, 0, 4, 4), regrid=2))
@@ -487,12 +487,10 @@ FULL = """
 import resource, sys
 sys.path[:0] = {tests!r}
 from test_ingestion import Noise
-from nowcastlib import files
-from nowcastlib.errors import NowcastError
-from nowcastlib.data import grid
 from nowcastlib.data import ingest, store_writer
+from nowcastlib.errors import NowcastError
 store_writer.CHUNK = 4 * 4 * 64 * 64
-resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))  # a chunk is larger than any file may be
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))  # smaller than a chunk
 try:
     ingest(Noise(minutes=tuple(range(0, 50, 5)), shape=(64, 64)), {out!r})
 except NowcastError as error:
@@ -515,32 +513,29 @@ def run(script, **values):
 
 @pytest.mark.parametrize("minute", [0, 30, 95])
 def test_the_store_of_a_killed_process_continues_to_the_same_result(tmp_path, minute):
-    out, all_of_it = tmp_path / "a.zarr", tuple(range(0, 100, 5))
+    out = tmp_path / "a.zarr"
+    minutes = tuple(range(0, 100, 5))
     assert run(KILLED, minute=minute, out=str(out)).returncode == -signal.SIGKILL
     assert not out.exists()
-    ingest(rest := Fake(minutes=all_of_it), out)
-    same(out, ingest(Fake(minutes=all_of_it), tmp_path / "b.zarr"))
+    ingest(rest := Fake(minutes=minutes), out)
+    same(out, ingest(Fake(minutes=minutes), tmp_path / "b.zarr"))
     assert names(tmp_path) == ["a.zarr", "b.zarr"]
     assert len(rest.reads) == 20 - minute // 5 // 4 * 4
 
 
 def test_a_full_disk_is_reported_and_a_rerun_continues(tmp_path):
     out = tmp_path / "a.zarr"
-    told = run(FULL, out=str(out))
-    assert "cannot write" in told.stdout, told
-    assert "free some space or choose another place, then run again" in told.stdout
+    printed = run(FULL, out=str(out)).stdout
+    assert "cannot write" in printed
+    assert "free some space or choose another place, then run again" in printed
     many = {"minutes": tuple(range(0, 50, 5)), "shape": (64, 64)}
-    same(
-        ingest(Noise(**many), out),
-        ingest(Noise(**many), tmp_path / "b.zarr"),
-    )
+    same(ingest(Noise(**many), out), ingest(Noise(**many), tmp_path / "b.zarr"))
 
 
 def test_a_store_of_another_format_is_ingested(tmp_path):
     theirs = as_frames(np.random.default_rng(0).gamma(1, 1, (5, 8, 8)).astype("f4"))
     encoding = {"rainfall_rate": {"dtype": "i2", "scale_factor": 0.01, "_FillValue": -1}}
-    theirs.to_dataset().to_zarr(
-        tmp_path / "theirs.zarr", encoding=encoding, consolidated=False
-    )  # format 3, with Zarr 3
-    ours = store.open_frames(ingest(CfZarr(str(tmp_path / "theirs.zarr")), tmp_path / "ours.zarr"))
+    path = tmp_path / "theirs.zarr"  # in the current format of Zarr
+    theirs.to_dataset().to_zarr(path, encoding=encoding, consolidated=False)
+    ours = open_frames(ingest(CfZarr(str(path)), tmp_path / "ours.zarr"))
     np.testing.assert_allclose(ours, theirs, atol=0.0051)
