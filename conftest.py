@@ -1,9 +1,8 @@
-"""For library tests and notebooks alike: the tiny preset and a data folder of the test run's own."""
+"""For tests of the library and the notebooks: the tiny preset, and a data folder for this run."""
 
 import os
 import tempfile
 
+# kernels of notebooks inherit the environment
 os.environ.setdefault("NOWCAST_PRESET", "tiny")
-os.environ.setdefault(
-    "NOWCAST_DATA", tempfile.mkdtemp(prefix="nowcast-test-")
-)  # kernels inherit it
+os.environ.setdefault("NOWCAST_DATA", tempfile.mkdtemp(prefix="nowcast-test-"))

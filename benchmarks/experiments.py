@@ -1,20 +1,22 @@
-"""What a part of a network, or a trick of its training, is worth: all else equal, several seeds, unseen data.
+"""What a part of a network, or of its training, is worth: several seeds, unseen data.
 
     python benchmarks/experiments.py GROUP docs/results/GROUP.csv [--steps 240] [--seeds 3]
 
-by hand, on one core (OMP_NUM_THREADS=1), a quarter to three quarters of an hour each; a run that is interrupted carries
-on. The groups:
+Within a group only the named part differs. A group takes 15 to 45 minutes on one core
+(OMP_NUM_THREADS=1); an interrupted run continues when it is started again. The groups:
 
 - ``cells``: parts of the cell (notebook 04);
-- ``sampling``: which frames are fed while forecasting: the network's own (off), the true ones (teacher forcing), pixels
-  by a mask that is never reset (the seed's way: Zampar 2025), or scheduled sampling done right, by three decays;
-- ``curriculum``: lengths one after the other, of the frames to forecast or also of those to see;
-- ``layers``: layer normalisation, LeakyReLU, max pooling instead of stride, kernel 3, in an encoder-decoder;
-- ``losses``: on synthetic rain, judged by CSI and by how much of the rain's fine structure is left.
+- ``sampling``: what is fed back while forecasting: the network's own frames (off), the true frames
+  (teacher forcing), single pixels by a mask that is never reset (as in Zampar 2025), or scheduled
+  sampling with three decays;
+- ``curriculum``: one length after the other, of the forecast only or also of the input;
+- ``layers``: layer normalisation, LeakyReLU, max pooling instead of stride, kernel 3, in an
+  encoder-decoder;
+- ``losses``: on synthetic rain, judged by CSI and by how much fine structure is left.
 
-All but the last: Moving MNIST, two digits, 3 frames to see and 5 to forecast in free rollout; the loss is the binary
-cross-entropy above its floor; scored on 256 films of test digits. The last: 6 storms to train on, 4 others to score,
-64 km, 4 frames to see and 6 to forecast.
+All but the last use Moving MNIST: two digits, 3 frames in and 5 out in free rollout; the loss is the
+binary cross-entropy above its lowest possible value, on 256 films of test digits. The last uses 6
+storms for training and 4 others for the scores, 64 km wide, 4 frames in and 6 out.
 """
 
 import argparse
@@ -125,7 +127,7 @@ def on_digits(config: TrainConfig, out: Path) -> dict:
 
 
 def on_rain(config: TrainConfig, out: Path) -> dict:
-    """Train, and score on unseen storms: mean CSI by threshold, frequency bias, and power left at 4 to 8 km."""
+    """Train, and score on unseen storms: mean CSI, frequency bias, power left at 4 to 8 km."""
     paths = [out.parent / f"{name}.zarr" for name in ("known", "unseen")]
     for path, feed in zip(paths, (Demo(6, size=64), Demo(4, size=64, seed=1)), strict=True):
         ingest(feed, path)

@@ -1,4 +1,4 @@
-"""Films of Moving MNIST a second (20 frames of 64 px, two digits): in one process, and through a DataLoader.
+"""Films of Moving MNIST per second (20 frames of 64 px): in one process and by a DataLoader.
 
     python benchmarks/moving_mnist_speed.py [--films 6000] [--json]
 

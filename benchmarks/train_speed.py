@@ -1,17 +1,23 @@
 """How fast a Conv-ED-LSTM trains, beside a plain reference and beside its convolutions alone.
 
-The reference is Zampar's network (2025) as it is described: frame by frame, float32, one step too many, LayerNorm after
-each convolution, max pooling on 4·hidden channels at full size, peephole weights a pixel, BCE on probabilities. Ours
-has the same layers and sizes: hidden [64, 32, 32, 16], kernel 5, 64 × 64 px, batch 16, 5 frames in and 5 out. Every
-measurement is the best of several steps in a process of its own; nothing else should run meanwhile (3 minutes):
+The reference is the network of Zampar (2025) as it is described there: frame by frame, float32, one
+step too many, layer normalisation after each convolution, max pooling on 4·hidden channels at full
+size, a peephole weight for each pixel, BCE on probabilities. Ours has the same layers and sizes:
+hidden [64, 32, 32, 16], kernel 5, 64 × 64 px, batch 16, 5 frames in and 5 out. Every measurement is
+the best of several steps in a process of its own. Nothing else should run meanwhile (3 minutes):
 
     python benchmarks/train_speed.py [--json]
-    python benchmarks/train_speed.py --losses docs/results/train_losses.csv [--steps 300 --seeds 3 --loss-batch 4]
 
-The second trains both alike on Moving MNIST and writes their losses; it can run beside other things, for hours. The
-last line of the first is, with --json, one JSON object: ``speedup`` (frames a second, ours over the reference's),
-``conv_fraction`` (time of the convolutions of ours, forward and backward, nothing else, over that of ours),
-``peak_memory_ratio`` (peak of a step, ours over the reference's) and ``device``.
+With --json the last line is one JSON object: ``speedup`` (frames per second, ours over the
+reference's), ``conv_fraction`` (time of our convolutions alone, forward and backward, over the time
+of our steps), ``peak_memory_ratio`` (peak of a step, ours over the reference's) and ``device``.
+
+The losses of both along the same training on Moving MNIST are written by
+
+    python benchmarks/train_speed.py --losses docs/results/train_losses.csv
+                                     [--steps 300 --seeds 3 --loss-batch 4]
+
+This takes hours; other programs may run beside it.
 """
 
 import argparse
@@ -77,7 +83,7 @@ class ReferenceCell(nn.Module):
 
 
 class Reference(nn.Module):
-    """The reference: probabilities of the frames after ``x``, (B, T, 1, H, W) → (B, n_out, 1, H, W)."""
+    """Probabilities of the frames after ``x``: (B, T, 1, H, W) → (B, n_out, 1, H, W)."""
 
     def __init__(self):
         super().__init__()
@@ -102,10 +108,11 @@ class Reference(nn.Module):
 def trainer(
     config: NetworkConfig | None, lr: float = 1e-3, seed: int = 0
 ) -> Callable[[Tensor, int], Tensor]:
-    """A function that takes a step on films (B, T, 1, H, W), of which n frames are seen, and returns the loss.
+    """A training step: films (B, T, 1, H, W) and the number of input frames → the loss.
 
-    It trains our network of that configuration, or the reference. Of one seed both start from the same convolutions:
-    after some hundred steps, luck with these makes more of a difference than how they are run.
+    It trains our network of that configuration or, without one, the reference. With the same seed
+    both start from the same convolutions, because chance in these makes more of a difference after
+    some hundred steps than the way they are run.
     """
     torch.manual_seed(seed)
     reference = Reference()
@@ -185,7 +192,7 @@ PARTS = {
 
 
 def measure(part: str, frames: int, rounds: int) -> dict[str, float]:
-    """Seconds of a step of ``frames`` in and as many out, the best of some, and its peak memory in MB."""
+    """Best time of a step (s) with ``frames`` in and out, and its peak memory (MB)."""
     films = torch.stack([MovingMNIST(n_frames=2 * frames)[i] for i in range(BATCH)]).to(DEVICE)
     step, best = PARTS[part](), float("inf")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -230,7 +237,7 @@ def start_up() -> dict[str, float]:
 
 
 def losses(out: Path, steps: int, seeds: int, batch: int, lr: float) -> None:
-    """Train both alike; a row a step with the loss of each. Carries on where it was interrupted, by seed."""
+    """Train both in the same way and write the losses of each step; continues after an interruption."""
     done = pd.read_csv(out) if out.exists() else pd.DataFrame()
     for seed in range(seeds):
         for part in ("ours", "reference"):
@@ -287,21 +294,19 @@ def main() -> None:
             )
         )
         return None
-    found = {part: apart(part, str(FRAMES)) for part in PARTS}
-    for part, of_it in found.items():
-        speed = BATCH * 2 * FRAMES / of_it["seconds"]
-        print(
-            f"{part}: {of_it['seconds']:.3f} s a step, {speed:.0f} frames a second, peak {of_it['memory']:.0f} MB"
-        )
+    costs = {part: apart(part, str(FRAMES)) for part in PARTS}
+    for part, cost in costs.items():
+        seconds, memory = cost["seconds"], cost["memory"]
+        speed = BATCH * 2 * FRAMES / seconds
+        print(f"{part}: {seconds:.3f} s/step, {speed:.0f} frames/s, peak {memory:.0f} MB")
     for frames in (5, 10, 20, 40):
         seconds = apart("ours", str(frames))["seconds"]
-        print(
-            f"ours, {frames} frames in and out: {seconds:.3f} s a step, {1e3 * seconds / frames:.0f} ms a frame"
-        )
+        per_frame = 1e3 * seconds / frames
+        print(f"ours, {frames} frames in and out: {seconds:.3f} s/step, {per_frame:.0f} ms/frame")
     print(f"start-up of fit: {apart('start_up', '0')['seconds']:.2f} s")
     if options.json:
         seconds, memory = (
-            {part: of_it[key] for part, of_it in found.items()} for key in ("seconds", "memory")
+            {part: cost[key] for part, cost in costs.items()} for key in ("seconds", "memory")
         )
         print(json.dumps({
             "speedup": round(seconds["reference"] / seconds["ours"], 2),

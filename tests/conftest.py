@@ -1,4 +1,4 @@
-"""Shared by all tests: small frames, no figure left open, and the real radar where there is some."""
+"""Shared by all tests: small frames, no figure left open, the real radar if there is one."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,8 @@ ARCHIVE = os.environ.get("NOWCAST_ARCHIVE")
 
 
 def pytest_report_header() -> str:
-    return f"real radar: {ARCHIVE or 'none (tests/test_real_radar.py runs where NOWCAST_ARCHIVE names a folder)'}"
+    none = "none (tests/test_real_radar.py needs NOWCAST_ARCHIVE, a folder of radar files)"
+    return f"real radar: {ARCHIVE or none}"
 
 
 collect_ignore = [] if ARCHIVE else ["test_real_radar.py"]
@@ -34,7 +35,7 @@ def archive() -> Path:
 
 @pytest.fixture
 def frames():
-    """Nine frames of 8 × 8 px; frame t is t + 0.2 mm/h everywhere, but not observed in the first column."""
+    """Nine frames of 8 × 8 px; frame t is t + 0.2 mm/h, but NaN in the first column."""
     rate = np.zeros((9, 8, 8), "f4") + np.arange(9, dtype="f4")[:, None, None] + 0.2
     rate[:, :, 0] = np.nan
     return as_frames(rate)
