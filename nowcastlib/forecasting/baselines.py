@@ -74,8 +74,9 @@ def motion(observed: np.ndarray, method: str = "LK") -> np.ndarray:
     observed : np.ndarray
         Rain rate (T, y, x) in mm/h. "LK" uses the last three frames, "proesmans" the last two.
     method : str
-        "LK" tracks corners and interpolates between them [1]_ [2]_. "proesmans" finds a smooth
-        field that agrees forwards and backwards in time [3]_.
+        "LK" tracks corners and interpolates between them (Lucas and Kanade 1981, Bouguet 2000).
+        "proesmans" finds a smooth field that agrees forwards and backwards in time (Proesmans et
+        al. 1994).
 
     Returns
     -------
@@ -85,12 +86,14 @@ def motion(observed: np.ndarray, method: str = "LK") -> np.ndarray:
 
     References
     ----------
-    .. [1] Lucas, B. D., and T. Kanade (1981): An iterative image registration technique with an
-       application to stereo vision. IJCAI, 674-679.
-    .. [2] Bouguet, J.-Y. (2000): Pyramidal implementation of the Lucas Kanade feature tracker.
-       Intel Corporation.
-    .. [3] Proesmans, M., L. Van Gool, E. Pauwels, and A. Oosterlinck (1994): Determination of
-       optical flow and its discontinuities using non-linear diffusion. ECCV, 295-304.
+    Lucas, B. D., and T. Kanade (1981): An iterative image registration technique with an
+    application to stereo vision. IJCAI, 674-679.
+
+    Bouguet, J.-Y. (2000): Pyramidal implementation of the Lucas Kanade feature tracker.
+    Intel Corporation.
+
+    Proesmans, M., L. Van Gool, E. Pauwels, and A. Oosterlinck (1994): Determination of
+    optical flow and its discontinuities using non-linear diffusion. ECCV, 295-304.
     """
     recent = observed[-3:] if method == "LK" else observed[-2:]
     side = min(observed.shape[1:])
@@ -107,7 +110,7 @@ def motion(observed: np.ndarray, method: str = "LK") -> np.ndarray:
 def extrapolation(observed: np.ndarray, n: int, method: str = "LK") -> np.ndarray:
     """Extrapolation: the last frame moves along with the rain and does not change.
 
-    The scheme is backward semi-Lagrangian [1]_.
+    The scheme is backward semi-Lagrangian (Germann and Zawadzki 2002).
 
     Parameters
     ----------
@@ -120,9 +123,9 @@ def extrapolation(observed: np.ndarray, n: int, method: str = "LK") -> np.ndarra
 
     References
     ----------
-    .. [1] Germann, U., and I. Zawadzki (2002): Scale-dependence of the predictability of
-       precipitation from continental radar images. Part I: Description of the methodology.
-       Mon. Wea. Rev. 130, 2859-2873.
+    Germann, U., and I. Zawadzki (2002): Scale-dependence of the predictability of
+    precipitation from continental radar images. Part I: Description of the methodology.
+    Mon. Wea. Rev. 130, 2859-2873.
     """
     if not np.isfinite(observed[-1]).any():
         return persistence(observed, n)
@@ -137,8 +140,8 @@ def proesmans(observed: np.ndarray, n: int) -> np.ndarray:
 def sprog(observed: np.ndarray, n: int) -> np.ndarray:
     """S-PROG: extrapolation in which small scales of the rain fade before large ones.
 
-    Each scale fades at the rate at which it changed in the last three frames [1]_; computed by
-    pysteps.
+    Each scale fades at the rate at which it changed in the last three frames (Seed 2003);
+    computed by pysteps.
 
     Parameters
     ----------
@@ -149,8 +152,8 @@ def sprog(observed: np.ndarray, n: int) -> np.ndarray:
 
     References
     ----------
-    .. [1] Seed, A. W. (2003): A dynamic and spatial scaling approach to advection forecasting.
-       J. Appl. Meteor. 42, 381-388.
+    Seed, A. W. (2003): A dynamic and spatial scaling approach to advection forecasting.
+    J. Appl. Meteor. 42, 381-388.
     """
 
     def run(velocity: np.ndarray, levels: int) -> np.ndarray:
@@ -165,7 +168,7 @@ def anvil(observed: np.ndarray, n: int) -> np.ndarray:
     """ANVIL: extrapolation with growth and decay of the rain, estimated for each place.
 
     An autoregressive model of the rain rate is fitted in a window around each pixel, scale by
-    scale [1]_; computed by pysteps.
+    scale (Pulkkinen et al. 2020); computed by pysteps.
 
     Parameters
     ----------
@@ -181,9 +184,9 @@ def anvil(observed: np.ndarray, n: int) -> np.ndarray:
 
     References
     ----------
-    .. [1] Pulkkinen, S., V. Chandrasekar, A. von Lerber, and A.-M. Harri (2020): Nowcasting of
-       convective rainfall using volumetric radar observations. IEEE Trans. Geosci. Remote Sens.
-       58, 7845-7859.
+    Pulkkinen, S., V. Chandrasekar, A. von Lerber, and A.-M. Harri (2020): Nowcasting of
+    convective rainfall using volumetric radar observations. IEEE Trans. Geosci. Remote Sens.
+    58, 7845-7859.
     """
 
     def run(velocity: np.ndarray, levels: int) -> np.ndarray:
@@ -199,9 +202,9 @@ def steps(observed: np.ndarray, n: int, members: int = 10) -> np.ndarray:
     """STEPS: an ensemble of equally likely forecasts.
 
     As in S-PROG small scales fade, but noise with the texture of rain replaces them, and each
-    member has its own disturbed motion [1]_; computed by pysteps. pysteps calibrated the size of
-    the disturbance for pixels of 1 km and steps of 5 minutes, so these are assumed. The same
-    frames always give the same members.
+    member has its own disturbed motion (Bowler et al. 2006); computed by pysteps. pysteps
+    calibrated the size of the disturbance for pixels of 1 km and steps of 5 minutes, so these are
+    assumed. The same frames always give the same members.
 
     Parameters
     ----------
@@ -219,9 +222,9 @@ def steps(observed: np.ndarray, n: int, members: int = 10) -> np.ndarray:
 
     References
     ----------
-    .. [1] Bowler, N. E., C. E. Pierce, and A. W. Seed (2006): STEPS: A probabilistic
-       precipitation forecasting scheme which merges an extrapolation nowcast with downscaled NWP.
-       Q. J. R. Meteorol. Soc. 132, 2127-2155.
+    Bowler, N. E., C. E. Pierce, and A. W. Seed (2006): STEPS: A probabilistic
+    precipitation forecasting scheme which merges an extrapolation nowcast with downscaled NWP.
+    Q. J. R. Meteorol. Soc. 132, 2127-2155.
     """
 
     def run(velocity: np.ndarray, levels: int) -> np.ndarray:

@@ -54,8 +54,8 @@ def matched_threshold(logits: Tensor, now: Tensor) -> Tensor:
 
     The target is the geometric mean of the area in the last frame and the expected area, which is
     the sum of the probabilities. So the forecast is neither blurred nor too wet (probability
-    matching [1]_, here to the expectation of the forecast itself). The threshold is never below
-    ``MIN_PROBABILITY_LOGIT``.
+    matching: Ebert 2001, here to the expectation of the forecast itself). The threshold is never
+    below ``MIN_PROBABILITY_LOGIT``.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def matched_threshold(logits: Tensor, now: Tensor) -> Tensor:
 
     References
     ----------
-    .. [1] Ebert, E. E. (2001): Ability of a poor man's ensemble to predict the probability and
-       distribution of precipitation. Mon. Wea. Rev. 129, 2461-2480.
+    Ebert, E. E. (2001): Ability of a poor man's ensemble to predict the probability and
+    distribution of precipitation. Mon. Wea. Rev. 129, 2461-2480.
     """
     by_pixel = logits.cummin(-3).values.flatten(-2)  # (…, rate, H·W)
 
@@ -90,8 +90,8 @@ def matched_threshold(logits: Tensor, now: Tensor) -> Tensor:
 def correlated_noise(like: Tensor, path: Tensor, members: int, seed: int = 0) -> Tensor:
     """Standard normal noise that has the texture of the rain and moves with it.
 
-    Members of an ensemble get rain where their noise is high, as in STEPS [1]_. From one step to
-    the next the noise has the correlation ``NOISE_AUTOCORRELATION``.
+    Members of an ensemble get rain where their noise is high, as in STEPS (Bowler et al. 2006).
+    From one step to the next the noise has the correlation ``NOISE_AUTOCORRELATION``.
 
     Parameters
     ----------
@@ -111,9 +111,9 @@ def correlated_noise(like: Tensor, path: Tensor, members: int, seed: int = 0) ->
 
     References
     ----------
-    .. [1] Bowler, N. E., C. E. Pierce, and A. W. Seed (2006): STEPS: A probabilistic
-       precipitation forecasting scheme which merges an extrapolation nowcast with downscaled NWP.
-       Q. J. R. Meteorol. Soc. 132, 2127-2155.
+    Bowler, N. E., C. E. Pierce, and A. W. Seed (2006): STEPS: A probabilistic
+    precipitation forecasting scheme which merges an extrapolation nowcast with downscaled NWP.
+    Q. J. R. Meteorol. Soc. 132, 2127-2155.
     """
     fresh = _noise_with_spectrum(like, (members, len(path)), seed)
     memory, news = NOISE_AUTOCORRELATION, (1 - NOISE_AUTOCORRELATION**2) ** 0.5

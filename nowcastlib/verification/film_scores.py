@@ -15,8 +15,8 @@ MIN_SIDE = 7  # px; the window of the structural similarity
 def score_films(forecast: Tensor | np.ndarray, truth: Tensor | np.ndarray) -> pd.DataFrame:
     """Scores of films by lead, each a mean over the films.
 
-    ``score_films(…).mean()`` is what OpenSTL reports. The mean over parts of equal size is the
-    score of the whole.
+    ``mse``, ``mae``, ``ssim`` and ``psnr`` follow OpenSTL (Tan et al. 2023), which reports
+    ``score_films(…).mean()``. The mean over parts of equal size is the score of the whole.
 
     Parameters
     ----------
@@ -32,12 +32,12 @@ def score_films(forecast: Tensor | np.ndarray, truth: Tensor | np.ndarray) -> pd
           nats, mean over the pixels. A logarithm below -100 counts as -100, as in torch;
           otherwise one wrong 0 or 1 would make it infinite.
         - ``cross_entropy``: the same, summed over the pixels of a frame. Its sum over the leads is
-          the cross-entropy of a sequence [1]_.
-        - ``mse``, ``mae``: squared and absolute error, summed over the pixels of a frame [2]_.
-        - ``ssim``: structural similarity of a frame [2]_, in flat windows of 7×7 px and for a data
+          the cross-entropy of a sequence (Shi et al. 2015).
+        - ``mse``, ``mae``: squared and absolute error, summed over the pixels of a frame.
+        - ``ssim``: structural similarity of a frame, in flat windows of 7×7 px and for a data
           range of 2. Wang et al. (2004) use Gaussian windows; the films' own range of 1 gives
           lower scores. These are the defaults of scikit-image up to 0.19.3, which OpenSTL uses.
-        - ``psnr``: peak signal-to-noise ratio of a frame in dB, peak 1 [2]_; infinite for a frame
+        - ``psnr``: peak signal-to-noise ratio of a frame in dB, peak 1; infinite for a frame
           without error. Early versions of OpenSTL computed it from uint8, whose differences wrap
           around: scores of that time cannot be compared.
 
@@ -49,10 +49,11 @@ def score_films(forecast: Tensor | np.ndarray, truth: Tensor | np.ndarray) -> pd
 
     References
     ----------
-    .. [1] Shi, X., et al. (2015): Convolutional LSTM network: a machine learning approach for
-       precipitation nowcasting. NeurIPS. arXiv 1506.04214, section 4.1.
-    .. [2] Tan, C., et al. (2023): OpenSTL: a comprehensive benchmark of spatio-temporal predictive
-       learning. NeurIPS. arXiv 2306.11249; ``openstl/core/metrics.py``.
+    Shi, X., et al. (2015): Convolutional LSTM network: a machine learning approach for
+    precipitation nowcasting. NeurIPS. arXiv 1506.04214, section 4.1.
+
+    Tan, C., et al. (2023): OpenSTL: a comprehensive benchmark of spatio-temporal predictive
+    learning. NeurIPS. arXiv 2306.11249; ``openstl/core/metrics.py``.
     """
     forecast = torch.as_tensor(forecast).detach().cpu()
     truth = torch.as_tensor(truth).detach().cpu()

@@ -81,7 +81,7 @@ def interval(
     draws: int = 1000,
     seed: int = 0,
 ) -> xr.DataArray:
-    """Bootstrap interval of a pooled score: the cases are resampled with replacement [1]_.
+    """Bootstrap interval of a pooled score: the cases are resampled with replacement.
 
     The interval shows how much the score depends on these cases. It does not show how much it
     depends on this kind of weather: consecutive cases are correlated, so the interval is rather
@@ -108,7 +108,7 @@ def interval(
 
     References
     ----------
-    .. [1] Efron, B., and R. J. Tibshirani (1993): An Introduction to the Bootstrap. Chapman & Hall.
+    Efron, B., and R. J. Tibshirani (1993): An Introduction to the Bootstrap. Chapman & Hall.
     """
     n = counts.sizes["case"]
     rng = np.random.default_rng(seed)
@@ -123,7 +123,7 @@ def interval(
 
 
 def roc(counts: xr.Dataset) -> xr.Dataset:
-    """Relative operating characteristic: hits and false alarms of more and more warnings [1]_.
+    """Relative operating characteristic: hits and false alarms of more and more warnings.
 
     A warning is issued where the forecast probability of rain is at least ``probability``.
 
@@ -140,8 +140,8 @@ def roc(counts: xr.Dataset) -> xr.Dataset:
 
     References
     ----------
-    .. [1] Mason, I. (1982): A model for assessment of weather forecasts. Aust. Meteor. Mag. 30,
-       291-303.
+    Mason, I. (1982): A model for assessment of weather forecasts. Aust. Meteor. Mag. 30,
+    291-303.
     """
     # from the highest probability down: warnings become more frequent
     descending = counts[["probability_forecasts", "probability_events"]].isel(
