@@ -9,7 +9,7 @@ import numpy as np
 DRY = 0.1  # mm/h; a radar cannot distinguish less from no rain
 RATES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # mm/h; thresholds of a network's probabilities
 
-HOURLY = {"s": 3600.0, "min": 60.0, "h": 1.0, "d": 1 / 24}  # how many of a unit are in an hour
+HOURLY = {"s": 3600.0, "min": 60.0, "h": 1.0, "d": 1 / 24}  # number of each unit in an hour
 
 
 def amount_of_water(units: str) -> tuple[str, float]:

@@ -88,7 +88,9 @@ def pixel_km(frames: xr.DataArray) -> float:
         If there are fewer than two rows.
     """
     if frames.sizes["y"] < 2:
-        raise NowcastError("one row of pixels does not tell how large a pixel is: give 2 or more")
+        raise NowcastError(
+            "one row of pixels does not give the size of a pixel: use frames of 2 rows or more"
+        )
     spacing = abs(float(frames.y[1] - frames.y[0]))
     return spacing * KM_PER_DEGREE if _in_degrees(frames) else spacing / 1000
 

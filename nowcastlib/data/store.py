@@ -174,7 +174,7 @@ def _scaled(frames: xr.DataArray, factor: float) -> xr.DataArray:
 
 
 def _without_encoding(frames: xr.DataArray) -> xr.DataArray:
-    """Forget how the store was written, since stores are written otherwise here.
+    """Drop the encoding of the store, so that frames are not written in the same way again.
 
     xarray's ``drop_encoding`` does the same, but older versions of it read all frames.
     """

@@ -1,4 +1,4 @@
-"""Times of frames: UTC, spans, the usual step, and how exactly a time has to be met."""
+"""Times of frames: UTC, spans, the usual step, and the tolerance of a time."""
 
 from datetime import datetime
 

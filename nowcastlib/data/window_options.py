@@ -11,7 +11,7 @@ MOVING_MNIST = "moving-mnist"  # stands in place of a store for Moving MNIST
 
 @dataclass(frozen=True)
 class WindowOptions:
-    """Windows of a training run: their length, their crop and how they are drawn from the stores.
+    """Windows of a training run: length, crop, strides and variation.
 
     Raises
     ------

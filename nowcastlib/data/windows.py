@@ -156,7 +156,7 @@ def training_data(
     ----------
     stores : TrainingStores
         Stores and how they are split. Moving MNIST takes only the length from ``windows``: its
-        films are 64 px wide, whatever the crop.
+        films always have 64 px.
     windows : WindowOptions
         Length, crop, strides, variation and number of the windows.
     scale : ModelScale
