@@ -237,7 +237,7 @@ def start_up() -> dict[str, float]:
 
 
 def losses(out: Path, steps: int, seeds: int, batch: int, lr: float) -> None:
-    """Train both in the same way and write the losses of each step; continues after an interruption."""
+    """Train both in the same way and write the losses of each step; a rerun continues."""
     done = pd.read_csv(out) if out.exists() else pd.DataFrame()
     for seed in range(seeds):
         for part in ("ours", "reference"):

@@ -48,9 +48,10 @@ def parse(arguments: list[str] | None = None) -> Command:
     words = sys.argv[1:] if arguments is None else arguments
     command = words[0] if words and words[0] in COMMANDS else ""
     commands = COMMANDS
-    kind = ""
-    if command == "train":
-        kind = kind_of_network(words)
+
+    # the options of train depend on the kind of network
+    kind = kind_of_network(words) if command == "train" else ""
+    if kind:
         commands = COMMANDS | {"train": train_command(kind)}
 
     complaint = io.StringIO()
@@ -63,8 +64,8 @@ def parse(arguments: list[str] | None = None) -> Command:
         sentence = one_sentence(complaint.getvalue())
         if kind:
             sentence = explain_unused(sentence, kind)
-        help_command = f"see nowcastlib {command} --help".replace("  ", " ")
-        raise NowcastError(f"{sentence}; {help_command}") from stop
+        help_command = " ".join(filter(None, ["nowcastlib", command, "--help"]))
+        raise NowcastError(f"{sentence}; see {help_command}") from stop
 
 
 def one_sentence(complaint: str) -> str:
@@ -85,7 +86,7 @@ def one_sentence(complaint: str) -> str:
         hint = f" (did you mean {options[0]}?)" if options else ""
         return f"unknown option {', '.join(given)}{hint}"
 
-    # A setting that its configuration class refuses: the class has written the whole sentence.
+    # a setting that its configuration class refuses: the class has written the whole sentence
     if refused := re.match(
         r"Error parsing \S+\.config\.\w+: (.*?)( Argument helptext| For full helptext|$)", words
     ):

@@ -11,6 +11,7 @@ from nowcastlib.cli.source_options import option
 from nowcastlib.networks import CONFIGS
 from nowcastlib.training import default_config
 
+SHARES = tyro.conf.arg(metavar="TRAIN VALIDATION TEST")
 KIND_OPTION = tyro.conf.arg(name=KIND, metavar="{" + ",".join(CONFIGS) + "}")
 
 
@@ -32,13 +33,7 @@ class Train:
     config: Any = field(default_factory=lambda: default_config("convedlstm"))
 
     # Shares of the events for training, validation and test; 0 leaves a part out.
-    shares: Annotated[
-        tuple[float, float, float], tyro.conf.arg(metavar="TRAIN VALIDATION TEST")
-    ] = (
-        0.7,
-        0.15,
-        0.15,
-    )
+    shares: Annotated[tuple[float, float, float], SHARES] = (0.7, 0.15, 0.15)
 
     # Other stores to validate on; then all events of --data are used for training.
     validation: Annotated[tuple[Path, ...], option("[PATH ...]", "a share of --data")] = ()
