@@ -1,4 +1,4 @@
-"""Tiny networks with random weights, and tiny runs of training on made rain."""
+"""Tiny networks with random weights, and tiny runs of training on synthetic rain."""
 
 from pathlib import Path
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from nowcastlib.networks.config import NetworkConfig
 from nowcastlib.units import ModelScale
 
 
@@ -19,7 +20,9 @@ class ForecastNetwork(nn.Module):
         Channels of a frame.
     """
 
-    def __init__(self, config, channels: int = 1):
+    config: NetworkConfig
+
+    def __init__(self, config: NetworkConfig, channels: int = 1):
         super().__init__()
         self.config = config
 

@@ -36,7 +36,7 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True)
-class _ConvStackConfig(NetworkConfig):
+class ConvStackConfig(NetworkConfig):
     """Options that all networks of convolutional cells share."""
 
     hidden: tuple[int, ...] = (32, 64, 48, 16)  # hidden channels of each cell
@@ -71,7 +71,7 @@ class _ConvStackConfig(NetworkConfig):
 
 
 @dataclass(frozen=True)
-class ConvEDLSTMConfig(_ConvStackConfig):
+class ConvEDLSTMConfig(ConvStackConfig):
     """Conv-Encoder-Decoder-LSTM (Zampar 2025): a stack of cells that feeds its forecast back."""
 
     kind = "convedlstm"
@@ -120,7 +120,7 @@ class ConvEDLSTMConfig(_ConvStackConfig):
 
 
 @dataclass(frozen=True)
-class EncoderForecasterConfig(_ConvStackConfig):
+class EncoderForecasterConfig(ConvStackConfig):
     """The encoder-forecaster of the ConvLSTM paper (Shi et al. 2015)."""
 
     kind = "forecaster"
@@ -145,7 +145,7 @@ class FCLSTMConfig(NetworkConfig):
 
 
 @dataclass(frozen=True)
-class GuidedConfig(_ConvStackConfig):
+class GuidedConfig(ConvStackConfig):
     """Lagrangian ConvLSTM: rain is advected along its motion, growth and decay are learned.
 
     It forecasts the probability that the rain rate exceeds each of ``RATES``.

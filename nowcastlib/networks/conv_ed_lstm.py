@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from nowcastlib.networks import stacks
 from nowcastlib.networks.base import FrameNetwork
+from nowcastlib.networks.config import ConvEDLSTMConfig
 from nowcastlib.networks.packing import pack, unpack
 
 
@@ -26,7 +27,9 @@ class ConvEDLSTM(FrameNetwork):
     Zampar 2025 (Conv-ED-LSTM). Bengio et al. 2015, arXiv 1506.03099 (scheduled sampling).
     """
 
-    def __init__(self, config, channels: int = 1):
+    config: ConvEDLSTMConfig
+
+    def __init__(self, config: ConvEDLSTMConfig, channels: int = 1):
         super().__init__(config, channels)
         packed = channels * config.patch**2
         self.cells = self._make_cells(packed)
@@ -44,7 +47,7 @@ class ConvEDLSTM(FrameNetwork):
         cells = nn.ModuleList()
         size = config.size // config.patch  # px of the states; 0: any
         for k, (hidden, kernel) in enumerate(zip(config.hidden, config.kernel, strict=True)):
-            options = {}
+            options: dict = {}
             if config.stride == 2:
                 halves = k < len(config.hidden) // 2
                 options = self._halving() if halves else self._doubling()

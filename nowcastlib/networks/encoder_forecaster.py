@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from nowcastlib.networks import stacks
 from nowcastlib.networks.base import FrameNetwork
+from nowcastlib.networks.config import EncoderForecasterConfig
 from nowcastlib.networks.packing import pack, unpack
 
 
@@ -25,7 +26,9 @@ class EncoderForecaster(FrameNetwork):
     Shi et al. 2015, arXiv 1506.04214, section 3.2.
     """
 
-    def __init__(self, config, channels: int = 1):
+    config: EncoderForecasterConfig
+
+    def __init__(self, config: EncoderForecasterConfig, channels: int = 1):
         super().__init__(config, channels)
         packed = channels * config.patch**2
         self.encoder = stacks.make_stack(config, packed)

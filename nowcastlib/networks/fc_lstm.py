@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from nowcastlib.networks import stacks
 from nowcastlib.networks.base import FrameNetwork
 from nowcastlib.networks.cells import LSTMCell
+from nowcastlib.networks.config import FCLSTMConfig
 
 
 class FCLSTM(FrameNetwork):
@@ -24,7 +25,9 @@ class FCLSTM(FrameNetwork):
     Shi et al. 2015, arXiv 1506.04214, section 4.1.
     """
 
-    def __init__(self, config, channels: int = 1):
+    config: FCLSTMConfig
+
+    def __init__(self, config: FCLSTMConfig, channels: int = 1):
         super().__init__(config, channels)
         self.frame = (channels, config.size, config.size)
         pixels = channels * config.size**2

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from nowcastlib.networks import motion, stacks
 from nowcastlib.networks import scales as rain_scales
 from nowcastlib.networks.base import ForecastNetwork
+from nowcastlib.networks.config import GuidedConfig
 from nowcastlib.networks.packing import pack, pad, unpack
 from nowcastlib.units import RATES, RainScale
 
@@ -23,7 +24,7 @@ SPREAD_PER_LOSS = 0.55  # spread of a logistic distribution with standard deviat
 
 
 class Past(NamedTuple):
-    """What is known of the rain when the forecast starts."""
+    """The observed rain when the forecast starts."""
 
     velocity: Tensor  # (B, 2, H, W), px per step
     path: Tensor  # (B, steps, 2, H, W), px; see ``motion.follow``
@@ -75,13 +76,15 @@ class MotionGuided(ForecastNetwork):
     Seed 2003, J. Appl. Meteorol. 42 (S-PROG). Germann and Zawadzki 2002, Mon. Weather Rev. 130.
     """
 
-    def __init__(self, config, channels: int = 1):
+    config: GuidedConfig
+
+    def __init__(self, config: GuidedConfig, channels: int = 1):
         super().__init__(config, channels)
         if channels != 1:
             raise ValueError(f"a guided network works on one channel, not {channels}")
 
         patch = config.patch**2
-        self.encoder = stacks.make_stack(config, 2 * patch + 2)  # rain, where it is known, motion
+        self.encoder = stacks.make_stack(config, 2 * patch + 2)  # rain, its mask, motion
         self.forecaster = stacks.make_stack(config, patch + 2)  # rain, motion
         self.split = [1, 1, 1, rain_scales.N_SCALES, len(RATES)]  # channels of the Corrections
         self.head = nn.Conv2d(config.hidden[-1], sum(self.split) * patch, 1)
@@ -202,7 +205,7 @@ class MotionGuided(ForecastNetwork):
 def _advect_to_last(x: Tensor, path: Tensor) -> list[Tensor]:
     """Frames (B, T, 1, H, W) at the places where their rain is in the last frame.
 
-    A list of T tensors (B, 2, H, W): the rain, and 1 where it is known, else 0.
+    A list of T tensors (B, 2, H, W): the rain, and a mask that is 1 where it was observed.
     """
     frames = []
     for age in range(x.shape[1] - 1, 0, -1):

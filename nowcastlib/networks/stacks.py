@@ -1,4 +1,4 @@
-"""Stacks of recurrent cells: how the networks build them, let them read frames, and step them."""
+"""Stacks of recurrent cells: build a stack, let it read frames, and step it in time."""
 
 from typing import cast
 
@@ -6,10 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from nowcastlib.networks.cells import CELLS
+from nowcastlib.networks.config import ConvStackConfig
 from nowcastlib.networks.recurrence import RecurrentCell, State
 
 
-def make_cell(config, in_channels: int, hidden: int, kernel: int, **options) -> RecurrentCell:
+def make_cell(
+    config: ConvStackConfig, in_channels: int, hidden: int, kernel: int, **options
+) -> RecurrentCell:
     """A convolutional cell with those options that a network has for all its cells."""
     if config.cell == "convlstm":
         options["peephole"] = config.peephole
@@ -18,7 +21,7 @@ def make_cell(config, in_channels: int, hidden: int, kernel: int, **options) -> 
     return CELLS[config.cell](in_channels, hidden, kernel, **options)
 
 
-def make_stack(config, in_channels: int) -> nn.ModuleList:
+def make_stack(config: ConvStackConfig, in_channels: int) -> nn.ModuleList:
     """Cells one above the other; the lowest has ``in_channels`` input channels, 0 for none."""
     cells = nn.ModuleList()
     for hidden, kernel in zip(config.hidden, config.kernel, strict=True):

@@ -42,7 +42,7 @@ class FitOptions:
 
 
 def _explain_lack_of_memory(function):
-    """PyTorch's message tells how much memory was requested; ours tells what to lower."""
+    """If memory runs out, tell the user which settings to lower."""
 
     @wraps(function)
     def wrapped(config: TrainConfig, *args, **options):

@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 from nowcastlib.errors import NowcastError
 from nowcastlib.training.config import RunConfig
 
-SHOWN_BATCHES = 20  # the bar shows the mean loss of so many last batches
+SHOWN_BATCHES = 20  # the bar shows the mean loss of this number of batches
 
 
 class ProgressBar:

@@ -38,9 +38,9 @@ def guided(network, members=0):
 
 
 def test_flow_recovers_the_motion_of_rain(rain):
-    found = motion.flow(rain[:, :, 0])
-    assert found.shape == (1, 2, 96, 96)
-    inner = found[0, :, 16:-16, 16:-16]
+    velocity = motion.flow(rain[:, :, 0])
+    assert velocity.shape == (1, 2, 96, 96)
+    inner = velocity[0, :, 16:-16, 16:-16]
     np.testing.assert_allclose(inner.mean((1, 2)), [3, -2], atol=0.25)
     assert inner.std((1, 2)).max() < 0.5
 
@@ -49,8 +49,8 @@ def test_flow_recovers_the_motion_of_rain(rain):
 def test_flow_recovers_fast_motion(right):
     y, x = torch.meshgrid(torch.arange(160.0), torch.arange(160.0), indexing="ij")
     frames = [torch.exp(-((x - 80 - right * t) ** 2 + (y - 80) ** 2) / 200) for t in (-1, 0)]
-    found = motion.flow(torch.stack(frames)[None])
-    np.testing.assert_allclose(found[0, :, 80, 80], [right, 0], atol=0.5)
+    velocity = motion.flow(torch.stack(frames)[None])
+    np.testing.assert_allclose(velocity[0, :, 80, 80], [right, 0], atol=0.5)
 
 
 def test_motion_of_dry_frames_is_0():
@@ -132,7 +132,7 @@ def test_shower_moves_and_dry_frames_stay_dry(network):
         assert middle == pytest.approx(23.5 + 4 * lead, abs=1)
         assert 4 < field.max() < 14
     assert (run(np.zeros((4, 37, 50)), 3) == 0).all()
-    network.head.bias.data += 1.0  # whatever it has learned
+    network.head.bias.data += 1.0  # as if it had learned rain everywhere
     assert (run(observed, 1) > 0).sum() > 100
     assert (run(np.zeros((4, 37, 50)), 3) == 0).all()
 
@@ -175,11 +175,11 @@ def test_probability_decays_with_the_distance_beyond_the_edge(network):
 def test_distance_outside_by_hand():
     field = torch.zeros(1, 2, 5, 9)
     field[:, 0], field[:, 1] = 3.0, -4.0
-    found = motion.distance_outside(field)
-    assert found.shape == (1, 1, 5, 9)
-    np.testing.assert_allclose(found[0, 0, 0], np.hypot(np.maximum(np.arange(9) + 3 - 8, 0), 4))
-    assert found[0, 0, 4, :6].max() == 0
-    assert found[0, 0, 4, 8] == 3
+    distance = motion.distance_outside(field)
+    assert distance.shape == (1, 1, 5, 9)
+    np.testing.assert_allclose(distance[0, 0, 0], np.hypot(np.maximum(np.arange(9) + 3 - 8, 0), 4))
+    assert distance[0, 0, 4, :6].max() == 0
+    assert distance[0, 0, 4, 8] == 3
 
 
 def test_sample_wraps_around():

@@ -32,27 +32,27 @@ def test_persistence_is_recovered_from_synthetic_scales(once, step):
     past = torch.stack([c * now + (1 - c**2) ** 0.5 * torch.randn_like(now) for c in left], 1)
     intercept, decay = scales.persistence_of_scales(now, past, torch.ones(2, 4, 1, 64, 64))
     for k, c in enumerate(left, 1):
-        found = (intercept * decay**k)[:, :-1]
-        torch.testing.assert_close(found, torch.full_like(found, c), atol=0.04, rtol=0)
+        measured = (intercept * decay**k)[:, :-1]
+        torch.testing.assert_close(measured, torch.full_like(measured, c), atol=0.04, rtol=0)
     assert (intercept * decay**9)[:, -1].min() == 1, "the size_multiple stays"
 
 
 def test_persistence_uses_observed_pixels_only():
     torch.manual_seed(0)
     now = torch.randn(1, scales.N_SCALES, 64, 64)
-    past, known = now[:, None].repeat(1, 2, 1, 1, 1), torch.ones(1, 2, 1, 64, 64)
-    past[..., :20], known[..., :20] = torch.randn(20), 0
-    intercept, decay = scales.persistence_of_scales(now, past, known)
+    past, observed = now[:, None].repeat(1, 2, 1, 1, 1), torch.ones(1, 2, 1, 64, 64)
+    past[..., :20], observed[..., :20] = torch.randn(20), 0
+    intercept, decay = scales.persistence_of_scales(now, past, observed)
     assert (intercept * decay**3).min() > 0.99
-    nothing = scales.persistence_of_scales(now * 0, past * 0, known * 0)
+    nothing = scales.persistence_of_scales(now * 0, past * 0, observed * 0)
     assert all(torch.isfinite(part).all() for part in nothing)
 
 
 def test_local_energy_is_local_and_conserved():
     parts = torch.zeros(1, scales.N_SCALES, 200, 200)
     parts[:, :, 100, 100] = 2.0
-    found = scales.local_energy(parts)
+    measured = scales.local_energy(parts)
     torch.testing.assert_close(
-        found.sum((2, 3)), torch.full((1, scales.N_SCALES), 4.0), atol=1e-2, rtol=0
+        measured.sum((2, 3)), torch.full((1, scales.N_SCALES), 4.0), atol=1e-2, rtol=0
     )
-    assert found[0, 0, 100, 110] < 1e-6 < found[0, 4, 100, 110]
+    assert measured[0, 0, 100, 110] < 1e-6 < measured[0, 4, 100, 110]

@@ -57,8 +57,8 @@ def fed(monkeypatch):
 
 def states(out, name="optimiser"):
     """A list, and a function that appends a part of the saved state to it after each epoch."""
-    found = []
-    return found, lambda _: found.append(torch.load(out / "last.pt", weights_only=True)[name])
+    saved = []
+    return saved, lambda _: saved.append(torch.load(out / "last.pt", weights_only=True)[name])
 
 
 def test_history_has_one_row_for_each_epoch(run):
@@ -197,17 +197,17 @@ def test_unobserved_pixels_enter_as_0(tmp_path, fed):
 
 @pytest.mark.parametrize("restart", [False, True])
 def test_restart_clears_the_optimiser_at_each_new_length_only(tmp_path, restart):
-    found, keep = states(tmp_path)
+    saved, keep = states(tmp_path)
     train(tmp_path, CONFIG.changed(curriculum=(1, 2, 3), epochs=6, restart=restart), on_epoch=keep)
-    steps = [{int(of["step"]) for of in state["state"].values()} for state in found]
+    steps = [{int(part["step"]) for part in state["state"].values()} for state in saved]
     assert steps == [{n} for n in ([2, 4] * 3 if restart else [2, 4, 6, 8, 10, 12])]
 
 
 @pytest.mark.parametrize("options", [{}, {"schedule": "step", "warmup": 0.3, "restart": True}])
 def test_optimiser_uses_the_learning_rate_of_the_schedule(tmp_path, options):
-    config, (found, keep) = CONFIG.changed(**options), states(tmp_path)
+    config, (saved, keep) = CONFIG.changed(**options), states(tmp_path)
     _, history = train(tmp_path, config, on_epoch=keep)
-    assert [state["param_groups"][0]["lr"] for state in found] == [
+    assert [state["param_groups"][0]["lr"] for state in saved] == [
         learning_rate(config, e + 0.5) for e in range(4)
     ]
     assert history.lr.tolist() == [learning_rate(config, e) for e in range(4)]
@@ -224,10 +224,10 @@ def test_weight_decay_shrinks_the_weights(tmp_path):
 
 
 def test_gradients_are_clipped(tmp_path):
-    found, keep = states(tmp_path)
+    saved, keep = states(tmp_path)
     train(tmp_path, CONFIG.changed(curriculum=(), epochs=1, steps=1, clip=1e-4), on_epoch=keep)
     first = torch.cat(
-        [of["exp_avg"].flatten() for of in found[0]["state"].values()]
+        [part["exp_avg"].flatten() for part in saved[0]["state"].values()]
     )  # a tenth of the gradient
     assert first.norm().item() == pytest.approx(1e-5, rel=1e-2)
 
