@@ -8,6 +8,9 @@ from pathlib import Path
 
 from docutils import nodes
 from latex2mathml.converter import convert
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
 
 project = "Precipitation nowcasting with ConvLSTM"
 author = "The authors of nowcastlib"
@@ -71,15 +74,23 @@ html_math_renderer = "mathml"
 
 def inline_math(writer, node: nodes.math) -> None:
     """Write an inline formula as MathML."""
-    writer.body.append(convert(node.astext()))
+    writer.body.append(mathml(node, "inline"))
     raise nodes.SkipNode
 
 
 def displayed_math(writer, node: nodes.math_block) -> None:
     """Write a displayed formula as MathML; a wide one scrolls within its own box."""
-    formula = convert(node.astext(), display="block")
-    writer.body.append(f'<div class="math" tabindex="0">{formula}</div>')
+    writer.body.append(f'<div class="math" tabindex="0">{mathml(node, "block")}</div>')
     raise nodes.SkipNode
+
+
+def mathml(node: nodes.Node, display: str) -> str:
+    """A formula as MathML."""
+    # latex2mathml knows align*, which means the same
+    formula = convert(node.astext().replace("{aligned}", "{align*}"), display=display)
+    if "<mtable" not in formula and "&amp;" in formula:
+        logger.warning("this environment cannot be drawn: %s", node.astext(), location=node)
+    return formula
 
 
 def setup(app) -> None:
