@@ -118,7 +118,8 @@ def test_readme_and_site_show_the_same_table_of_notebooks():
     rows = r"^\| \[(\d\d .+?)\]\(.+?\) \| (.+) \|$"
     pages = ("README.md", "docs/course.md")
     tables = [re.findall(rows, (ROOT / page).read_text(), re.M) for page in pages]
-    assert tables[0] == tables[1] and len(tables[0]) == len(NOTEBOOKS)
+    assert tables[0] == tables[1]
+    assert len(tables[0]) == len(NOTEBOOKS)
 
 
 def test_the_architecture_picture_shows_the_imports():
