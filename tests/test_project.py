@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import pkgutil
 import re
 import statistics
 import subprocess
@@ -120,6 +121,15 @@ def test_readme_and_site_show_the_same_table_of_notebooks():
     tables = [re.findall(rows, (ROOT / page).read_text(), re.M) for page in pages]
     assert tables[0] == tables[1]
     assert len(tables[0]) == len(NOTEBOOKS)
+
+
+def test_the_architecture_page_names_what_exists():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = "data|networks|training|forecasting|verification|display"
+    names = set(re.findall(rf"`(?:nowcastlib\.)?((?:{rooms}|units|files|errors)[.\w]*)", text))
+    assert len(names) > 20
+    for name in names:
+        pkgutil.resolve_name(f"nowcastlib.{name}")
 
 
 def test_the_architecture_picture_shows_the_imports():
