@@ -6,6 +6,7 @@ from .cells import LSTMCell as LSTMCell
 from .cells import compile_cells as compile_cells
 from .config import CONFIGS as CONFIGS
 from .config import SEED as SEED
+from .config import SSIM_WINDOW as SSIM_WINDOW
 from .config import ConvEDLSTMConfig as ConvEDLSTMConfig
 from .config import EncoderForecasterConfig as EncoderForecasterConfig
 from .config import FCLSTMConfig as FCLSTMConfig

@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from nowcastlib.networks.config import SSIM_WINDOW
 from nowcastlib.units import RATES, ModelScale
 
 # Weights of Shi et al. 2017 (arXiv 1706.03458) for rain below 2, 5, 10, 30 mm/h, and above
 BALANCED_RATES = (2.0, 5.0, 10.0, 30.0)
 BALANCED_WEIGHTS = (1.0, 2.0, 5.0, 10.0, 30.0)
-SSIM_WINDOW = 11  # px
 
 
 def bce(logits: Tensor, target: Tensor, scale: ModelScale) -> Tensor:

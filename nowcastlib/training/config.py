@@ -11,6 +11,7 @@ from typing import Literal
 from nowcastlib.data import WindowOptions
 from nowcastlib.networks import (
     CONFIGS,
+    SSIM_WINDOW,
     ConvEDLSTMConfig,
     NetworkConfig,
     check_choices,
@@ -18,8 +19,6 @@ from nowcastlib.networks import (
     option_names,
 )
 from nowcastlib.units import ModelScale
-
-SSIM_WINDOW = 11  # px
 
 
 @dataclass(frozen=True)

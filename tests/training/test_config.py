@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
@@ -19,7 +20,13 @@ from nowcastlib.networks import (
     option_names,
 )
 from nowcastlib.networks.losses import LOSSES, mse, ssim_mse
-from nowcastlib.training.config import TrainConfig, default_config, from_dict, to_dict
+from nowcastlib.training.config import (
+    OptimisationConfig,
+    TrainConfig,
+    default_config,
+    from_dict,
+    to_dict,
+)
 from nowcastlib.training.loop import criterion
 from nowcastlib.units import ModelScale
 
@@ -87,6 +94,7 @@ def test_unknown_options_are_refused_by_name():
 
 def test_losses_of_the_configurations_are_those_of_the_library():
     assert {loss for config in CONFIGS.values() for loss in config.losses} == set(LOSSES)
+    assert set(get_args(get_type_hints(OptimisationConfig)["loss"])) == set(LOSSES)
 
 
 def test_weight_of_ssim_grows_with_each_length():
