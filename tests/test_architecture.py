@@ -57,8 +57,8 @@ def imports_of(path: Path, package: Path = PACKAGE) -> Iterator[Import]:
 
 def library_imports(package: Path = PACKAGE) -> list[Import]:
     """All imports of the library's own modules in its Python files."""
-    found = [i for path in sorted(package.rglob("*.py")) for i in imports_of(path, package)]
-    return [i for i in found if i.module.split(".")[0] == "nowcastlib"]
+    every = [i for path in sorted(package.rglob("*.py")) for i in imports_of(path, package)]
+    return [i for i in every if i.module.split(".")[0] == "nowcastlib"]
 
 
 def room_of(path: Path, package: Path = PACKAGE) -> str:
@@ -121,12 +121,12 @@ def circles(package: Path = PACKAGE) -> list[list[str]]:
         module = module.removesuffix(".__init__")
         graph[module] = set(imported_at_the_top(path, package))
 
-    found: list[list[str]] = []
+    closed: list[list[str]] = []
     done: set[str] = set()
 
     def visit(module: str, trail: list[str]) -> None:
         if module in trail:
-            found.append([*trail[trail.index(module) :], module])
+            closed.append([*trail[trail.index(module) :], module])
         elif module not in done:
             for target in sorted(graph.get(module, ())):
                 visit(target, [*trail, module])
@@ -134,7 +134,7 @@ def circles(package: Path = PACKAGE) -> list[list[str]]:
 
     for module in graph:
         visit(module, [])
-    return found
+    return closed
 
 
 def imported_at_the_top(path: Path, package: Path) -> Iterator[str]:

@@ -25,18 +25,18 @@ class Function(NamedTuple):
 
 def functions(path: Path, root: Path) -> list[Function]:
     """All functions and methods of a file, nested ones included."""
-    found = []
+    all_functions = []
 
     def visit(node: ast.AST, names: tuple[str, ...]) -> None:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
                 name = f"{path.relative_to(root)}: {'.'.join((*names, child.name))}"
-                found.append(Function(name, *size(child)))
+                all_functions.append(Function(name, *size(child)))
             inner = getattr(child, "name", "")
             visit(child, (*names, inner) if isinstance(inner, str) and inner else names)
 
     visit(ast.parse(path.read_text()), ())
-    return found
+    return all_functions
 
 
 def size(node: ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[int, int, int]:
@@ -55,13 +55,13 @@ def size(node: ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[int, int, int]:
 def main() -> None:
     """Print both lists."""
     root = Path(sys.argv[1] if len(sys.argv) > 1 else "nowcastlib")
-    found = [f for path in sorted(root.rglob("*.py")) for f in functions(path, root)]
+    all_functions = [f for path in sorted(root.rglob("*.py")) for f in functions(path, root)]
 
-    print(f"{len(found)} functions; the longest (lines, of which code and comments):")
-    for f in sorted(found, key=lambda f: -f.lines)[:SHOWN]:
+    print(f"{len(all_functions)} functions; the longest (lines, of which code and comments):")
+    for f in sorted(all_functions, key=lambda f: -f.lines)[:SHOWN]:
         print(f"{f.lines:5d} {f.body:4d}  {f.name}")
 
-    many = [f for f in found if f.parameters > PARAMETERS]
+    many = [f for f in all_functions if f.parameters > PARAMETERS]
     print(f"\n{len(many)} functions have more than {PARAMETERS} parameters:")
     for f in sorted(many, key=lambda f: -f.parameters):
         print(f"{f.parameters:5d}  {f.name}")
