@@ -81,4 +81,4 @@ def explain_unused(complaint: str, kind: str) -> str:
     kinds = [other for other, config in CONFIGS.items() if name in option_names(config)]
     if not kinds:
         return complaint
-    return f"{option[0]} is not an option of the network {kind}: {', '.join(kinds)} has it"
+    return f"{option[0]} is not an option of {kind}; it belongs to {', '.join(kinds)}"
