@@ -121,7 +121,7 @@ def pair(kind: str, name: str) -> tuple[TrainConfig, TrainConfig]:
 def store(tmp_path_factory) -> Path:
     """Two short storms."""
     path = tmp_path_factory.mktemp("store") / "frames.zarr"
-    return ingest(Demo(2, frames=16, size=24), path, progress=False)
+    return ingest(Demo(2, frames=16, size=24), path)
 
 
 @pytest.fixture(scope="module")
