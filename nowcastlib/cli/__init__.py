@@ -13,6 +13,11 @@ from nowcastlib.errors import NowcastError
 MISTAKE = 2  # exit code for a mistake that the user can correct
 INTERRUPTED = 130  # exit code after Ctrl-C, as in any shell
 
+CONTINUE = {  # how to continue a command that was interrupted
+    "ingest": "; run the command again to continue",
+    "train": "; run the command again with --resume to continue",
+}
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code.
@@ -40,9 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"nowcastlib: error: {message}", file=sys.stderr)
         return MISTAKE
     except KeyboardInterrupt:
-        print(
-            "nowcastlib: interrupted; run the command again to continue (train: with --resume)",
-            file=sys.stderr,
-        )
+        command = (sys.argv[1:] if arguments is None else arguments)[0]
+        print(f"nowcastlib: interrupted{CONTINUE.get(command, '')}", file=sys.stderr)
         return INTERRUPTED
     return 0

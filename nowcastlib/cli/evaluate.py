@@ -52,7 +52,7 @@ class Evaluate:
     def run(self) -> None:
         """Evaluate, print the mean CSI, and write the report if ``json`` names a file."""
         from nowcastlib.cli import report
-        from nowcastlib.data import open_frames, within
+        from nowcastlib.data import open_frames, time_text, within
         from nowcastlib.forecasting import forecaster
         from nowcastlib.verification import EvaluationOptions, evaluate
 
@@ -60,6 +60,12 @@ class Evaluate:
         frames = open_frames(self.data)
         times = frames.indexes["time"].to_series()
         frames = frames.isel(time=within(times, self.start, self.end).values)
+        if not frames.sizes["time"]:
+            raise NowcastError(
+                f"{self.data} holds frames from {time_text(times.iloc[0])} to "
+                f"{time_text(times.iloc[-1])}, but none from {self.start or 'the first'} to "
+                f"{self.end or 'the last'}"
+            )
 
         names = [name.strip() for name in self.forecasters.split(",")]
         forecasters = {name: forecaster(name) for name in names}

@@ -4,7 +4,8 @@ import contextlib
 import io
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 from typing import Any, Protocol
 
 import tyro
@@ -15,7 +16,7 @@ from nowcastlib.cli.forecast import Forecast
 from nowcastlib.cli.ingest import Ingest
 from nowcastlib.cli.live import Live
 from nowcastlib.cli.train import Train, train_command
-from nowcastlib.errors import NowcastError
+from nowcastlib.errors import NowcastError, did_you_mean
 
 
 class Command(Protocol):
@@ -46,6 +47,7 @@ def parse(arguments: list[str] | None = None) -> Command:
         After ``--help``.
     """
     words = sys.argv[1:] if arguments is None else arguments
+    _check_command(words)
     command = words[0] if words and words[0] in COMMANDS else ""
     commands = COMMANDS
 
@@ -57,15 +59,28 @@ def parse(arguments: list[str] | None = None) -> Command:
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.extras.subcommand_cli_from_dict(commands, prog="nowcastlib", args=words)
+            return tyro.extras.subcommand_cli_from_dict(commands, prog="nowcast", args=words)
     except SystemExit as stop:
         if not stop.code:
             raise
         sentence = one_sentence(complaint.getvalue())
         if kind:
             sentence = explain_unused(sentence, kind)
-        help_command = " ".join(filter(None, ["nowcastlib", command, "--help"]))
+        help_command = " ".join(filter(None, ["nowcast", command, "--help"]))
         raise NowcastError(f"{sentence}; see {help_command}") from stop
+
+
+def _check_command(words: Sequence[str]) -> None:
+    """NowcastError unless the first word is a command, or an option of no command (--help)."""
+    if not words or words[0] in COMMANDS:
+        return
+    commands = ", ".join(COMMANDS)
+    first = words[0]
+    if not first.startswith("-"):
+        hint = did_you_mean(first, COMMANDS)
+        raise NowcastError(f"there is no command {first!r}{hint}: the commands are {commands}")
+    if any(word in COMMANDS for word in words):
+        raise NowcastError(f"the command must come before {first}: one of {commands}")
 
 
 def one_sentence(complaint: str) -> str:
@@ -73,13 +88,15 @@ def one_sentence(complaint: str) -> str:
     lines = [line.strip("╭╮╰╯│─ \t") for line in complaint.splitlines()]
     lines = [line for line in lines if line.strip("-")][1:]  # without the title
     words = " ".join(lines)
-    # tyro writes the options that it talks about on lines of their own
-    options = [line.split()[0].rstrip(",") for line in lines if line.startswith("--")]
 
     if words.startswith("Missing from"):
-        return f"{', '.join(options)} is required"
+        required = takewhile(lambda line: not line.startswith("Unrecognized"), lines)
+        return f"{', '.join(_options(required))} is required"
 
-    if unknown := re.match(r"Unrecognized options: (.*?)( Perhaps| Available| For full|$)", words):
+    options = _options(lines)
+    if unknown := re.match(
+        r"Unrecognized(?: or misplaced)? options: (.*?)( Perhaps| Available| For full|$)", words
+    ):
         given = [word for word in unknown[1].split(", ") if word.startswith("-")]
         if not given:
             return f"{unknown[1]!r} was not expected here"
@@ -96,3 +113,8 @@ def one_sentence(complaint: str) -> str:
         return f"{invalid[1]} cannot be {invalid[2]}"
 
     return re.split(r"\.? Argument helptext:|\.? For full helptext", words)[0]
+
+
+def _options(lines: Iterable[str]) -> list[str]:
+    """The options that tyro writes on lines of their own."""
+    return [line.split()[0].rstrip(",") for line in lines if line.startswith("--")]

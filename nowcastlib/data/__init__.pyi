@@ -23,6 +23,7 @@ from .store import describe as describe
 from .store import open_frames as open_frames
 from .storms import Storm as Storm
 from .times import time_step as time_step
+from .times import time_text as time_text
 from .times import utc as utc
 from .times import within as within
 from .window_options import TrainingStores as TrainingStores

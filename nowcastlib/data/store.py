@@ -70,6 +70,10 @@ def open_frames(path: str | Path, endpoint: str = "", variable: str = "") -> xr.
     archive = ARCHIVES.get(str(path), PublicArchive(str(path), endpoint))
     dataset = _open(archive)
     rain = _rain_variable(dataset, archive.path, variable)
+    if "lead_time" in rain.dims:
+        raise NowcastError(
+            f"{archive.path} is a forecast, not observed frames: give the store it was made from"
+        )
     attributes = _attributes(dataset, rain, archive)
 
     frames = cf_axes.to_time_y_x(rain, archive.path)
@@ -85,6 +89,8 @@ def open_frames(path: str | Path, endpoint: str = "", variable: str = "") -> xr.
 def _open(archive: PublicArchive) -> xr.Dataset:
     """The data set of an address, its metadata only."""
     path, endpoint = archive.path, archive.endpoint
+    if "://" not in path:
+        _check_folder(Path(path))
     options = {}
     if path.startswith("s3:"):
         options = {"anon": True, "endpoint_url": endpoint or None, "config_kwargs": S3_PATIENCE}
@@ -101,6 +107,19 @@ def _open(archive: PublicArchive) -> xr.Dataset:
             f"{where} is not a Zarr store that can be read ({type(error).__name__}: {error}): "
             f"check the address {remedy}"
         ) from error
+
+
+def _check_folder(path: Path) -> None:
+    """NowcastError for a path that is missing, or that is a folder of stores."""
+    if not path.exists():
+        raise NowcastError(
+            f"{path} does not exist: make it with nowcast ingest, or give another store, or a "
+            f"public archive ({', '.join(ARCHIVES)})"
+        )
+    is_store = any((path / name).exists() for name in (".zgroup", ".zmetadata", "zarr.json"))
+    stores = [] if is_store else sorted(store.name for store in path.glob("*.zarr"))
+    if stores:
+        raise NowcastError(f"{path} is a folder of stores: name one of them ({', '.join(stores)})")
 
 
 def _is_consolidated(path: str, options: dict) -> bool:

@@ -38,6 +38,11 @@ def utc(time: TimeLike) -> pd.Timestamp:
     return stamp if stamp.tzinfo is None else stamp.tz_convert("UTC").tz_localize(None)
 
 
+def time_text(time: pd.Timestamp) -> str:
+    """A time for readers, to the minute where that is exact: "2015-05-15 16:00"."""
+    return f"{time:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
+
+
 def within(
     times: pd.Series, start: TimeLike | None = None, end: TimeLike | None = None
 ) -> pd.Series:

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nowcastlib.errors import NowcastError
+from nowcastlib.errors import NowcastError, did_you_mean
 from nowcastlib.forecasting import probabilities
 from nowcastlib.forecasting.baselines import BASELINES
 from nowcastlib.networks import ForecastNetwork, FrameNetwork, MotionGuided, motion
-from nowcastlib.training import TrainConfig, load
+from nowcastlib.training import TrainConfig, load, load_config
 from nowcastlib.units import DRY
 
 WEIGHTS = Path(__file__).parents[1] / "weights"  # one folder for each shipped network
@@ -155,8 +155,20 @@ def forecaster(name: str | Path) -> Forecaster:
         return Network.load(path.parent)
     if text.endswith("-members"):
         return _ensemble(text)
-    known = ", ".join([*BASELINES, *shipped()])
-    raise NowcastError(f"no forecaster {text!r}: give the folder of a run, or one of {known}")
+    known = [*BASELINES, *shipped(), *_shipped_ensembles()]
+    raise NowcastError(
+        f"no forecaster {text!r}{did_you_mean(text, known)}: give the folder of a run, or one of "
+        f"{', '.join(known)}"
+    )
+
+
+def _shipped_ensembles() -> list[str]:
+    """Names of the ensembles of those shipped networks that forecast probabilities."""
+    return [
+        f"{name}-members"
+        for name in shipped()
+        if load_config(WEIGHTS / name).model.gives_probabilities
+    ]
 
 
 def _ensemble(name: str) -> Network:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nowcastlib.data import RAIN_RATE, pixel_km, time_step, utc
+from nowcastlib.data import RAIN_RATE, pixel_km, time_step, time_text, utc
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import written_folder
 from nowcastlib.forecasting.forecasters import Forecaster
@@ -46,11 +46,27 @@ def observed_until(
     times = [last - k * step for k in range(n - 1, -1, -1)]
     missing = [time for time in times if time not in available]
     if missing:
+        minutes = step / pd.Timedelta(minutes=1)
         raise NowcastError(
-            f"a forecast at {last} needs {n} frames, {step} apart, but there is none at "
-            f"{missing[0]} (the store holds {available[0]} to {available[-1]}): choose another time"
+            f"a forecast at {time_text(last)} needs {n} frames, {minutes:g} minutes apart, but "
+            f"there is none at {time_text(missing[0])} (the store holds {time_text(available[0])} "
+            f"to {time_text(available[-1])}): {_nearest_possible(available, last, step, n)}"
         )
     return frames.sel(time=times)
+
+
+def _nearest_possible(
+    available: pd.DatetimeIndex, wanted: pd.Timestamp, step: pd.Timedelta, n: int
+) -> str:
+    """The time nearest to the one wanted that has ``n`` frames, in words."""
+    complete = [(available - k * step).isin(available) for k in range(n)]
+    possible = available[np.all(complete, axis=0)]
+    if possible.empty:
+        return "no time in it has enough frames"
+    if wanted < possible[0]:
+        return f"the first possible time is {time_text(possible[0])}"
+    nearest = possible[possible.get_indexer([wanted], method="nearest")[0]]
+    return f"the nearest possible time is {time_text(nearest)}"
 
 
 def forecast(

@@ -7,6 +7,7 @@ import sys
 import pytest
 from command_line import INGEST, TINY, complaints, contents, nowcast
 
+from nowcastlib.cli import main
 from nowcastlib.data.feeds import archive
 
 MISTAKES = {
@@ -20,11 +21,11 @@ MISTAKES = {
     ),
     "folder without frames": (
         "ingest --source archive --path {empty} --out {new}",
-        "empty holds no mch frames",
+        "empty holds no mch frames; nor .*mch, fmi, ",
     ),
     "frames of another product": (
         "ingest --source archive --product fmi --path {files} --out {new}",
-        "files holds no fmi frames",
+        "files holds no fmi frames; it holds mch: give --product",
     ),
     "only a truncated file": (
         "ingest --source archive --path {broken} --out {new}",
@@ -54,7 +55,7 @@ MISTAKES = {
     ),
     "feed that is not there": (
         "ingest --source fvg --base http://127.0.0.1:9 --out {new}",
-        r"127\.0\.0\.1:9/radars/1/products: no answer .*run again later",
+        r"127\.0\.0\.1:9/radars/1/products: no answer .*Connection refused.*no network\?",
     ),
     "missing pictures": (
         "ingest --source images --path {nowhere} --out {new}",
@@ -62,7 +63,7 @@ MISTAKES = {
     ),
     "missing cloud store": (
         "ingest --source cloud --path {nowhere} --out {new}",
-        "nowhere is not a Zarr store",
+        "nowhere does not exist: make it with nowcast ingest",
     ),
     "training without rain": (
         f"train --data {{dry}} --out {{new}} {TINY}",
@@ -70,7 +71,7 @@ MISTAKES = {
     ),
     "training on no store": (
         f"train --data {{nowhere}} --out {{new}} {TINY}",
-        "nowhere is not a Zarr store",
+        "nowhere does not exist: make it with nowcast ingest",
     ),
     "training window too long": (
         f"train --data {{frames}} --out {{new}} {TINY} --config.n-in 40",
@@ -98,7 +99,11 @@ MISTAKES = {
     ),
     "unknown forecaster": (
         "forecast --weights zzz --data {frames} --out {new}",
-        "no forecaster 'zzz'",
+        "no forecaster 'zzz': .*radar-members",
+    ),
+    "misspelt forecaster": (
+        "forecast --weights radr --data {frames} --out {new}",
+        "'radr' .did you mean radar",
     ),
     "folder without weights": (
         "forecast --weights {empty} --data {frames} --out {new}",
@@ -108,13 +113,17 @@ MISTAKES = {
         "forecast --weights persistence --data {empty} --out {new}",
         "empty is not a Zarr store",
     ),
+    "forecast of a folder of stores": (
+        "forecast --weights persistence --data {root} --out {new}",
+        r"folder of stores: name one of them \(dry\.zarr, frames\.zarr\)",
+    ),
     "forecast of a file": (
         "forecast --weights persistence --data {file} --out {new}",
         "file is not a Zarr store",
     ),
     "forecast at a missing time": (
         "forecast --weights persistence --data {frames} --at 2024-06-01T18:00 --out {new}",
-        "the store holds 2024-06-01 12:00:00 to 2024-06-01 15:15:00",
+        "the store holds 2024-06-01 12:00 to 2024-06-01 15:15.*possible time is 2024-06-01 15:15",
     ),
     "forecast below a file": (
         "forecast --weights persistence --data {frames} --out {file}/f.zarr",
@@ -134,7 +143,7 @@ MISTAKES = {
     ),
     "no frames to score": (
         "evaluate --data {frames} --forecasters persistence --end 2024-06-01",
-        "these 0 have none",
+        "frames.zarr holds frames from 2024-06-01 12:00 to 2024-06-01 15:15, but none",
     ),
     "scores of nobody": (
         "evaluate --data {frames} --forecasters persistence,zzz",
@@ -186,8 +195,11 @@ def test_weights_of_another_network_are_refused(place, tmp_path, capsys):
     ("line", "message"),
     [
         ("", "Expected one of .*ingest"),
-        ("forcast", "'forcast' was not expected"),
+        ("forcast --data {frames} --out {new}", "'forcast' .did you mean forecast"),
+        ("zzz", "no command 'zzz': .*ingest, train, forecast, evaluate, live$"),
+        ("--out {new} ingest", "command must come before --out"),
         ("ingest", "--out is required"),
+        ("forecast --data {frames} --start 3", "error: --out is required"),
         ("ingest --out {new} --sorce demo", r"unknown option --sorce .*--source"),
         ("ingest --out {new} --source radio", "'radio'.*demo.*archive"),
         ("ingest --out {new} --pixels large", "--pixels cannot be 'large'"),
@@ -203,7 +215,31 @@ def test_words_that_are_no_options(place, capsys, line, message):
     (complaint,) = complaints(capsys.readouterr().err)
     assert re.search(message, complaint), complaint
     assert not re.search("[─-╿]|---", complaint), "a line of tyro's box"
+    assert len(complaint) < 200
     assert not place.new.exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [("live", "interrupted$"), ("train", "--resume"), ("forecast", "interrupted$")],
+)
+def test_hint_after_an_interruption_is_that_of_the_command(capsys, monkeypatch, command, hint):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nowcastlib.cli.parse", interrupted)
+    assert main([command]) == 130
+    (complaint,) = complaints(capsys.readouterr().err)
+    assert re.search(hint, complaint), complaint
+
+
+def test_a_forecast_is_not_taken_for_observed_frames(place, tmp_path, capsys):
+    line = f"forecast --weights persistence --data {{frames}} --out {tmp_path}/f.zarr"
+    assert nowcast(place, line) == 0
+    again = f"forecast --weights persistence --data {tmp_path}/f.zarr --out {tmp_path}/g.zarr"
+    assert main(again.split()) == 2
+    (complaint,) = complaints(capsys.readouterr().err)
+    assert "f.zarr is a forecast, not observed frames" in complaint
 
 
 def test_process_exits_with_2_and_one_line(tmp_path):

@@ -60,12 +60,21 @@ def test_forecaster_needs_and_uses_its_n_in_frames_only(storm, name):
 
 def test_missing_frame_is_named(storm):
     holed = storm.isel(time=[0, 1, 2, 4, 5, 6, 7])
-    message = r"needs 3 frames, 0 days 00:05:00 apart, .* none at 2024-06-01 00:15:00"
+    message = r"needs 3 frames, 5 minutes apart, .* none at 2024-06-01 00:15 .*00:30$"
     with pytest.raises(NowcastError, match=message):
         forecast(PERSISTENCE, holed, storm.time.values[5])
-    message = r"none at 2024-06-01 23:50:00 \(the store holds 2024-06-01"
+    message = r"none at 2024-06-01 23:50 \(the store holds 2024-06-01"
     with pytest.raises(NowcastError, match=message):
         forecast(PERSISTENCE, storm, "2024-06-02")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "possible"),
+    [("00:00", "first possible time is 2024-06-01 00:10"), ("00:17", "nearest .* 00:15")],
+)
+def test_impossible_time_has_a_possible_one_named(storm, wanted, possible):
+    with pytest.raises(NowcastError, match=f"{possible}$"):
+        forecast(PERSISTENCE, storm, f"2024-06-01T{wanted}")
 
 
 def test_invalid_time_and_number_of_leads_are_refused(storm):

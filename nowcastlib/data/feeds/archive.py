@@ -81,10 +81,13 @@ class Archive(Feed):
             )
         table = _files(folder, self.product)
         if table.empty:
-            raise NowcastError(
-                f"{folder} holds no {self.product} frames (files with names like "
-                f"{PRODUCTS[self.product].pattern})"
+            others = [name for name in PRODUCTS if not _files(folder, name).empty]
+            remedy = (
+                f"it holds {' and '.join(others)}: give --product"
+                if others
+                else f"nor those of another known product ({', '.join(PRODUCTS)})"
             )
+            raise NowcastError(f"{folder} holds no {self.product} frames; {remedy}")
 
         chosen = table[within(table.time, start, end)].reset_index(drop=True)
         if chosen.empty:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -260,10 +261,18 @@ class Fvg(Feed):
 
             except (requests.ConnectionError, requests.Timeout) as error:
                 raise ServerUnreachable(
-                    f"{url}: no answer ({error}): run again later, and it continues from here"
+                    f"{url}: no answer ({_reason(error)}): no network? Connect, or run again "
+                    "later: it continues from here"
                 ) from error
             except requests.RequestException as error:
                 raise NowcastError(f"{url}: no answer ({error}): try again later") from error
+
+
+def _reason(error: requests.RequestException) -> str:
+    """The first cause of a failed request, without the names of urllib3's objects."""
+    cause = error.args[0] if error.args else error
+    cause = getattr(cause, "reason", cause)  # of urllib3's MaxRetryError
+    return re.sub(r"^\S*(Connection|Pool)(\(.*?\)| object at \w+>): ", "", str(cause))
 
 
 def _days(start: pd.Timestamp, end: pd.Timestamp) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
