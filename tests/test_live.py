@@ -21,12 +21,13 @@ from nowcastlib.data import as_frames, ingest, store
 from nowcastlib.data.feeds import demo_server
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.feeds.fvg import Fvg
+from nowcastlib.display.rain_scale import LEVELS
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import forecast, forecaster
-from nowcastlib.forecasting.baselines import BASELINES
+from nowcastlib.forecasting.baselines import BASELINES, Baseline
 from nowcastlib.live import page as page_module
 from nowcastlib.live import update
-from nowcastlib.live.issue import table_rows
+from nowcastlib.live.issue import WET, table_rows
 
 STAYS = {"persistence": BASELINES["persistence"]}  # needs three frames
 NOW = TIMES[3] + pd.Timedelta(minutes=1)
@@ -101,6 +102,31 @@ def test_page_shows_the_forecasts_from_the_newest_frames_of_the_radar(tmp_path, 
         url,
     ):
         assert text in page
+
+
+def test_page_says_when_it_was_written_and_for_which_time(server, tmp_path):
+    before = live.utcnow().floor("min")
+    page = page_of(feed(server), tmp_path)
+    written = pd.Timestamp(re.search(r"Page written (.*?) UTC", page)[1])
+    assert before <= written <= live.utcnow()
+    assert f"as if it were {NOW:%Y-%m-%d %H:%M} UTC." in page
+
+
+def test_page_shows_and_describes_the_mean_of_an_ensemble(server, tmp_path):
+    def two_members(observed, n):
+        return np.stack([np.full((n, *observed.shape[1:]), rate) for rate in (0.0, 8.0)])
+
+    page = page_of(feed(server), tmp_path, {"members": Baseline(two_members, n_in=3)}, leads=1)
+    assert table(page) == [["+5", "12:20", "100.0%", "4.0"]]
+    assert page_module.NETWORK_ENSEMBLE in page
+    assert page_module.MEAN in page
+    assert page_module.NETWORK not in page
+
+
+def test_player_and_table_of_the_page_have_the_same_threshold(server, tmp_path):
+    page = page_of(feed(server), tmp_path)
+    threshold = int(re.search(r'"threshold": (\d+)', page)[1])
+    assert LEVELS[threshold] == WET
 
 
 def test_no_frame_is_fetched_twice_and_old_frames_are_removed(server, tmp_path):

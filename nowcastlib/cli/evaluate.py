@@ -79,7 +79,7 @@ class Evaluate:
         )
         counts = evaluate(frames, forecasters, options)
 
-        print(report.summary(counts))
+        print(report.summary(counts, frames, self))
         if self.json:
             protocol = report.protocol(frames, counts, self)
             report.write(self.json, report.full(counts, protocol, self.common))

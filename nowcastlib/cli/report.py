@@ -22,14 +22,63 @@ from nowcastlib.verification import (
 if TYPE_CHECKING:
     from nowcastlib.cli.evaluate import Evaluate
 
-TITLE = (
-    "CSI pooled over cases, averaged over leads, by threshold in mm/h "
-    "(in brackets the 90 % interval of a bootstrap over the cases)"
-)
+TITLE = "CSI pooled over cases, averaged over leads, by threshold in mm/h"
+INTERVAL = " (in brackets the 90 % interval of a bootstrap over the cases)"
+MANY = 10  # cases from which an interval is shown without a warning
 
 
-def summary(counts: xr.Dataset) -> str:
-    """A table for the terminal: the mean CSI and its interval, a row for each forecaster."""
+def summary(counts: xr.Dataset, frames: xr.DataArray, options: "Evaluate") -> str:
+    """What the terminal shows: the extent of the evaluation, its scores, and how to read them."""
+    lines = [_extent(counts, frames, options), _scores(counts), _unknown(options.common)]
+    return "\n".join(filter(None, [*lines, _few_cases(counts.sizes["case"])]))
+
+
+def _extent(counts: xr.Dataset, frames: xr.DataArray, options: "Evaluate") -> str:
+    """Number of cases, events and leads, and which pixels were scored."""
+    rows, columns = frames.sizes["y"], frames.sizes["x"]
+    area = "whole grid, "
+    if 0 < options.size < max(rows, columns):
+        rows, columns = min(rows, options.size), min(columns, options.size)
+        area = "central "
+    if options.margin:
+        rows, columns = rows - 2 * options.margin, columns - 2 * options.margin
+        area = f"inside a margin of {options.margin} px: "
+
+    parts = [
+        _number(counts.sizes["case"], "case"),
+        _number(len(np.unique(counts.event)), "event"),
+        f"{area}{rows} × {columns} px",
+        _number(counts.sizes["lead_time"] - 1, "lead"),  # lead time 0 is the observation
+    ]
+    return ", ".join(parts)
+
+
+def _number(n: int, name: str) -> str:
+    return f"{n} {name}" if n == 1 else f"{n} {name}s"
+
+
+def _unknown(common: bool) -> str:
+    """How pixels without a forecast are counted."""
+    if common:
+        return "Only pixels that every forecaster has a forecast for are scored."
+    return (
+        "Pixels without a forecast count as dry. Networks fill all observed pixels; the other "
+        "methods lose the edge where rain comes in, which lowers their scores (compare with "
+        "--common)."
+    )
+
+
+def _few_cases(cases: int) -> str:
+    """A warning if there are too few cases to compare forecasters."""
+    if cases >= MANY:
+        return ""
+    number = "One case" if cases == 1 else f"Only {cases} cases"
+    return f"{number}: other rain may give another order of the forecasters."
+
+
+def _scores(counts: xr.Dataset) -> str:
+    """The mean CSI and, from two cases on, its interval: a row for each forecaster."""
+    has_interval = counts.sizes["case"] > 1
     csi, bounds = mean_csi(counts.sum("case")), interval(counts[[*COUNTS]])
     low, high = bounds.sel(bound="low"), bounds.sel(bound="high")
 
@@ -38,9 +87,13 @@ def summary(counts: xr.Dataset) -> str:
         cells = zip(
             *(values.sel(forecaster=name).values for values in (csi, low, high)), strict=True
         )
-        rows[name] = [f"{mean:.3f} ({low:.2f}–{high:.2f})" for mean, low, high in cells]
+        rows[name] = [
+            f"{mean:.3f} ({low:.2f}–{high:.2f})" if has_interval else f"{mean:.3f}"
+            for mean, low, high in cells
+        ]
     columns = [float(threshold) for threshold in counts.threshold.values]
-    return f"{TITLE}\n{pd.DataFrame.from_dict(rows, 'index', columns=columns)}"
+    title = TITLE + (INTERVAL if has_interval else "")
+    return f"{title}\n{pd.DataFrame.from_dict(rows, 'index', columns=columns)}"
 
 
 def full(counts: xr.Dataset, protocol: dict, common: bool) -> dict:

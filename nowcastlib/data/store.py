@@ -208,18 +208,20 @@ def describe(frames: xr.DataArray) -> str:
     Parameters
     ----------
     frames : xarray.DataArray (time, y, x)
-        Rain rate in mm/h; NaN counts as dry.
+        Rain rate in mm/h; NaN (not observed) does not count.
     """
-    largest, wet = 0.0, []
+    largest = 0.0
+    wet = observed = 0  # pixels of all frames
     for one in frames:  # one frame in memory at a time
         rate = one.values
         largest = max(largest, float(np.nanmax(rate, initial=0)))
-        wet.append(float((rate > DRY).mean()))
+        wet += int((rate > DRY).sum())
+        observed += int(np.isfinite(rate).sum())
 
     first, last = frames.indexes["time"][[0, -1]]
-    height, width = frames.sizes["y"], frames.sizes["x"]
+    n, height, width = frames.shape
     return (
-        f"{len(wet)} frames of {height}×{width} px, {first} to {last} UTC, mostly every "
+        f"{n} frames of {height}×{width} px, {first} to {last} UTC, mostly every "
         f"{time_step(frames):g} minutes; maximum {largest:.1f} mm/h, "
-        f"share above {DRY:g} mm/h {np.mean(wet):.3f}"
+        f"share above {DRY:g} mm/h {wet / max(observed, 1):.3f} of the observed pixels"
     )

@@ -22,7 +22,8 @@ class Issue:
     past: xr.DataArray  # (time, y, x), those that the forecasts start from
     forecasts: Mapping[str, xr.DataArray]  # (lead_time, y, x) by name
     place: str  # radar or feed
-    written: pd.Timestamp  # when, UTC
+    written: pd.Timestamp  # when the page is written, UTC
+    as_if: pd.Timestamp | None = None  # a look back: the time that it takes for now, UTC
     missing: list[pd.Timestamp] = field(default_factory=list)  # frames that would have been newer
 
     @property
@@ -45,7 +46,7 @@ class Issue:
     @property
     def warning(self) -> str:
         """That the forecast is too old; empty if it is not."""
-        age = int((self.written - self.time) / MINUTE)
+        age = int(((self.as_if or self.written) - self.time) / MINUTE)
         return f"Issued {_age_text(age)} ago: do not use." if age > self.limit else ""
 
     @property
@@ -84,13 +85,17 @@ class TableRow:
 
 
 def table_rows(forecasts: Mapping[str, xr.DataArray]) -> list[TableRow]:
-    """Rows of the table: lead time, valid time, and two cells for each forecast."""
+    """Rows of the table: lead time, valid time, and two cells for each forecast.
+
+    The cells of an ensemble are those of the mean of its members.
+    """
     first = next(iter(forecasts.values()))
     rows = []
     for k in range(first.sizes["lead_time"]):
         cells: list[str] = []
         for rate in forecasts.values():
-            cells += share_and_largest(rate.isel(lead_time=k).values)
+            mean = rate.mean("member") if "member" in rate.dims else rate
+            cells += share_and_largest(mean.isel(lead_time=k).values)
         valid = pd.Timestamp(first.valid_time.values[k])
         rows.append(TableRow(f"+{first.lead_time.values[k]:g}", f"{valid:%H:%M}", cells))
     return rows

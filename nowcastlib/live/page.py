@@ -2,13 +2,19 @@
 
 from pathlib import Path
 
+import xarray as xr
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from nowcastlib.display import ForecastPlayer, credit
+from nowcastlib.display.rain_scale import LEVELS
 from nowcastlib.forecasting import BASELINES
 from nowcastlib.live.issue import WET, Issue, table_rows
 
 NETWORK = "A trained network. It blurs: where rain is heavy, it forecasts too little."
+NETWORK_ENSEMBLE = (
+    "An ensemble of a trained network: each member is one possible course of the rain."
+)
+MEAN = "Pictures and table show the mean of its members, which is smoother than each of them."
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
@@ -30,10 +36,8 @@ def render_page(issue: Issue, reload: float = 0) -> str:
         Minutes after which the page loads itself again; 0: never.
     """
     player = ForecastPlayer(issue.frames, issue.forecasts, issue.past.sizes["time"])
-    descriptions = {
-        name: BASELINES[name].description if name in BASELINES else NETWORK
-        for name in issue.forecasts
-    }
+    player.threshold = LEVELS.index(WET)  # scores at the threshold of the table
+    descriptions = {name: _description(name, rate) for name, rate in issue.forecasts.items()}
     return _TEMPLATES.get_template("page.html.jinja").render(
         issue=issue,
         title=f"Rain forecast: {issue.place}",
@@ -44,3 +48,13 @@ def render_page(issue: Issue, reload: float = 0) -> str:
         wet=f"{WET:g}",
         credit=credit(issue.past),
     )
+
+
+def _description(name: str, rate: xr.DataArray) -> str:
+    """Sentences about a forecast (…, lead_time, y, x) for readers of the page."""
+    is_ensemble = "member" in rate.dims
+    if name in BASELINES:
+        text = BASELINES[name].description
+    else:
+        text = NETWORK_ENSEMBLE if is_ensemble else NETWORK
+    return f"{text} {MEAN}" if is_ensemble else text

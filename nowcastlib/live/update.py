@@ -15,7 +15,7 @@ from nowcastlib.data.feeds import fvg, registry
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import write_atomically
 from nowcastlib.forecasting import Forecaster, forecast
-from nowcastlib.live.fetching import complete, fetch_newest, latest_times
+from nowcastlib.live.fetching import MINUTE, complete, fetch_newest, latest_times
 from nowcastlib.live.issue import Issue
 from nowcastlib.live.options import LiveOptions
 from nowcastlib.live.page import render_page
@@ -51,7 +51,8 @@ def write_page(
     options : LiveOptions, optional
         Which frames are used, and how far the forecast reaches.
     now : callable
-        Returns the time (UTC) up to which frames are used.
+        Returns the time (UTC) up to which frames are used. The page says so if it is not that of
+        the clock.
 
     Returns
     -------
@@ -63,7 +64,9 @@ def write_page(
     NowcastError
         If the feed does not answer or has too few frames. An older page stays as it is.
     """
-    out, options, moment = Path(out), options or LiveOptions(), now()
+    out, options = Path(out), options or LiveOptions()
+    clock, moment = utcnow(), now()
+    as_if = moment if abs(clock - moment) > MINUTE else None
     if out.is_dir():
         raise NowcastError(f"{out} is a folder: name a page in it, such as {out / 'live.html'}")
 
@@ -75,7 +78,7 @@ def write_page(
 
     past = frames.sel(time=times)
     forecasts = _forecast_all(forecasters, past, options.leads)
-    issue = Issue(frames, past, forecasts, _place(feed), moment, missing)
+    issue = Issue(frames, past, forecasts, _place(feed), utcnow(), as_if, missing)
     for text in (issue.note, issue.warning):
         if text:
             log.warning(text)

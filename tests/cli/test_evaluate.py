@@ -62,6 +62,14 @@ def test_summary_shows_the_mean_csi_and_its_interval(evaluation):
     assert "nan (nan–nan)" in line
 
 
+def test_summary_says_what_was_scored(evaluation):
+    _, _, printed = evaluation
+    extent = printed.splitlines()[0]
+    assert extent == "5 cases, 1 event, inside a margin of 4 px: 56 × 56 px, 3 leads"
+    assert "without a forecast count as dry" in printed
+    assert "Only 5 cases" in printed
+
+
 @pytest.fixture
 def scores(evaluation) -> pd.DataFrame:
     """The scores of the report: 5 forecasters, 4 lead times, 2 thresholds."""
@@ -208,10 +216,17 @@ def test_scores_are_those_of_the_written_forecasts(place, tmp_path, name, common
         assert mean == pytest.approx(np.mean(csi), abs=1e-12)
 
 
-def test_one_case_has_no_interval(place, tmp_path):
-    line = "evaluate --data {frames} --forecasters persistence --leads 2 --size 0"
+def test_one_case_has_no_interval(place, tmp_path, capsys):
+    line = "evaluate --data {frames} --forecasters persistence --leads 2 --size 48 --common"
     times = "--start 2024-06-01T12:30 --end 2024-06-01T12:55"
     assert nowcast(place, f"{line} {times} --json {tmp_path}/s.json") == 0
+
+    printed = capsys.readouterr().out
+    assert printed.startswith("1 case, 1 event, central 48 × 48 px, 2 leads\n")
+    assert "90 % interval" not in printed
+    assert "nan" not in printed
+    assert "Only pixels that every forecaster has" in printed
+    assert "One case" in printed
 
     report = read_json(tmp_path / "s.json")
     assert report["protocol"]["cases"] == 1

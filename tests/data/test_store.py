@@ -551,9 +551,9 @@ def test_national_archive_opens_by_its_name_with_the_rain_in_its_place(
     assert archive.licence.startswith(("CC-BY-", "OGL-"))
 
 
-def test_description_counts_unobserved_pixels_as_dry():
+def test_description_leaves_unobserved_pixels_out():
     rate = np.zeros((2, 2, 5))
     rate[0, 0, 0], rate[1] = 7.0, np.nan
     text = describe(as_frames(rate))
     assert "2 frames of 2×5 px" in text
-    assert "maximum 7.0 mm/h, share above 0.1 mm/h 0.050" in text
+    assert "maximum 7.0 mm/h, share above 0.1 mm/h 0.100 of the observed pixels" in text

@@ -665,7 +665,7 @@ def test_names_are_text_and_empty_fields_are_pictures(browser, tmp_path):
             choose(page, "view", view)
         assert not page.locator(".nowcast-scores b").count(), "no scores without observation"
         note = page.locator(".nowcast-scores").last.inner_text()
-        assert note == "rain > 1 mm/h: nothing observed"
+        assert note == "rain > 1 mm/h: no observation to compare with"
         pixel = "c => [...c.getContext('2d').getImageData(3, 3, 1, 1).data].slice(0, 3)"
         shown = [page.locator("canvas").nth(k).evaluate(pixel) for k in (0, 1)]
         assert shown == [list(bytes.fromhex(rain_scale.UNKNOWN[1:]))] * 2

@@ -173,7 +173,7 @@ class View {
     if (forecast && seen) {
       return panel.setScores(`rain > ${rate} mm/h`, scores(forecast, observed, level));
     }
-    const why = seen ? "from the first forecast on" : "nothing observed";
+    const why = seen ? "from the first forecast on" : "no observation to compare with";
     panel.setScores(`rain > ${rate} mm/h: ${why}`, []);
   }
 
