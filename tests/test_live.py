@@ -129,6 +129,13 @@ def test_player_and_table_of_the_page_have_the_same_threshold(server, tmp_path):
     assert LEVELS[threshold] == WET
 
 
+def test_log_warns_of_pixels_that_a_network_was_not_trained_for(tmp_path, caplog):
+    demo = Demo(events=1, frames=4, size=32)
+    runs = {"radar": STAYS["persistence"]}  # the warning depends on the name
+    page_of(demo, tmp_path, runs, "2024-06-01T12:16", regrid=16)
+    assert "these frames have 2 km every 5 minutes" in caplog.text
+
+
 def test_no_frame_is_fetched_twice_and_old_frames_are_removed(server, tmp_path):
     radar = partial(page_of, feed(server), tmp_path, minutes=16)
     assert "12:10 UTC</time>" in radar(now=TIMES[2])

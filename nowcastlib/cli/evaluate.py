@@ -1,5 +1,6 @@
 """``nowcast evaluate``: score forecasters on the frames of a store."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,8 @@ import tyro
 
 from nowcastlib.cli.source_options import option
 from nowcastlib.errors import NowcastError
+
+log = logging.getLogger("nowcastlib")
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Evaluate:
         """Evaluate, print the mean CSI, and write the report if ``json`` names a file."""
         from nowcastlib.cli import report
         from nowcastlib.data import open_frames, time_text, within
-        from nowcastlib.forecasting import forecaster
+        from nowcastlib.forecasting import forecaster, trained_on, untested
         from nowcastlib.verification import EvaluationOptions, evaluate
 
         thresholds = _rates(self.thresholds)
@@ -77,6 +80,10 @@ class Evaluate:
             every=self.every,
             common=self.common,
         )
+        for name, run in forecasters.items():
+            for caution in (trained_on(run, frames), untested(name, frames)):
+                if caution:
+                    log.warning("%s %s", name, caution)
         counts = evaluate(frames, forecasters, options)
 
         print(report.summary(counts, frames, self))

@@ -1,5 +1,6 @@
 """``nowcast forecast``: forecast the next steps after the frames of a store."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,8 @@ from typing import Annotated
 import tyro
 
 from nowcastlib.cli.source_options import option
+
+log = logging.getLogger("nowcastlib")
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,19 @@ class Forecast:
     def run(self) -> None:
         """Write the forecast, then print one line about it."""
         from nowcastlib.data import centre, open_frames
-        from nowcastlib.forecasting import forecast, forecaster, save
+        from nowcastlib.forecasting import forecast, forecaster, save, untested
 
         frames = open_frames(self.data)
         if self.size:
             frames = centre(frames, self.size)
 
-        predicted = forecast(forecaster(self.weights), frames, self.at, self.leads)
-        save(predicted, self.out)
+        run = forecaster(self.weights)
+        if caution := untested(self.weights, frames):
+            log.warning("%s %s", self.weights, caution)
+
+        predicted = forecast(run, frames, self.at, self.leads)
+        history = f"nowcastlib forecast: {self.weights} from the frames of {self.data}"
+        save(predicted.assign_attrs(forecaster=self.weights, history=history), self.out)
 
         first, last = predicted.valid_time.values[[0, -1]].astype("datetime64[m]")
         print(f"{self.out}: {self.leads} leads by {self.weights}, valid {first} to {last} UTC")

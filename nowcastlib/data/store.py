@@ -54,7 +54,7 @@ def open_frames(path: str | Path, endpoint: str = "", variable: str = "") -> xr.
     xarray.DataArray
         ``rainfall_rate`` (time, y, x) in mm/h: ascending time (UTC), north up, coordinates in
         metres or degrees, NaN = not observed. Attributes: ``source``, the maker of the data;
-        ``license``, "" if unknown; ``crs``, the map projection as WKT, if known.
+        ``license``, "" if unknown; ``crs``, the map projection as WKT, and ``comment``, if known.
 
     Raises
     ------
@@ -176,6 +176,9 @@ def _attributes(dataset: xr.Dataset, rain: xr.DataArray, archive: PublicArchive)
         "source": archive.maker or (makers[0] if makers else archive.path),
         "license": licence,
     }
+
+    if "comment" in given:
+        attributes["comment"] = given["comment"]
 
     name = str((rain.attrs | rain.encoding).get("grid_mapping", "")).split(":")[0]
     mapping = dataset.get(name)

@@ -1,5 +1,7 @@
 from .baselines import BASELINES as BASELINES
 from .baselines import Baseline as Baseline
+from .cautions import trained_on as trained_on
+from .cautions import untested as untested
 from .forecasters import MEMBERS as MEMBERS
 from .forecasters import WEIGHTS as WEIGHTS
 from .forecasters import Forecaster as Forecaster

@@ -11,7 +11,7 @@ from nowcastlib.errors import NowcastError, did_you_mean
 from nowcastlib.forecasting import probabilities
 from nowcastlib.forecasting.baselines import BASELINES
 from nowcastlib.networks import ForecastNetwork, FrameNetwork, MotionGuided, motion
-from nowcastlib.training import TrainConfig, load, load_config
+from nowcastlib.training import TrainConfig, load, load_config, load_description
 from nowcastlib.units import DRY
 
 WEIGHTS = Path(__file__).parents[1] / "weights"  # one folder for each shipped network
@@ -57,6 +57,8 @@ class Network:
     members : int
         Number of members of the ensemble; 0 for a single forecast. The same frames always give
         the same members.
+    training_data : str
+        What it was trained on, as ``training_data`` of the data room describes it; "" if unknown.
 
     Raises
     ------
@@ -64,12 +66,19 @@ class Network:
         For members of a network that does not forecast probabilities.
     """
 
-    def __init__(self, model: ForecastNetwork, config: TrainConfig, members: int = 0):
+    def __init__(
+        self,
+        model: ForecastNetwork,
+        config: TrainConfig,
+        members: int = 0,
+        training_data: str = "",
+    ):
         if members and not config.model.gives_probabilities:
             raise NowcastError("only a network that forecasts probabilities has members")
         self.model = model.eval()
         self.config = config
         self.members = members
+        self.training_data = training_data
 
     @classmethod
     def load(cls, run: str | Path, members: int = 0) -> "Network":
@@ -80,7 +89,8 @@ class Network:
         NowcastError
             If the folder holds no network that can be read.
         """
-        return cls(*load(run), members)
+        model, config = load(run)
+        return cls(model, config, members, load_description(run))
 
     @property
     def n_in(self) -> int:
@@ -175,7 +185,7 @@ def _ensemble(name: str) -> Network:
     """The ensemble of the network before "-members"."""
     network = forecaster(name.removesuffix("-members"))
     if isinstance(network, Network) and network.config.model.gives_probabilities:
-        return Network(network.model, network.config, MEMBERS)
+        return Network(network.model, network.config, MEMBERS, network.training_data)
     raise NowcastError(
         f"no forecaster {name!r}: only a network that forecasts probabilities has members"
     )

@@ -130,6 +130,8 @@ def _times(observed: xr.DataArray, lead_time: np.ndarray) -> dict:
 def _attributes(observed: xr.DataArray) -> dict:
     """Units of a forecast, origin and licence of the frames, and the size of a pixel."""
     origin = {name: observed.attrs.get(name, "") for name in ("source", "license")}
+    if "comment" in observed.attrs:
+        origin["comment"] = observed.attrs["comment"]
     return RAIN_RATE | origin | {"pixel_km": pixel_km(observed)}
 
 
@@ -168,11 +170,13 @@ def _is_forecast(path: Path) -> bool:
 
 def _dataset(predicted: xr.DataArray) -> xr.Dataset:
     """The forecast as a dataset with the global attributes of the CF conventions."""
-    return predicted.to_dataset(name="rainfall_rate").assign_attrs(
-        {
-            "Conventions": "CF-1.9",
-            "title": "rain forecast",
-            "source": predicted.attrs.get("source", ""),
-            "license": predicted.attrs.get("license", ""),
-        }
-    )
+    attributes = {
+        "Conventions": "CF-1.9",
+        "title": "rain forecast",
+        "source": predicted.attrs.get("source", ""),
+        "license": predicted.attrs.get("license", ""),
+    }
+    for name in ("forecaster", "history", "comment"):
+        if name in predicted.attrs:
+            attributes[name] = predicted.attrs[name]
+    return predicted.to_dataset(name="rainfall_rate").assign_attrs(attributes)

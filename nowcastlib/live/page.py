@@ -5,8 +5,7 @@ from pathlib import Path
 import xarray as xr
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from nowcastlib.display import ForecastPlayer, credit
-from nowcastlib.display.rain_scale import LEVELS
+from nowcastlib.display import ForecastPlayer, credit, rain_scale
 from nowcastlib.forecasting import BASELINES
 from nowcastlib.live.issue import WET, Issue, table_rows
 
@@ -36,7 +35,7 @@ def render_page(issue: Issue, reload: float = 0) -> str:
         Minutes after which the page loads itself again; 0: never.
     """
     player = ForecastPlayer(issue.frames, issue.forecasts, issue.past.sizes["time"])
-    player.threshold = LEVELS.index(WET)  # scores at the threshold of the table
+    player.threshold = rain_scale.LEVELS.index(WET)  # scores at the threshold of the table
     descriptions = {name: _description(name, rate) for name, rate in issue.forecasts.items()}
     return _TEMPLATES.get_template("page.html.jinja").render(
         issue=issue,

@@ -1,5 +1,6 @@
 from .checkpoint import load as load
 from .checkpoint import load_config as load_config
+from .checkpoint import load_description as load_description
 from .config import OptimisationConfig as OptimisationConfig
 from .config import RolloutConfig as RolloutConfig
 from .config import RunConfig as RunConfig

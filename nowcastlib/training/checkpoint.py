@@ -143,6 +143,11 @@ def load_config(run: str | Path) -> TrainConfig:
         ) from error
 
 
+def load_description(run: str | Path) -> str:
+    """What the network of a run's folder was trained on, in words; "" if that is not known."""
+    return str(json.loads((Path(run) / CONFIG).read_text()).get("data", ""))
+
+
 def load(run: str | Path) -> tuple[ForecastNetwork, TrainConfig]:
     """The trained network of a run's folder, ready to forecast.
 

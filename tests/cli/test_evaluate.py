@@ -70,6 +70,14 @@ def test_summary_says_what_was_scored(evaluation):
     assert "Only 5 cases" in printed
 
 
+def test_evaluation_warns_of_rain_that_the_network_was_trained_on(place, tmp_path, caplog):
+    times = "--start 2024-06-01T12:30 --end 2024-06-01T12:55"
+    line = f"evaluate --data {{frames}} --forecasters {place.run},persistence --leads 2 --size 32"
+    assert nowcast(place, f"{line} {times}") == 0
+    (warning,) = caplog.messages
+    assert "was trained on these frames (MeteoSwiss" in warning
+
+
 @pytest.fixture
 def scores(evaluation) -> pd.DataFrame:
     """The scores of the report: 5 forecasters, 4 lead times, 2 thresholds."""

@@ -22,6 +22,10 @@ def test_forecast_is_rain_rate_by_lead_time(place, tmp_path, weights):
     assert predicted.attrs["units"] == "mm h-1"
     assert predicted.lead_time.attrs["units"] == "minutes"
 
+    attributes = xr.open_zarr(tmp_path / "f.zarr", decode_timedelta=False).attrs
+    assert attributes["forecaster"] == weights.format(run=place.run)
+    assert str(place.frames) in attributes["history"]
+
     expected = np.datetime64(START) + np.array([125, 130, 135, 140]) * np.timedelta64(1, "m")
     assert (predicted.valid_time.values == expected).all()
     assert np.nanmin(predicted) >= 0

@@ -557,3 +557,8 @@ def test_description_leaves_unobserved_pixels_out():
     text = describe(as_frames(rate))
     assert "2 frames of 2×5 px" in text
     assert "maximum 7.0 mm/h, share above 0.1 mm/h 0.100 of the observed pixels" in text
+
+
+def test_comment_of_a_store_is_kept(tmp_path):
+    path = written(tidy().assign_attrs(comment="radar 3 was off"), tmp_path)
+    assert open_frames(path).attrs["comment"] == "radar 3 was off"

@@ -75,3 +75,15 @@ def test_forecast_from_a_store_of_another_format_is_saved(tmp_path):
     save(forecast(forecaster("persistence"), frames, leads=2), tmp_path / "f.zarr")
     saved = xr.open_zarr(tmp_path / "f.zarr", decode_timedelta=False).rainfall_rate
     np.testing.assert_allclose(saved[1], theirs[-1], atol=0.0051)
+
+
+def test_saved_forecast_keeps_forecaster_history_and_comment(tmp_path):
+    frames = as_frames(np.ones((3, 4, 4))).assign_attrs(comment="radar 3 was off")
+    predicted = forecast(forecaster("persistence"), frames, leads=1)
+    predicted = predicted.assign_attrs(forecaster="persistence", history="made for a test")
+    save(predicted, tmp_path / "f.zarr")
+
+    attributes = xr.open_zarr(tmp_path / "f.zarr", decode_timedelta=False).attrs
+    assert attributes["comment"] == "radar 3 was off"
+    assert attributes["forecaster"] == "persistence"
+    assert attributes["history"] == "made for a test"
