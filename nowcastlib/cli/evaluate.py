@@ -28,19 +28,20 @@ class Evaluate:
     # Number of time steps to forecast.
     leads: Annotated[int, tyro.conf.arg(metavar="N")] = 12
 
-    # Rain rates in mm/h, separated by commas; an event is a rate above the threshold.
+    # Rain rates in mm/h, separated by commas. A pixel counts as rain if its rate is above.
     thresholds: Annotated[str, tyro.conf.arg(metavar="RATES")] = "0.5,2,5"
 
     # Forecast from the central square of this many pixels a side; 0 uses the whole grid.
     size: Annotated[int, tyro.conf.arg(metavar="PX")] = 256
 
-    # Width in pixels of a border along the edges of that square which is not scored.
+    # Leave out pixels near the edge of that square: the width of this border in pixels.
     margin: Annotated[int, tyro.conf.arg(metavar="PX")] = 0
 
-    # Score only pixels for which every forecaster gives a value.
+    # Score only pixels for which every forecaster has a forecast. Otherwise a pixel without a
+    # forecast counts as dry, which favours networks: they fill all observed pixels.
     common: bool = False
 
-    # Use every N-th possible issue time.
+    # Forecast from every N-th of the possible times (a number of time steps, not minutes).
     every: Annotated[int, tyro.conf.arg(metavar="N")] = 1
 
     # Time of the first frame to use, UTC.

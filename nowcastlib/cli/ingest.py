@@ -30,7 +30,7 @@ class Ingest(SourceOptions):
     # Frames at and after this time, UTC, are left out.
     end: Annotated[str | None, option("TIME", "keep all")] = None
 
-    # Keep every N-th frame.
+    # Keep every N-th frame (a number of frames, not minutes).
     every: Annotated[int, tyro.conf.arg(metavar="N")] = 1
 
     # Source archive: download the pysteps example archive (335 MB) if the folder does not exist.

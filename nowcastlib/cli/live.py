@@ -26,13 +26,13 @@ class Live(SourceOptions):
     # Number of time steps to forecast; 0 forecasts one hour.
     leads: Annotated[int, tyro.conf.arg(metavar="N")] = 0
 
-    # How many minutes before the newest frame to look for frames.
+    # Fetch the frames of this many minutes before the newest one.
     minutes: Annotated[float, tyro.conf.arg(metavar="MINUTES")] = 120
 
     # Use only the central square of this many pixels a side; 0 uses the whole grid.
     size: Annotated[int, tyro.conf.arg(metavar="PX")] = 0
 
-    # Renew the page after this many minutes, again and again until Ctrl-C; 0 writes it once.
+    # Minutes (not frames) after which the page is renewed, until Ctrl-C; 0 writes it once.
     every: Annotated[float, tyro.conf.arg(metavar="MINUTES")] = 0
 
     # Forecast as if it were this time, UTC, such as 2024-06-01T16:00.

@@ -240,3 +240,19 @@ def test_one_case_has_no_interval(place, tmp_path, capsys):
     assert report["protocol"]["cases"] == 1
     assert report["mean_csi_interval"]["persistence"]["0.5"] == [None, None]
     assert report["mean_csi"]["persistence"]["0.5"] > 0
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        ("evaluate", "every N-th of the possible times (a number of time steps, not minutes)"),
+        ("evaluate", "Otherwise a pixel without a forecast counts as dry"),
+        ("ingest", "every N-th frame (a number of frames, not minutes)"),
+        ("live", "Minutes (not frames) after which the page is renewed"),
+    ],
+)
+def test_help_says_the_unit_of_every_and_why_common_exists(capsys, command, sentence):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert sentence in printed
