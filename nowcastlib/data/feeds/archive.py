@@ -81,13 +81,9 @@ class Archive(Feed):
             )
         table = _files(folder, self.product)
         if table.empty:
-            others = [name for name in PRODUCTS if not _files(folder, name).empty]
-            remedy = (
-                f"it holds {' and '.join(others)}: give --product"
-                if others
-                else f"nor those of another known product ({', '.join(PRODUCTS)})"
+            raise NowcastError(
+                f"{folder} holds no {self.product} frames; {_other_products(folder)}"
             )
-            raise NowcastError(f"{folder} holds no {self.product} frames; {remedy}")
 
         chosen = table[within(table.time, start, end)].reset_index(drop=True)
         if chosen.empty:
@@ -139,6 +135,16 @@ def _files(folder: Path, product: str) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["time", "path"])
     table["time"] = pd.to_datetime(table.time, format=PRODUCTS[product].time)
     return table.sort_values(["time", "path"]).drop_duplicates("time")
+
+
+def _other_products(folder: Path) -> str:
+    """Which products a folder holds, in words."""
+    held = [name for name in PRODUCTS if not _files(folder, name).empty]
+    if {"odim", "knmi"} <= {*held}:  # the names of KNMI's files would suit odim, too
+        held.remove("odim")
+    if not held:
+        return f"nor those of another known product ({', '.join(PRODUCTS)})"
+    return f"it holds {', '.join(held)}: give --product"
 
 
 def download(folder: str | Path) -> Path:

@@ -300,3 +300,13 @@ def test_download_into_a_file_is_refused(tmp_path, answer, zipped):
     with pytest.raises(NowcastError, match=r"cannot fetch .* into .*archive"):
         download(tmp_path / "archive")
     assert (tmp_path / "archive").read_text() == "a file"
+
+
+def test_a_folder_of_other_products_names_them(tmp_path):
+    for name in (
+        "RAD_NL25_RAP_5min_201008260000.h5",
+        "201705091045_fmi.radar.composite.lowest_FIN_SUOMI1.pgm.gz",
+    ):
+        (tmp_path / name).touch()
+    with pytest.raises(NowcastError, match="it holds fmi, knmi: give --product"):
+        Archive("mch", str(tmp_path)).list()
