@@ -29,12 +29,14 @@ part 3 1500 0 2200 1000
 part 4 1700 2250 1700 800 # validation loss only; no choice depends on it
 $nowcast ingest --source demo --events 40 --pixels 256 --out $data/synthetic.zarr
 
-train() { # arguments: RUN EPOCHS STORES, then further options
-    local run=$data/$1 epochs=$2 stores resume
+train() { # arguments: RUN EPOCHS STORES, then further options; it starts with the weights of $start
+    local run=$data/$1 epochs=$2 stores from=()
     read -ra stores <<<"$3"
     shift 3
-    if [ -e $run/last.pt ]; then resume=--resume; else resume=; fi
-    $nowcast train --data "${stores[@]/%/.zarr}" --validation $data/mrms4.zarr --out $run $resume \
+    if [ "${start:-}" ]; then from=(--start $start); fi
+    if [ -e $run/last.pt ]; then from=(--resume); fi
+    $nowcast train --data "${stores[@]/%/.zarr}" --validation $data/mrms4.zarr \
+        --out $run "${from[@]}" \
         --config.model.kind guided --config.model.hidden 32 32 --config.model.kernel 5 3 \
         --config.model.patch 4 --config.model.norm layer --config.n-out 12 --config.crop 160 \
         --config.strides 1 2 --config.vary 0.3 --config.epochs $epochs --config.batch 2 \
@@ -43,31 +45,31 @@ train() { # arguments: RUN EPOCHS STORES, then further options
 }
 mrms_parts="$data/mrms1 $data/mrms2 $data/mrms3"
 events=(mch2015 mch2017 fmi knmi bom)
-finetune=(--config.lr 5e-4 --start)
+finetune=(--config.lr 5e-4)
 oversample=(--config.min-windows 1000) # a store of one window yields 1,000 squares
 
 train pretrained 16 "$mrms_parts $data/synthetic"
 for fold in "${events[@]}"; do
     others=("${events[@]/$fold/}")
-    train fold_$fold 5 "$(printf "$data/%s " ${others[*]}) $mrms_parts" \
-        "${oversample[@]}" "${finetune[@]}" $data/pretrained
+    start=$data/pretrained train fold_$fold 5 "$(printf "$data/%s " ${others[*]}) $mrms_parts" \
+        "${oversample[@]}" "${finetune[@]}"
 done
-train final 5 "${events[*]/#/$data/} $mrms_parts" \
-    "${oversample[@]}" "${finetune[@]}" $data/pretrained
+start=$data/pretrained train final 5 "${events[*]/#/$data/} $mrms_parts" \
+    "${oversample[@]}" "${finetune[@]}"
 mkdir -p nowcastlib/weights/radar
 cp $data/final/{model.safetensors,config.json,history.csv} nowcastlib/weights/radar/
 
 # The ablation: 500 steps each, without the MeteoSwiss event of 2015
 others="$data/mch2017 $data/fmi $data/knmi $data/bom $mrms_parts"
 train full_pretrained 3 "$mrms_parts $data/synthetic"
-train full 2 "$others" "${finetune[@]}" $data/full_pretrained
+start=$data/full_pretrained train full 2 "$others" "${finetune[@]}"
 train no_pretraining 5 "$others"
 train no_motion_pretrained 3 "$mrms_parts $data/synthetic" --config.model.no-motion
-train no_motion 2 "$others" --config.model.no-motion \
-    "${finetune[@]}" $data/no_motion_pretrained
+start=$data/no_motion_pretrained train no_motion 2 "$others" --config.model.no-motion \
+    "${finetune[@]}"
 train no_balance_pretrained 3 "$mrms_parts $data/synthetic" --config.loss exceedance_unbalanced
-train no_balance 2 "$others" --config.loss exceedance_unbalanced \
-    "${finetune[@]}" $data/no_balance_pretrained
+start=$data/no_balance_pretrained train no_balance 2 "$others" --config.loss exceedance_unbalanced \
+    "${finetune[@]}"
 
 .venv/bin/python benchmarks/radar_folds.py
 .venv/bin/python - $data/mch2015.zarr docs/forecast.gif <<'PYTHON'

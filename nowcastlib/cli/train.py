@@ -32,7 +32,8 @@ class Train:
     # Options --config.…: parts of a TrainConfig, replaced for each kind by ``train_command``.
     config: Any = field(default_factory=lambda: default_config("convedlstm"))
 
-    # Shares of the events for training, validation and test; 0 leaves a part out.
+    # Shares of the events for training, validation and test; their sum is 1. Training does not use
+    # the test events, so that they can be evaluated later; give test 0 to use all events.
     shares: Annotated[tuple[float, float, float], SHARES] = (0.7, 0.15, 0.15)
 
     # Other stores to validate on; then all events of --data are used for training.

@@ -3,15 +3,15 @@
 import numpy as np
 import pandas as pd
 
+from nowcastlib.data.window_options import SHARES, Shares, check_shares
 from nowcastlib.errors import NowcastError
 
 SPLITS = ("train", "validation", "test")
-Shares = tuple[float, float, float]  # of training, validation and test
 
 
 def split_by_event(
     table: pd.DataFrame,
-    shares: Shares = (0.7, 0.15, 0.15),
+    shares: Shares = SHARES,
     new_event: float = 60.0,
     pause: float = 30.0,
 ) -> pd.DataFrame:
@@ -32,7 +32,7 @@ def split_by_event(
     table : pandas.DataFrame
         The table of frames, with ``gap`` and ``mean``.
     shares : tuple of float
-        Of training, validation and test; 0 leaves a split out.
+        Of training, validation and test; their sum is 1, and 0 leaves a split out.
     new_event : float
         Minutes without a frame after which a new event begins.
     pause : float
@@ -42,7 +42,13 @@ def split_by_event(
     -------
     pandas.DataFrame
         The table with the column ``split``: "train", "validation", "test", or "" for unused.
+
+    Raises
+    ------
+    NowcastError
+        If the shares are negative or do not sum to 1.
     """
+    check_shares(shares)
     shares_by_name = {name: s for name, s in zip(SPLITS, shares, strict=True) if s}
     names = list(shares_by_name)
     event_of = (table.gap > new_event).cumsum()

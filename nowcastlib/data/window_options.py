@@ -6,7 +6,15 @@ from pathlib import Path
 
 from nowcastlib.errors import NowcastError
 
+Shares = tuple[float, float, float]  # of training, validation and test; their sum is 1
+SHARES: Shares = (0.7, 0.15, 0.15)
 MOVING_MNIST = "moving-mnist"  # stands in place of a store for Moving MNIST
+
+
+def check_shares(shares: Shares) -> None:
+    """Raise NowcastError if shares are negative or do not sum to 1."""
+    if not min(shares) >= 0 or not abs(sum(shares) - 1) < 1e-6:
+        raise NowcastError(f"shares {shares} must be 0 or more and sum to 1")
 
 
 @dataclass(frozen=True)
@@ -52,15 +60,23 @@ class TrainingStores:
     Raises
     ------
     NowcastError
-        If ``shares`` leave no rain to train or to validate on.
+        If ``shares`` are below 0, do not sum to 1, or leave no rain to train or to validate on; if
+        they are given although nothing is split.
     """
 
     train: Sequence[str | Path]  # CF-Zarr stores, or ("moving-mnist",)
     validation: Sequence[str | Path] = ()  # CF-Zarr stores
-    shares: tuple[float, float, float] = (0.7, 0.15, 0.15)  # of training, validation and test
+    shares: Shares = SHARES
 
     def __post_init__(self):
-        if not self.validation and not all(self.shares[:2]):
+        if self.is_moving_mnist and self.shares != SHARES:
+            raise NowcastError("moving-mnist is not split by shares: leave out shares")
+        if self.validation and self.shares != SHARES:
+            raise NowcastError(
+                "stores for validation leave no store to split by shares: give one of the two"
+            )
+        check_shares(self.shares)
+        if not all(self.shares[:2]):
             raise NowcastError(
                 f"shares {self.shares} leave nothing to train or to validate on: give both a share"
             )

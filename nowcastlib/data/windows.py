@@ -11,16 +11,17 @@ from torch.utils.data import ConcatDataset, Dataset
 
 from nowcastlib.data.frame_table import find_windows, frames_table
 from nowcastlib.data.moving_mnist import MovingMNIST
-from nowcastlib.data.splits import Shares, check_leakage, split_by_event
+from nowcastlib.data.splits import check_leakage, split_by_event
 from nowcastlib.data.store import open_frames
 from nowcastlib.data.times import time_step
-from nowcastlib.data.window_options import TrainingStores, WindowOptions
+from nowcastlib.data.window_options import Shares, TrainingStores, WindowOptions
 from nowcastlib.errors import NowcastError
 from nowcastlib.units import DRY, ModelScale
 
 MEMORY = 1e9  # bytes; a smaller store is read once and kept, a larger one is read window by window
 MAX_VALIDATION = 48  # windows of a store, evenly spread: enough to see progress after each epoch
 CANDIDATES = 8  # random squares of which one is chosen
+MOVING_MNIST_SIZE = 64  # px
 MOVING_MNIST_FILMS = {"train": 1_000_000, "validation": 256}
 
 
@@ -175,7 +176,7 @@ def training_data(
     ------
     NowcastError
         If a store cannot be read or has no rain, no window of that length, or frames smaller than
-        the crop; if Moving MNIST is asked for strides, variation or repeated windows.
+        the crop; if Moving MNIST is asked for a crop, strides, variation or repeated windows.
     """
     if stores.is_moving_mnist:
         return _moving_mnist(windows, seed)
@@ -189,12 +190,15 @@ def training_data(
         frames = open_frames(path)
         table = _table_of_rain(path, shares)
         first, last = table.time.iloc[[0, -1]]
+        step = time_step(frames)
 
-        for split, rows in _rows_by_split(table, time_step(frames), windows, shares).items():
+        for split, rows in _rows_by_split(table, step, windows, shares).items():
             augmentation = Augmentation(seed, windows.vary) if split == "train" else None
             sets[split].append(RadarWindows(frames, rows, windows.crop, augmentation, scale))
             source = frames.attrs["source"]
             descriptions.append(f"{split}: {len(rows)} windows of {source}, {first} to {last}")
+            if split == "train" and (left_out := _strides_left_out(table, rows, step, windows)):
+                descriptions.append(f"strides {left_out}: longer than its sequences, left out")
     return (
         ConcatDataset(sets["train"]),
         ConcatDataset(sets["validation"]),
@@ -207,6 +211,11 @@ def _moving_mnist(windows: WindowOptions, seed: int) -> tuple[Dataset, Dataset, 
     for name in ("strides", "vary", "min_windows"):
         if getattr(windows, name) != getattr(WindowOptions, name):
             raise NowcastError(f"moving-mnist has no {name}: leave out this option")
+    if windows.crop not in (WindowOptions.crop, 0, MOVING_MNIST_SIZE):
+        raise NowcastError(
+            f"moving-mnist has films of {MOVING_MNIST_SIZE} px, which are not cropped: leave out "
+            f"the crop of {windows.crop}"
+        )
 
     n_frames = windows.n_frames
     train = MovingMNIST("train", MOVING_MNIST_FILMS["train"], n_frames, seed=seed)
@@ -258,3 +267,13 @@ def _strided(table: pd.DataFrame, step: float, windows: WindowOptions) -> np.nda
     fewest = windows.min_windows // len(by_stride)
     number = max(fewest, *map(len, by_stride))
     return np.concatenate([np.resize(rows, (number, length)) for rows in by_stride])
+
+
+def _strides_left_out(
+    table: pd.DataFrame, rows: np.ndarray, step: float, windows: WindowOptions
+) -> str:
+    """The strides of which there is no training window (window, T), such as "4, 30"."""
+    times = table.time.to_numpy("datetime64[s]")
+    apart = (times[rows[:, 1]] - times[rows[:, 0]]) / np.timedelta64(60, "s")  # minutes
+    present = set(np.round(apart / step).astype(int))
+    return ", ".join(str(stride) for stride in windows.strides if stride not in present)

@@ -16,15 +16,16 @@ class ForecastNetwork(nn.Module):
     Parameters
     ----------
     config : NetworkConfig
-    channels : int
-        Channels of a frame.
     """
 
     config: NetworkConfig
 
-    def __init__(self, config: NetworkConfig, channels: int = 1):
+    def __init__(self, config: NetworkConfig):
         super().__init__()
         self.config = config
+
+    def start_with_scale(self, scale: ModelScale) -> None:
+        """Set the initial weights that depend on the scale of rain; most networks have none."""
 
     def forward(
         self, x: Tensor, n_out: int, truth: Tensor | None = None, coins: Tensor | None = None

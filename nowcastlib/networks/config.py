@@ -23,8 +23,6 @@ class NetworkConfig:
     gives_probabilities: ClassVar[bool] = False  # of exceeding each of RATES; else: frames
     losses: ClassVar[tuple[str, ...]] = FRAME_LOSSES  # losses for its output, the default first
 
-    hidden: tuple[int, ...] = (32,)  # hidden channels or units of each cell
-
     @property
     def size_multiple(self) -> int:
         """Frames are padded to a height and width that divide by this number, px."""

@@ -30,7 +30,7 @@ class ConvEDLSTM(FrameNetwork):
     config: ConvEDLSTMConfig
 
     def __init__(self, config: ConvEDLSTMConfig, channels: int = 1):
-        super().__init__(config, channels)
+        super().__init__(config)
         packed = channels * config.patch**2
         self.cells = self._make_cells(packed)
 

@@ -29,7 +29,7 @@ class EncoderForecaster(FrameNetwork):
     config: EncoderForecasterConfig
 
     def __init__(self, config: EncoderForecasterConfig, channels: int = 1):
-        super().__init__(config, channels)
+        super().__init__(config)
         packed = channels * config.patch**2
         self.encoder = stacks.make_stack(config, packed)
         self.forecaster = stacks.make_stack(config, 0)

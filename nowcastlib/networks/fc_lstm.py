@@ -28,7 +28,7 @@ class FCLSTM(FrameNetwork):
     config: FCLSTMConfig
 
     def __init__(self, config: FCLSTMConfig, channels: int = 1):
-        super().__init__(config, channels)
+        super().__init__(config)
         self.frame = (channels, config.size, config.size)
         pixels = channels * config.size**2
         self.encoder = self._make_stack(pixels)

@@ -12,7 +12,7 @@ from nowcastlib.networks import scales as rain_scales
 from nowcastlib.networks.base import ForecastNetwork
 from nowcastlib.networks.config import GuidedConfig
 from nowcastlib.networks.packing import pack, pad, unpack
-from nowcastlib.units import RATES, RainScale
+from nowcastlib.units import RATES, ModelScale
 
 MOTION_FRAMES = 4  # newest frames from which the motion is estimated
 TYPICAL_SPEED = 10.0  # px per step; velocities are divided by it before the cells see them
@@ -79,7 +79,7 @@ class MotionGuided(ForecastNetwork):
     config: GuidedConfig
 
     def __init__(self, config: GuidedConfig, channels: int = 1):
-        super().__init__(config, channels)
+        super().__init__(config)
         if channels != 1:
             raise ValueError(f"a guided network works on one channel, not {channels}")
 
@@ -91,14 +91,18 @@ class MotionGuided(ForecastNetwork):
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)
 
-        levels = torch.tensor(RainScale().to_model(np.array(RATES)), dtype=torch.float32)
-        self.levels = nn.Parameter(levels.view(-1, 1, 1))  # the rates, model units
+        self.levels = nn.Parameter(_levels(ModelScale()))  # the rates, model units
         # For each rate: log of the decay with the distance beyond the edge, and the logit far away
         self.beyond = nn.Parameter(torch.tensor([[-1.0], [-2.0]]).repeat(1, len(RATES)))
 
     def velocity(self, frames: Tensor) -> Tensor:
         """Motion (B, 2, H, W), px per step, of the rain in frames (B, T, H, W)."""
         return motion.flow(frames[:, -MOTION_FRAMES:]) * self.config.motion
+
+    @torch.no_grad()
+    def start_with_scale(self, scale: ModelScale) -> None:
+        """Set ``levels`` to the rates in model units of a scale."""
+        self.levels.copy_(_levels(scale))
 
     def forward(
         self, x: Tensor, n_out: int, truth: Tensor | None = None, coins: Tensor | None = None
@@ -200,6 +204,12 @@ class MotionGuided(ForecastNetwork):
         spread = SURE_SPREAD + SPREAD_PER_LOSS * lost
         sharpness = corrections.sureness.clamp(-3, 3).exp()
         return (rain - self.levels) / spread * sharpness + corrections.rates
+
+
+def _levels(scale: ModelScale) -> Tensor:
+    """``RATES`` in model units, (rate, 1, 1)."""
+    levels = scale.to_model(np.array(RATES))
+    return torch.tensor(levels, dtype=torch.float32).view(-1, 1, 1)
 
 
 def _advect_to_last(x: Tensor, path: Tensor) -> list[Tensor]:

@@ -42,6 +42,8 @@ class RolloutConfig:
             raise ValueError(f"curriculum {self.curriculum}: each length must be 1 or more")
         if not self.curriculum:
             _check_unused(self, ("curriculum_in", "restart"), "a curriculum")
+        if len(self.curriculum) == 1:
+            _check_unused(self, ("restart",), "a curriculum of two lengths or more")
         if not self.sampling:
             _check_unused(self, ("decay",), "sampling above 0")
 
@@ -143,10 +145,17 @@ class TrainConfig:
                 f"n_in is {self.windows.n_in}: a {model.kind} network needs "
                 f"{model.fewest_frames} input frames or more"
             )
-        if self.rollout.sampling and not model.feeds_back:
+        if not self.rollout.sampling:
+            return
+        if not model.feeds_back:
             raise ValueError(
                 f"a {model.kind} network feeds no forecast back, so there is nothing to sample: "
                 "set sampling to 0"
+            )
+        if max(self.rollout.curriculum, default=self.windows.n_out) == 1:
+            raise ValueError(
+                "a forecast of one frame feeds nothing back, so there is nothing to sample: set "
+                "sampling to 0"
             )
 
     def _check_curriculum(self) -> None:
@@ -162,7 +171,14 @@ class TrainConfig:
                 f"{self.run.epochs} epochs are too few for the {len(curriculum)} lengths of the "
                 "curriculum"
             )
-        if self.rollout.curriculum_in and min(curriculum) < self.model.fewest_frames:
+        if not self.rollout.curriculum_in:
+            return
+        if min(curriculum) >= self.windows.n_in:
+            raise ValueError(
+                f"curriculum_in has no effect here: it needs a length of the curriculum below n_in "
+                f"= {self.windows.n_in}"
+            )
+        if min(curriculum) < self.model.fewest_frames:
             raise ValueError(
                 f"curriculum_in would give {min(curriculum)} input frames: a {self.model.kind} "
                 f"network needs {self.model.fewest_frames} or more"

@@ -1,9 +1,8 @@
 """Training: one visible loop, on Hugging Face accelerate, for one CPU, one GPU or many."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -21,6 +20,7 @@ from nowcastlib.training import checkpoint, schedules
 from nowcastlib.training.batches import batches, check_datasets, part_of_process
 from nowcastlib.training.checkpoint import TrainingState
 from nowcastlib.training.config import TrainConfig
+from nowcastlib.training.memory import explain_lack_of_memory
 from nowcastlib.training.precision import autocast, keep_memory, settle_precision
 from nowcastlib.training.progress import ProgressBar, tensorboard_logger
 
@@ -29,7 +29,10 @@ Criterion = Callable[[Tensor, Tensor], Tensor]  # logits, target → loss
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How ``fit`` runs; nothing here changes what is learned, except ``start``."""
+    """How ``fit`` runs; nothing here changes what is learned, except ``start``.
+
+    Raises NowcastError for ``start`` together with ``resume``.
+    """
 
     resume: bool = False  # carry on an interrupted run
     start: str | Path | None = None  # folder of a run from whose weights to start
@@ -40,30 +43,15 @@ class FitOptions:
     tensorboard: bool = False  # log the losses to OUT/tensorboard
     on_epoch: Callable[[pd.DataFrame], None] | None = None  # is called with the history
 
-
-def _explain_lack_of_memory(function):
-    """If memory runs out, tell the user which settings to lower."""
-
-    @wraps(function)
-    def wrapped(config: TrainConfig, *args, **options):
-        try:
-            return function(config, *args, **options)
-        except (RuntimeError, MemoryError) as error:  # of GPU, CPU and NumPy
-            text = str(error)
-            if not isinstance(error, MemoryError) and not re.search(
-                "out of memory|allocate memory", text
-            ):
-                raise
+    def __post_init__(self):
+        if self.resume and self.start:
             raise NowcastError(
-                f"a batch does not fit into memory: lower batch ({config.run.batch}), "
-                f"crop ({config.windows.crop}), n_out ({config.windows.n_out}) "
-                f"or hidden {config.model.hidden}"
-            ) from error
-
-    return wrapped
+                f"a resumed run carries on with its own weights, not with those of {self.start}: "
+                "leave out start"
+            )
 
 
-@_explain_lack_of_memory
+@explain_lack_of_memory
 def fit(
     config: TrainConfig,
     train: Dataset,
@@ -215,7 +203,7 @@ def _prepare(
     samples = check_datasets(config, named)
     config = settle_precision(config, device, out if options.resume else None)
 
-    state = _initial_state(config, None if options.resume else options.start, device)
+    state = _initial_state(config, options.start, device)
     if options.resume:
         checkpoint.resume(out, config, samples, state)
     else:
@@ -230,7 +218,7 @@ def _initial_state(
 ) -> TrainingState:
     """A network with random weights, or with those of a run, and its optimiser."""
     set_seed(config.run.seed)
-    model = build(config.model)
+    model = build(config.model, scale=config.scale)
     if start:
         model.load_state_dict(checkpoint.initial_weights(start, config))
     model = model.to(device).to(memory_format=torch.channels_last)

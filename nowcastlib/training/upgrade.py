@@ -1,5 +1,6 @@
 """Configurations of earlier versions, read as those of today."""
 
+from nowcastlib.data import WindowOptions
 from nowcastlib.networks import CONFIGS, config_class, option_names
 from nowcastlib.training.config import TrainConfig
 
@@ -9,10 +10,10 @@ REFLECTIVITY = ("zr_a", "zr_b", "no_echo")  # options of the scale without effec
 
 
 def upgrade(written: dict) -> dict:
-    """The dictionaries of ``config.to_dict`` from those of version 0.1; newer ones are returned.
+    """The dictionaries of ``config.to_dict`` from those of an earlier version.
 
     Version 0.1 wrote all options of training side by side, and for each network the options of all
-    kinds. Options that had no effect are left out.
+    kinds. Options that had no effect are left out: they are refused today.
 
     Parameters
     ----------
@@ -25,7 +26,7 @@ def upgrade(written: dict) -> dict:
         For an option that no version had.
     """
     if "run" in written:
-        return written
+        return _without_idle_options(written)
     flat = {RENAMED_OPTIONS.get(name, name): value for name, value in written.items()}
     model = _upgrade_model(flat.pop("model", {}))
     scale = {k: v for k, v in flat.pop("scale", {}).items() if k not in REFLECTIVITY}
@@ -44,7 +45,24 @@ def upgrade(written: dict) -> dict:
         nested[part] = {name: flat.pop(name) for name in names if name in flat}
     if flat:
         raise ValueError(f"unknown options {', '.join(sorted(flat))}")
-    return nested
+    return _without_idle_options(nested)
+
+
+def _without_idle_options(written: dict) -> dict:
+    """A configuration without the options of its rollout that had no effect with its lengths."""
+    windows = {"n_in": WindowOptions.n_in, "n_out": WindowOptions.n_out}
+    windows |= written.get("windows", {})
+    rollout = dict(written.get("rollout", {}))
+    lengths = rollout.get("curriculum") or [windows["n_out"]]
+
+    if len(lengths) == 1:
+        rollout.pop("restart", None)
+    if min(lengths) >= windows["n_in"]:
+        rollout.pop("curriculum_in", None)
+    if max(lengths) == 1:
+        rollout.pop("sampling", None)
+        rollout.pop("decay", None)
+    return written | {"rollout": rollout}
 
 
 def _upgrade_model(written: dict) -> dict:

@@ -85,6 +85,14 @@ MISTAKES = {
         f"train --data {{frames}} --out {{new}} {TINY} --shares 1 0 0",
         "give both a share",
     ),
+    "shares that are not used": (
+        f"train --data {{frames}} --validation {{frames}} --out {{new}} {TINY} --shares 1 0 0",
+        "stores for validation leave no store to split",
+    ),
+    "start of a resumed run": (
+        f"train --data {{frames}} --out {{run}} {TINY} --resume --start {{run}}",
+        "carries on with its own weights.* leave out start",
+    ),
     "training below a file": (
         f"train --data {{frames}} --out {{file}}/run {TINY}",
         "cannot write .*file/run",

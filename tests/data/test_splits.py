@@ -38,6 +38,11 @@ def test_a_storm_keeps_its_gap_when_the_sequence_before_it_was_dropped():
     assert split.split.nunique() == 2
 
 
+def test_shares_that_do_not_sum_to_1_are_refused():
+    with pytest.raises(NowcastError, match="sum to 1"):
+        split_by_event(storms_table(20, 20, 20), (0.5, 0.5, 0.5))
+
+
 def test_splits_have_their_shares_of_frames_and_of_rain():
     rng = np.random.default_rng(0)
     shares = (0.6, 0.2, 0.2)

@@ -184,7 +184,10 @@ def test_strides_for_which_the_sequences_are_too_short_are_left_out(stores):
     assert (np.diff(only.datasets[0].rows, axis=1) == 3).all()
 
     nine = WindowOptions(n_in=4, n_out=5, crop=16, strides=(1, 2))
-    train, _, _ = training_data(both, nine)  # stride 2 needs 17 frames, more than a storm has
+    # stride 2 needs 17 frames, more than a storm has
+    train, _, description = training_data(both, nine)
+    assert "strides 2: longer than its sequences, left out" in description
+    assert "left out" not in training_data(both, replace(nine, strides=(1,)))[2]
     assert (np.diff(train.datasets[0].rows, axis=1) == 1).all()
     with pytest.raises(NowcastError, match="no window of 9 frames, 10 minutes apart"):
         training_data(both, replace(nine, strides=(2,)))
@@ -219,12 +222,33 @@ def test_shares_without_training_or_validation_are_refused(stores):
             TrainingStores(stores, shares=shares)
 
 
+@pytest.mark.parametrize(
+    "shares", [(0.7, 0.5, -0.2), (0.7, 0.15, 0.1), (70, 15, 15), (float("nan"), 0.5, 0.5)]
+)
+def test_shares_that_are_negative_or_do_not_sum_to_1_are_refused(stores, shares):
+    with pytest.raises(NowcastError, match=r"shares \(.*must be 0 or more and sum to 1"):
+        TrainingStores(stores, shares=shares)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"train": ["a.zarr"], "validation": ["b.zarr"]}, "stores for validation leave no store"),
+        ({"train": ["moving-mnist"]}, "moving-mnist is not split"),
+    ],
+)
+def test_shares_without_effect_are_refused(options, message):
+    TrainingStores(**options)
+    with pytest.raises(NowcastError, match=message):
+        TrainingStores(**options, shares=(0.5, 0.25, 0.25))
+
+
 def test_moving_mnist_stands_in_place_of_a_store():
     stores = TrainingStores(["moving-mnist"])
-    train, validation, description = training_data(stores, four_frames(), seed=3)
+    train, validation, description = training_data(stores, four_frames(crop=0), seed=3)
     assert train[0].shape == validation[0].shape == (4, 1, 64, 64)
     assert "4,000 training digits" in description
-    other, _, _ = training_data(stores, four_frames(), seed=4)
+    other, _, _ = training_data(stores, four_frames(crop=64), seed=4)
     assert not torch.equal(train[0], other[0])
 
 
@@ -233,6 +257,11 @@ def test_moving_mnist_refuses_options_of_rain_by_name(option):
     (name,) = option
     with pytest.raises(NowcastError, match=f"moving-mnist has no {name}"):
         training_data(TrainingStores(["moving-mnist"]), four_frames(**option))
+
+
+def test_moving_mnist_refuses_a_crop():
+    with pytest.raises(NowcastError, match=r"films of 64 px.* crop of 32"):
+        training_data(TrainingStores(["moving-mnist"]), four_frames(crop=32))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from nowcastlib.forecasting import Network
 from nowcastlib.forecasting.probabilities import quantile
 from nowcastlib.networks import GuidedConfig, build, motion
 from nowcastlib.training import default_config
-from nowcastlib.units import RainScale
+from nowcastlib.units import RATES, ModelScale, RainScale
 
 CONFIG = GuidedConfig((6, 4), (3, 3))
 
@@ -94,6 +94,15 @@ def test_untrained_median_is_the_advected_rain(rain, network):
     for lead in (1, 2):
         truth, now = (rain[0, 3 + k, 0, 16:-16, 16:-16] for k in (lead, 0))
         assert (median[lead - 1] - truth).abs().mean() < 0.35 * (now - truth).abs().mean()
+
+
+@pytest.mark.parametrize("scale", [ModelScale(), ModelScale(rate0=0.5, rate_max=60.0)])
+def test_untrained_probabilities_belong_to_the_rates_with_every_scale(scale):
+    frames = scale.to_model(torch.full((1, 3, 1, 32, 32), 3.0))  # mm/h
+    network = build(CONFIG, scale=scale)
+    with torch.no_grad():
+        probability = network(frames, 1).sigmoid()[0, 0, :, 16, 16]
+    assert [p > 0.5 for p in probability] == [rate < 3 for rate in RATES]
 
 
 def test_short_lived_rain_fades_and_becomes_uncertain(rain, network):

@@ -161,6 +161,16 @@ GUIDED = {"model": GuidedConfig(), "loss": "exceedance"}
         ({"decay": "exponential"}, "decay has no effect here: it needs sampling above 0"),
         ({"curriculum_in": True}, "curriculum_in has no effect here: it needs a curriculum"),
         ({"restart": True}, "restart has no effect here: it needs a curriculum"),
+        (
+            {"restart": True, "curriculum": (4,)},
+            "restart has no effect here: it needs a curriculum of two lengths",
+        ),
+        (
+            {"curriculum_in": True, "curriculum": (3, 6), "n_in": 3},
+            "curriculum_in has no effect here: .* below n_in = 3",
+        ),
+        ({"sampling": 0.5, "n_out": 1}, "a forecast of one frame feeds nothing back"),
+        ({"sampling": 0.5, "curriculum": (1, 1)}, "a forecast of one frame feeds nothing back"),
         # parts that contradict each other
         ({"n_out": 4, "curriculum": (2, 5)}, r"curriculum \(2, 5\) exceeds n_out = 4"),
         ({"n_out": 4, "curriculum": (0, 4)}, r"curriculum \(0, 4\): each length must be 1"),

@@ -24,10 +24,19 @@ from nowcastlib.networks import (
 )
 from nowcastlib.networks.conv_ed_lstm import ConvEDLSTM
 from nowcastlib.networks.losses import LOSSES
-from nowcastlib.training import fastest_precision, fit, load, load_config, loop, precision
+from nowcastlib.training import (
+    default_config,
+    fastest_precision,
+    fit,
+    load,
+    load_config,
+    loop,
+    precision,
+)
 from nowcastlib.training.checkpoint import COLUMNS
 from nowcastlib.training.config import to_dict
 from nowcastlib.training.schedules import learning_rate
+from nowcastlib.units import RATES
 
 CLOCK = CONFIG.changed(
     model=ConvEDLSTMConfig((2,), (1,), stride=1, patch=1), n_in=3, curriculum=(1, 2, 3), epochs=3
@@ -124,6 +133,21 @@ def test_training_starts_from_the_weights_of_another_run(run, tmp_path):
     other = config.changed(peephole=False)
     with pytest.raises(NowcastError, match="holds another network, or another scale"):
         fit(other, data, data, tmp_path / "c", quiet(start=run[0]))
+
+
+def test_guided_network_starts_with_the_scale_of_the_configuration(tmp_path):
+    config = default_config("guided").changed(
+        hidden=(3,), kernel=(3,), n_in=2, n_out=3, crop=16, rate_max=60.0, lr=1e-12, epochs=1,
+        steps=1, batch=2, precision="no",
+    )  # fmt: skip
+    network, _ = train(tmp_path, config)
+    levels = config.scale.to_model(torch.tensor(RATES)).view(-1, 1, 1)
+    torch.testing.assert_close(network.levels.detach(), levels)
+
+
+def test_start_and_resume_together_are_refused(run):
+    with pytest.raises(NowcastError, match=r"its own weights.*leave out start"):
+        quiet(resume=True, start=run[0])
 
 
 def test_loss_on_the_test_set_is_reported_and_decides_nothing(run, tmp_path):
@@ -412,7 +436,7 @@ class Huge(Dataset):
     ("data", "batch"), [(Huge(), 2), (Clock(), 10**14)], ids=["samples", "batch"]
 )
 def test_too_large_a_batch_is_explained(tmp_path, data, batch):
-    remedy = rf"lower batch \({batch}\), crop \(16\), n_out \(3\) or hidden \(4, 4"
+    remedy = rf"lower batch \({batch}\), crop \(16\) or n_out \(3\), .* convedlstm network"
     with pytest.raises(NowcastError, match=remedy):
         fit(CONFIG.changed(batch=batch), data, Clock(), tmp_path, quiet())
 

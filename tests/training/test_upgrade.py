@@ -7,7 +7,7 @@ import pytest
 
 import nowcastlib
 from nowcastlib.errors import NowcastError
-from nowcastlib.networks import ConvEDLSTMConfig, GuidedConfig
+from nowcastlib.networks import CONFIGS, ConvEDLSTMConfig, GuidedConfig
 from nowcastlib.training import TrainConfig, default_config, load_config
 from nowcastlib.training.config import from_dict, to_dict
 from nowcastlib.training.upgrade import upgrade
@@ -77,9 +77,29 @@ def test_options_without_effect_are_left_out_and_others_are_kept():
     )
 
 
-def test_configuration_of_today_is_not_changed():
-    written = to_dict(default_config("guided"))
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_configuration_of_today_is_not_changed(kind):
+    written = to_dict(default_config(kind).changed(curriculum=(2, 6), restart=True))
     assert upgrade(written) == written
+
+
+@pytest.mark.parametrize(
+    ("lengths", "idle"),
+    [
+        ({"curriculum": [4]}, {"restart": True}),
+        ({"curriculum": [3, 6], "n_in": 3}, {"curriculum_in": True}),
+        ({"n_out": 1}, {"sampling": 0.5, "decay": "exponential"}),
+        ({"curriculum": [1, 1]}, {"sampling": 0.5}),
+    ],
+)
+def test_options_that_had_no_effect_with_the_lengths_are_left_out(lengths, idle):
+    expected = TrainConfig().changed(
+        **{name: tuple(v) if isinstance(v, list) else v for name, v in lengths.items()}
+    )
+    written = to_dict(expected)
+    written["rollout"] |= idle
+    assert from_dict(upgrade(written)) == expected
+    assert from_dict(upgrade({"model": written["model"]} | lengths | idle)) == expected
 
 
 @pytest.mark.parametrize("name", ["radar", "mnist", "convedlstm"])
