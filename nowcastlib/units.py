@@ -60,7 +60,7 @@ class ModelScale:
     """
 
     rate0: float = 0.1  # mm/h; far below it the scale is linear, far above logarithmic
-    rate_max: float = 128.0  # mm/h; it becomes 1
+    rate_max: float = 128.0  # mm/h; this rain rate becomes 1 in model units
 
     def to_model(self, rate):
         """Rain rate (mm/h) → model units."""

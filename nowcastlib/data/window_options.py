@@ -32,7 +32,8 @@ class WindowOptions:
     crop: int = 128  # px; side of the square that is cut out of each window; 0: whole frames
     strides: tuple[int, ...] = (1,)  # windows take every N-th frame; each stride has an equal share
     vary: float = 0.0  # standard deviation of the log-normal factor on a window's rain rates
-    min_windows: int = 0  # a store with fewer training windows repeats them, each crop another one
+    # if a store has fewer training windows, they are repeated with other random crops
+    min_windows: int = 0
 
     def __post_init__(self):
         for name in ("n_in", "n_out"):

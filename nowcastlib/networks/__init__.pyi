@@ -18,4 +18,5 @@ from .config import option_names as option_names
 from .losses import LOSSES as LOSSES
 from .losses import ssim_mse as ssim_mse
 from .motion_guided import MotionGuided as MotionGuided
+from .registry import NETWORKS as NETWORKS
 from .registry import build as build

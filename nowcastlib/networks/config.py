@@ -59,8 +59,8 @@ class ConvStackConfig(NetworkConfig):
                 "give one kernel size for each cell"
             )
         for size in (*self.kernel, self.state_kernel or 1):
-            if size % 2 == 0:
-                raise ValueError(f"kernel size {size} is even: choose an odd one")
+            if size % 2 == 0 or size < 1:
+                raise ValueError(f"kernel size {size} must be odd and above 0")
         if self.cell == "convgru" and not self.peephole:
             raise ValueError("a convgru has no peepholes: peephole does not apply to it")
 

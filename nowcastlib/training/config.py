@@ -28,9 +28,10 @@ class RolloutConfig:
     # numbers of frames to forecast, one after the other, each for an equal share of the epochs;
     # none: always n_out
     curriculum: tuple[int, ...] = ()
-    curriculum_in: bool = False  # the number of input frames grows along, up to n_in
+    # the number of input frames grows with the forecast length, up to n_in
+    curriculum_in: bool = False
     restart: bool = False  # optimiser and learning-rate schedule restart with each length
-    # scheduled sampling: share of the run after which no true frame is fed back; 0: never one
+    # scheduled sampling: feed true frames back during this first share of the run; 0: never
     sampling: float = 0.0
     # decay of the probability of a true frame
     decay: Literal["linear", "exponential", "inverse-sigmoid"] = "linear"
@@ -57,9 +58,9 @@ class OptimisationConfig:
     loss: Literal[
         "balanced", "bce", "kl", "mse", "mae", "ssim_mse", "exceedance", "exceedance_unbalanced"
     ] = "balanced"
-    weight_decay: float = 0.0  # of AdamW; at 0 it is Adam
+    weight_decay: float = 0.0  # weight decay (AdamW); 0: Adam
     lr: float = 1e-3  # highest learning rate
-    # of the learning rate: half a cosine down to 0, a factor of gamma each epoch, or none
+    # learning rate. cosine: falls to 0; step: times gamma after each epoch; constant
     schedule: Literal["cosine", "step", "constant"] = "cosine"
     gamma: float = 0.95  # factor of the schedule "step"
     warmup: float = 0.0  # share of the schedule in which the learning rate rises to lr
@@ -82,7 +83,7 @@ class OptimisationConfig:
 class RunConfig:
     """How long, how fast, and which result is kept."""
 
-    epochs: int = 10
+    epochs: int = 10  # each epoch trains on a number of batches, then validates
     steps: int = 100  # batches in an epoch
     batch: int = 8  # windows in a batch, on each device
     # stop after this number of epochs at the last length without a better validation loss; 0: never
@@ -91,7 +92,8 @@ class RunConfig:
     # no (float32), bf16 or fp16; auto: bf16 where a short measurement finds it faster
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     compile: bool = False  # torch.compile the cells: takes minutes at the start, can pay on a GPU
-    seed: int = 0  # of the initial weights, the windows and the coins of scheduled sampling
+    # random seed for the initial weights, the windows and the coins of scheduled sampling
+    seed: int = 0
 
     def __post_init__(self):
         check_choices(self)

@@ -17,6 +17,7 @@ from nowcastlib.networks import (
     EncoderForecasterConfig,
     FCLSTMConfig,
     GuidedConfig,
+    NetworkConfig,
     option_names,
 )
 from nowcastlib.networks.losses import LOSSES, mse, ssim_mse
@@ -85,6 +86,10 @@ def test_every_option_is_explained_in_the_documentation():
         for part in ("model", "windows", "rollout", "optimisation", "run"):
             for name in option_names(getattr(config, part)):
                 assert f"`{name}`" in page, name
+
+
+def test_networks_have_no_options_in_common():
+    assert option_names(NetworkConfig) == []
 
 
 def test_unknown_options_are_refused_by_name():
