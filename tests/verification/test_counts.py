@@ -45,6 +45,17 @@ def test_power_of_a_wave_is_at_its_wavelength():
     assert (counts.wavelength[0], counts.sizes["wavelength"]) == (32, 31)
 
 
+@pytest.mark.parametrize("shape", [(64, 256), (256, 64), (48, 100)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_power_of_a_wave_is_at_its_wavelength_on_grids_that_are_not_square(shape, axis):
+    """Waves of 8 km along the long or the short side, and nothing else."""
+    position = np.indices(shape)[axis]
+    wave = 1 + np.sin(2 * np.pi * position / 8)[None]
+    counts = count([(wave, wave)], [0.5])
+    strongest = counts.wavelength[counts.observed_power.argmax("wavelength")].item()
+    assert strongest == pytest.approx(8, rel=0.05)
+
+
 def test_mean_of_members_loses_power_and_a_member_does_not():
     members = np.random.default_rng(0).gamma(0.5, 4, (9, 1, 64, 64))
     counts = count([(members[:8], members[8])], [0.5]).sum("case")

@@ -91,7 +91,9 @@ def test_fractions_skill_score_equals_pysteps(pairs):
                 assert float(computed[lead, t, s]) == pytest.approx(fss_compute(pooled), abs=1e-9)
 
 
-def test_spectra_equal_pysteps(pairs):
+def test_spectra_of_square_frames_equal_pysteps(pairs):
+    """On other frames pysteps takes waves along the short side for longer ones."""
+    pairs = [(predicted[..., :30], observed[..., :30]) for predicted, observed in pairs]
     counts = count(pairs, [0.5], pixel_km=2.0)
     for case, (predicted, observed) in enumerate(pairs):
         for lead in range(2):
