@@ -50,6 +50,31 @@ def amount_of_water(units: str) -> tuple[str, float]:
     return "rate", mm * HOURLY[time_unit] / float(number or 1)
 
 
+def exceeds(rate, threshold: float) -> np.ndarray:
+    """Where a rain rate is above a threshold. Both are compared as float32.
+
+    Stores and forecasts hold float32: 0.1 mm/h is 0.100000001 there, and no event above 0.1 mm/h.
+
+    Parameters
+    ----------
+    rate : array_like
+        Rain rate in mm/h, of any shape and precision.
+    threshold : float
+        Rain rate in mm/h.
+
+    Returns
+    -------
+    np.ndarray of bool
+        The same shape; False where the rate is NaN.
+
+    Examples
+    --------
+    >>> bool(exceeds(np.float64(np.float32(0.1)), 0.1))
+    False
+    """
+    return np.asarray(rate, "f4") > np.float32(threshold)
+
+
 @dataclass(frozen=True)
 class ModelScale:
     """Rain rate (mm/h) to the networks' own units and back.

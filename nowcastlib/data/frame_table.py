@@ -12,7 +12,7 @@ from nowcastlib.data.store import SLAB, open_frames
 from nowcastlib.data.times import TOLERANCE
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import write_atomically
-from nowcastlib.units import DRY
+from nowcastlib.units import DRY, exceeds
 
 MEASURED = ["time", "valid", "wet", "mean", "max"]  # columns that need the pixels
 CATEGORY_QUANTILES = [0.25, 0.5, 0.75, 0.95]  # of the wet share
@@ -109,7 +109,7 @@ def _measure(rate: np.ndarray, wet: float) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "valid": observed / rate.shape[1],
-            "wet": (rate > wet).mean(axis=1),
+            "wet": exceeds(rate, wet).mean(axis=1),
             "mean": mean,
             "max": np.where(has_pixels, largest, np.nan),
         }

@@ -13,7 +13,7 @@ from nowcastlib.data.grid import RAIN_RATE
 from nowcastlib.data.public_archives import ARCHIVES, PublicArchive
 from nowcastlib.data.times import time_step
 from nowcastlib.errors import NowcastError
-from nowcastlib.units import DRY, amount_of_water
+from nowcastlib.units import DRY, amount_of_water, exceeds
 
 SLAB = 64 << 20  # bytes of whole frames that are held in memory together
 
@@ -218,7 +218,7 @@ def describe(frames: xr.DataArray) -> str:
     for one in frames:  # one frame in memory at a time
         rate = one.values
         largest = max(largest, float(np.nanmax(rate, initial=0)))
-        wet += int((rate > DRY).sum())
+        wet += int(exceeds(rate, DRY).sum())
         observed += int(np.isfinite(rate).sum())
 
     first, last = frames.indexes["time"][[0, -1]]

@@ -16,7 +16,7 @@ from nowcastlib.data.store import open_frames
 from nowcastlib.data.times import time_step
 from nowcastlib.data.window_options import Shares, TrainingStores, WindowOptions
 from nowcastlib.errors import NowcastError
-from nowcastlib.units import DRY, ModelScale
+from nowcastlib.units import DRY, ModelScale, exceeds
 
 MEMORY = 1e9  # bytes; a smaller store is read once and kept, a larger one is read window by window
 MAX_VALIDATION = 48  # windows of a store, evenly spread: enough to see progress after each epoch
@@ -139,10 +139,15 @@ class RadarWindows(Dataset):
         corners = rng.integers(0, room + 1, size=(CANDIDATES, 2))
         squares = [self._square(*corner) for corner in corners]
 
-        dry = self.scale.to_model(DRY)
-        wet = np.array([(self._read(row, *square) > dry).mean() for square in squares])
+        dry = dry_limit(self.scale)
+        wet = np.array([exceeds(self._read(row, *square), dry).mean() for square in squares])
         weight = wet + 0.01  # a dry square has a chance, too
         return squares[rng.choice(CANDIDATES, p=weight / weight.sum())]
+
+
+def dry_limit(scale: ModelScale) -> float:
+    """DRY in model units, computed in float32 by torch as the pixels of windows are."""
+    return scale.to_model(torch.tensor(DRY)).item()
 
 
 def training_data(

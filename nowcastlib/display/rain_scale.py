@@ -27,8 +27,9 @@ UNKNOWN = "#d0d0d0"  # not observed, or not forecast
 
 CMAP = ListedColormap(COLOURS[:-1], "rain").with_extremes(bad=UNKNOWN, under=DRY, over=COLOURS[-1])
 # Verification counts rain above a threshold as an event, so a class begins just above its edge.
-# Matplotlib's classes begin at their edges: the edges are moved up by the smallest step.
-NORM = BoundaryNorm(np.nextafter(LEVELS, np.inf), len(LEVELS) - 1)
+# Matplotlib's classes begin at their edges: the edges are moved up by the smallest step of
+# float32, in which rain is compared.
+NORM = BoundaryNorm(np.nextafter(np.array(LEVELS, "f4"), np.inf), len(LEVELS) - 1)
 
 FORECASTER_COLOURS = {
     "persistence": "#999999",

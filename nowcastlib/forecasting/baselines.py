@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nowcastlib import _pysteps  # noqa: F401
-from nowcastlib.units import DRY
+from nowcastlib.units import DRY, exceeds
 
 from pysteps import motion as pysteps_motion  # isort: skip
 from pysteps.extrapolation.semilagrangian import extrapolate  # isort: skip
@@ -97,7 +97,7 @@ def motion(observed: np.ndarray, method: str = "LK") -> np.ndarray:
     """
     recent = observed[-3:] if method == "LK" else observed[-2:]
     side = min(observed.shape[1:])
-    if side < MIN_SIDE or not (np.nan_to_num(recent) > DRY).any():
+    if side < MIN_SIDE or not exceeds(recent, DRY).any():
         return np.zeros((2, *observed.shape[1:]))
 
     options = {}
@@ -273,7 +273,7 @@ def _by_scales(
 
 def _can_be_decomposed(recent: np.ndarray) -> bool:
     """Whether frames (T, y, x) are wide and rainy enough, and no frame equals the one before."""
-    rainy_px = (recent > DRY).sum(axis=(1, 2))
+    rainy_px = exceeds(recent, DRY).sum(axis=(1, 2))
     repeated = (recent[1:] == recent[:-1]).all(axis=(1, 2)).any()
     return bool(rainy_px.min() > 1 and not repeated and min(recent.shape[1:]) >= MIN_SIDE)
 

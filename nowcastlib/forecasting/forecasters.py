@@ -12,7 +12,7 @@ from nowcastlib.forecasting import probabilities
 from nowcastlib.forecasting.baselines import BASELINES
 from nowcastlib.networks import ForecastNetwork, FrameNetwork, MotionGuided, motion
 from nowcastlib.training import TrainConfig, load, load_config, load_description
-from nowcastlib.units import DRY
+from nowcastlib.units import DRY, exceeds
 
 WEIGHTS = Path(__file__).parents[1] / "weights"  # one folder for each shipped network
 MEMBERS = 10  # members of an ensemble that is asked for by name
@@ -110,8 +110,8 @@ class Network:
         else:
             rate = self._rate_from_probabilities(frames, logits)  # or (member, n, H, W)
 
-        raining = (frames > scale.to_model(DRY)).any()
-        forecast = rate.numpy() * bool(raining)
+        raining = exceeds(recent.numpy(), DRY).any()
+        forecast = rate.numpy() * raining
         forecast[forecast < DRY] = 0
         return np.where(np.isfinite(observed[-1]), forecast, np.nan)
 

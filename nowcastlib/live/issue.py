@@ -9,7 +9,7 @@ import xarray as xr
 
 from nowcastlib.data import grid, time_step
 from nowcastlib.live.fetching import MINUTE, missing_text
-from nowcastlib.units import DRY
+from nowcastlib.units import DRY, exceeds
 
 WET = 0.5  # mm/h; rain above it is counted in the table
 
@@ -63,7 +63,7 @@ class Issue:
         first = next(iter(self.forecasts.values()))
         end = pd.Timestamp(first.valid_time.values[-1])
         fields = (now, *(rate.values for rate in self.forecasts.values()))
-        if all(np.nanmax(rate, initial=0) < DRY for rate in fields):
+        if not any(exceeds(rate, DRY).any() for rate in fields):
             return (
                 f"No rain in sight: none observed at {self.time:%H:%M}, "
                 f"none forecast until {end:%H:%M} UTC."
@@ -106,7 +106,7 @@ def share_and_largest(rate: np.ndarray) -> tuple[str, str]:
     known = rate[np.isfinite(rate)]
     if not known.size:
         return "–", "–"
-    return f"{(known > WET).mean():.1%}", f"{known.max():.1f}"
+    return f"{exceeds(known, WET).mean():.1%}", f"{known.max():.1f}"
 
 
 def _age_text(minutes: int) -> str:

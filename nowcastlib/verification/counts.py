@@ -2,7 +2,7 @@
 
 Pixels without an observation are left out. Pixels without a forecast (NaN: their rain would have
 come over the edge) count as dry, for all forecasters alike. An event is a rain rate above a
-threshold (``>``).
+threshold, compared as float32: ``units.exceeds``.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ import xarray as xr
 from skimage.metrics import structural_similarity
 
 from nowcastlib.errors import NowcastError
-from nowcastlib.units import DRY, ModelScale
+from nowcastlib.units import DRY, ModelScale, exceeds
 from nowcastlib.verification.scores import COUNTS
 
 SCALES = (2, 4, 8, 16, 32, 64)  # px: sides of the windows of the fractions skill score
@@ -164,7 +164,8 @@ def _continuous(case: _Case) -> Sums:
 
 def _events(field: np.ndarray, is_observed: np.ndarray, thresholds: Sequence[float]) -> np.ndarray:
     """Where a field (lead, y, x) is observed and above each threshold: (lead, threshold, y, x)."""
-    return np.stack([field > threshold for threshold in thresholds], 1) & is_observed[:, None]
+    above = np.stack([exceeds(field, threshold) for threshold in thresholds], 1)
+    return above & is_observed[:, None]
 
 
 def _contingency(case: _Case, thresholds: Sequence[float]) -> Sums:
@@ -265,13 +266,14 @@ def _ensemble(case: _Case, thresholds: Sequence[float], rng: np.random.Generator
     members, truth = case.members, case.truth
     brier, forecasts, events = [], [], []
     for threshold in thresholds:
-        event, probability = truth > threshold, (members > threshold).mean(0)
+        event = exceeds(truth, threshold)
+        probability = exceeds(members, threshold).mean(0)
         brier.append(((probability - event) ** 2).sum((1, 2)))
         nearest = np.rint(probability * (len(PROBABILITIES) - 1)).astype(int)  # bin: (lead, y, x)
         forecasts.append(_histograms(nearest, case.is_observed, len(PROBABILITIES)))
         events.append(_histograms(nearest, event, len(PROBABILITIES)))
 
-    rainy = case.is_observed & ((truth > DRY) | (members > DRY).any(0))
+    rainy = case.is_observed & (exceeds(truth, DRY) | exceeds(members, DRY).any(0))
     ties = (members == truth).sum(0)
     rank = (members < truth).sum(0) + rng.integers(0, ties + 1)
     by_probability = ("threshold", "probability")

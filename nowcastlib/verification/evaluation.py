@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 from nowcastlib.data import centre, pixel_km, time_step
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import Forecaster, forecast
+from nowcastlib.units import exceeds
 from nowcastlib.verification.counts import SCALES, count
 
 NEW_EVENT = np.timedelta64(60, "m")  # an event ends if no frame comes for longer than this
@@ -182,7 +183,7 @@ def _check_frames(
     lowest = min(options.thresholds)
     last = times[-1] + pd.Timedelta(minutes=time_step(frames) * options.leads)
     used = frames.sel(time=slice(times[0], last))
-    if not any((frame.values > lowest).any() for frame in used):
+    if not any(exceeds(frame.values, lowest).any() for frame in used):
         raise NowcastError(
             f"no rain above {lowest} mm/h in these frames: there is nothing to score"
         )

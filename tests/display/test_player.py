@@ -14,6 +14,7 @@ from nowcastlib.display.player import ForecastPlayer, FramePlayer
 from nowcastlib.display.player.levels import EDGES, NOT_KNOWN, STEPS, VALUES, rain_levels
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import forecast, forecaster
+from nowcastlib.units import exceeds
 
 
 def sent(player, size=(8, 8)) -> list[np.ndarray]:
@@ -27,14 +28,15 @@ def test_a_level_exceeds_an_edge_where_the_rate_does():
     rates = np.concatenate([EDGES, *beside, [0, 5000, 0.1 + 1e-9]])
     levels = rain_levels(rates)
     for k, edge in enumerate(EDGES):
-        np.testing.assert_array_equal(levels > k, rates > edge)
+        np.testing.assert_array_equal(levels > k, exceeds(rates, edge))
     assert set(rain_scale.LEVELS) <= set(EDGES)
     assert len(EDGES) < NOT_KNOWN
 
 
-def test_levels_compare_in_double_precision_as_verification_does():
-    rates = np.float32([0.1, 0.5, 0.7])  # the 0.1 of single precision exceeds 0.1
-    np.testing.assert_array_equal(rain_levels(rates) > 0, rates.astype("f8") > 0.1)
+def test_levels_compare_in_float32_as_verification_does():
+    rates = np.float32([0.1, 0.5, 0.7])  # the first is 0.100000001
+    assert (rain_levels(rates) > 0).tolist() == [False, True, True]
+    np.testing.assert_array_equal(rain_levels(rates), rain_levels(rates.astype("f8")))
 
 
 def test_levels_keep_the_rate_to_within_5_percent():

@@ -2,7 +2,7 @@
 
 Level 0 is dry, each class of the rain scale has STEPS levels, and NOT_KNOWN is not observed or
 not forecast. A rate has a level above k if and only if it exceeds EDGES[k], so that the browser
-counts rain above a threshold exactly as verification does.
+counts rain above a threshold exactly as verification does: as float32.
 """
 
 import zlib
@@ -36,7 +36,7 @@ def rain_levels(rate: np.ndarray) -> np.ndarray:
     -------
     array of uint8, same shape
     """
-    levels = np.digitize(rate, EDGES, right=True)
+    levels = np.digitize(np.asarray(rate, "f4"), EDGES.astype("f4"), right=True)
     return np.where(np.isnan(rate), NOT_KNOWN, levels).astype("u1")
 
 
