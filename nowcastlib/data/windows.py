@@ -31,8 +31,9 @@ class Augmentation:
 
     Each window is cropped to a random square (the wetter of some random squares is the likelier,
     since most of the sky is dry), turned by a multiple of 90° and mirrored or not: rain has no
-    preferred direction, and a network should not learn the wind of one day. All rain rates of a
-    window are multiplied by one log-normal factor exp(N(0, vary)).
+    preferred direction, and a network should not learn the wind of one day. Whole frames that are
+    not square are turned by 180° or not, so that all keep their shape. All rain rates of a window
+    are multiplied by one log-normal factor exp(N(0, vary)).
     """
 
     seed: int = 0
@@ -99,7 +100,7 @@ class RadarWindows(Dataset):
 
         rng = np.random.default_rng([self.augmentation.seed, self.epoch, i])
         window = self._read(rows, *self._random_square(rows[len(rows) // 2], rng))  # (T, H, W)
-        window = np.rot90(window, int(rng.integers(4)), axes=(1, 2))
+        window = self._turned(window, int(rng.integers(4)))
         if rng.random() >= 0.5:
             window = window[:, :, ::-1]
 
@@ -108,6 +109,12 @@ class RadarWindows(Dataset):
             factor = float(np.exp(rng.normal(0, self.augmentation.vary)))
             sample = self.scale.to_model(self.scale.from_model(sample) * factor)
         return sample
+
+    @staticmethod
+    def _turned(window: np.ndarray, quarters: int) -> np.ndarray:
+        """A window (T, H, W) turned by quarter turns, or by a half turn if it is not square."""
+        is_square = window.shape[1] == window.shape[2]
+        return np.rot90(window, quarters if is_square else 2 * (quarters // 2), axes=(1, 2))
 
     def _convert(self, frames: xr.DataArray) -> np.ndarray:
         """Rain rates in model units."""
@@ -180,8 +187,9 @@ def training_data(
     Raises
     ------
     NowcastError
-        If a store cannot be read or has no rain, no window of that length, or frames smaller than
-        the crop; if Moving MNIST is asked for a crop, strides, variation or repeated windows.
+        If a store cannot be read or has no rain, no window of that length, frames smaller than the
+        crop, or whole frames of several sizes; if Moving MNIST is asked for a crop, strides,
+        variation or repeated windows.
     """
     if stores.is_moving_mnist:
         return _moving_mnist(windows, seed)
@@ -204,11 +212,24 @@ def training_data(
             descriptions.append(f"{split}: {len(rows)} windows of {source}, {first} to {last}")
             if split == "train" and (left_out := _strides_left_out(table, rows, step, windows)):
                 descriptions.append(f"strides {left_out}: longer than its sequences, left out")
+    for parts in sets.values():
+        _check_sizes(parts)
+
     return (
         ConcatDataset(sets["train"]),
         ConcatDataset(sets["validation"]),
         "; ".join(descriptions),
     )
+
+
+def _check_sizes(sets: list[RadarWindows]) -> None:
+    """NowcastError if whole frames of several stores differ in size: a batch holds one size."""
+    sizes = {f"{part.frames.sizes['y']}×{part.frames.sizes['x']}" for part in sets}
+    if len(sizes) > 1 and not sets[0].crop:
+        raise NowcastError(
+            f"the stores have frames of {' and '.join(sorted(sizes))} px, and crop 0 takes whole "
+            "frames: set a crop that fits into all of them"
+        )
 
 
 def _moving_mnist(windows: WindowOptions, seed: int) -> tuple[Dataset, Dataset, str]:

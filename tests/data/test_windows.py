@@ -49,6 +49,37 @@ def test_window_holds_its_frames_in_model_units_with_gaps(frames):
     assert torch.isnan(last).sum() == 3
 
 
+def test_whole_frames_that_are_not_square_are_mirrored_and_half_turned_only():
+    """Quarter turns would give samples of two shapes, which no batch can hold."""
+    frames = as_frames(np.random.default_rng(0).gamma(0.5, 5, (6, 12, 16)))
+    samples = RadarWindows(frames, ROWS, crop=0, augmentation=Augmentation())
+    drawn = []
+    for samples.epoch in range(16):
+        drawn += [samples[k] for k in range(3)]
+
+    batch = torch.stack(drawn)
+    assert batch.shape == (48, 3, 1, 12, 16)
+    rates = in_mm_per_hour(batch.flatten(0, 1)).view(16, 3, 3, 12, 16)[:, 0]  # of the first window
+    rate = torch.tensor(frames.values[:3], dtype=torch.float32)
+    variants = [rate, rate.flip(-1), rate.flip(-2), rate.flip(-1, -2)]
+    kinds = {
+        k
+        for drawn_rate in rates
+        for k, variant in enumerate(variants)
+        if torch.allclose(drawn_rate, variant, rtol=1e-4, atol=1e-6)
+    }
+    assert kinds == {0, 1, 2, 3}
+
+
+def test_whole_frames_of_stores_that_differ_in_size_are_refused(stores, tmp_path):
+    wide = ingest(Demo(4, frames=14, size=48, seed=2), tmp_path / "wide.zarr")
+    options = WindowOptions(n_in=2, n_out=2, crop=0)
+    with pytest.raises(NowcastError, match=r"frames of 32×32 and 48×48 px.*: set a crop"):
+        training_data(TrainingStores([*stores, wide]), options)
+    training_data(TrainingStores([*stores, wide]), replace(options, crop=32))
+    training_data(TrainingStores(stores, validation=[wide]), options)  # not in one batch
+
+
 def test_crop_without_augmentation_is_the_centre_in_every_epoch(frames):
     windows = RadarWindows(frames, ROWS, crop=8)
     first = windows[0]
