@@ -5,7 +5,7 @@ Sources: imageio (ffmpeg) reads videos; Pillow reads pictures and animated GIF.
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ import pandas as pd
 import xarray as xr
 from PIL import Image, ImageSequence
 
+from nowcastlib.data.feeds.picture_names import steps_by_number, times_in_names
 from nowcastlib.data.feeds.protocol import Feed, TimeLike
 from nowcastlib.data.grid import frame
 from nowcastlib.data.times import within
@@ -37,11 +38,13 @@ class Images(Feed):
     Parameters
     ----------
     path
-        A folder of pictures that are numbered in the order of time, a video, or a folder of videos.
+        A folder of pictures, a video, or a folder of videos. The pictures have times (UTC) in their
+        names, such as radar_202406011145.png (12 or 14 digits), or are numbered in the order of
+        time.
     start
-        Time of the first picture, UTC.
+        Time of the first picture, UTC, if the names have no times.
     spacing
-        Minutes between pictures.
+        Minutes between pictures, if the names have no times.
     white
         Rain rate of a white pixel in mm/h; black is 0. For pictures that do not show rain it may be
         any unit.
@@ -74,8 +77,8 @@ class Images(Feed):
         Raises
         ------
         NowcastError
-            If there are no pictures, if there are both pictures and videos, if a number occurs
-            twice, or if no frame of a video can be read.
+            If there are no pictures, if there are both pictures and videos, if a number or time
+            occurs twice, if numbers jump unevenly, or if no frame of a video can be read.
         """
         place = Path(self.path)
         videos, pictures = _find(place)
@@ -85,18 +88,35 @@ class Images(Feed):
                 f"{place} holds both videos and numbered pictures: keep them in separate folders"
             )
         if videos:
-            rows = _rows_of_videos(videos, self.spacing)
+            minutes = _rows_of_videos(videos, self.spacing)
+            rows = [(self._time(minute), path, number) for minute, path, number in minutes]
         elif pictures:
-            rows = _rows_of_pictures(pictures, self.spacing)
+            rows = [(time, str(path), 0) for time, path in self._pictures_by_time(pictures)]
         else:
             raise NowcastError(
                 f"{place} holds no numbered pictures (such as frame_001.png) and no videos"
             )
 
-        table = pd.DataFrame(rows, columns=["minute", "path", "number"])
-        time = pd.Timestamp(self.start) + pd.to_timedelta(table.pop("minute"), unit="min")
-        table.insert(0, "time", time)
+        table = pd.DataFrame(rows, columns=["time", "path", "number"])
         return table[within(table.time, start, end)].reset_index(drop=True)
+
+    def _time(self, minute: float) -> pd.Timestamp:
+        """The time of a picture, `minute` minutes after the first one."""
+        return pd.Timestamp(self.start) + pd.Timedelta(minutes=minute)
+
+    def _pictures_by_time(self, pictures: Sequence[Path]) -> Iterable[tuple[pd.Timestamp, Path]]:
+        """Time and path of each picture, from the times or else the numbers in their names."""
+        by_time = times_in_names(pictures)
+        if not by_time:
+            by_step = steps_by_number(pictures)
+            return [(self._time(k * self.spacing), path) for k, path in by_step.items()]
+
+        for name in ("start", "spacing"):
+            if getattr(self, name) != getattr(Images, name):
+                raise NowcastError(
+                    f"the pictures in {self.path} have times in their names: leave out {name}"
+                )
+        return by_time.items()
 
     def read(self, row: Any) -> xr.DataArray:
         """Read one picture; fastest in the order of the table.
@@ -130,8 +150,8 @@ class Images(Feed):
         return frame(grey * self.white, x, y)
 
 
-def _find(place: Path) -> tuple[list[Path], dict[int, Path]]:
-    """The videos of a folder in natural order (or the one video), and the pictures by number."""
+def _find(place: Path) -> tuple[list[Path], list[Path]]:
+    """The videos of a folder (or the one video) and the numbered pictures, in natural order."""
     files = sorted(place.iterdir() if place.is_dir() else [place], key=_natural_order)
     videos = [path for path in files if _is_video(path)]
     if not videos and not place.is_dir():
@@ -139,27 +159,12 @@ def _find(place: Path) -> tuple[list[Path], dict[int, Path]]:
             f"{place} is not a folder or a video: give the one that holds the pictures or videos"
         )
 
-    pictures: dict[int, Path] = {}
-    for path in files:
-        numbers = re.findall(r"\d+", path.stem)
-        if path in videos or path.suffix.lower() not in PICTURES or not numbers:
-            continue
-        number = int(numbers[-1])
-        if number in pictures:
-            raise NowcastError(
-                f"{pictures[number]} and {path.name} have the same number: remove one"
-            )
-        pictures[number] = path
+    pictures = [
+        path
+        for path in files
+        if path not in videos and path.suffix.lower() in PICTURES and re.search(r"\d", path.stem)
+    ]
     return videos, pictures
-
-
-def _rows_of_pictures(
-    pictures: dict[int, Path], spacing: float
-) -> Iterator[tuple[float, str, int]]:
-    """(Minute, path, number within the file) of each picture."""
-    first = min(pictures)
-    for number, path in sorted(pictures.items()):
-        yield (number - first) * spacing, str(path), 0
 
 
 def _rows_of_videos(videos: list[Path], spacing: float) -> Iterator[tuple[float, str, int]]:

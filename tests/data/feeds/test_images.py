@@ -57,6 +57,61 @@ def test_numbers_of_pictures_give_their_times(numbered):
     assert len(numbered.list(start="2024-06-01T00:10", end="2024-06-01T01:20")) == 1
 
 
+def folder_of(path, *names):
+    """A feed of small pictures with these names."""
+    path.mkdir(exist_ok=True)
+    for name in names:
+        write_picture(path / name, 100)
+    return Images(str(path))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("radar_202406011145.png", "radar_202406011150.png", "radar_202406011200.png"),
+        ("20240601114500.png", "20240601115000.png", "20240601120000.png"),
+        ("202406011145_x2.png", "202406011150_x2.png", "202406011200_x2.png"),
+    ],
+    ids=["12 digits", "14 digits", "time first"],
+)
+def test_numbers_of_12_or_14_digits_are_times(tmp_path, names):
+    table = folder_of(tmp_path, *reversed(names)).list()
+    expected = pd.to_datetime(["2024-06-01T11:45", "2024-06-01T11:50", "2024-06-01T12:00"])
+    assert table.time.tolist() == expected.tolist()
+    assert [path.rsplit("/", 1)[1] for path in table.path] == list(names)
+
+
+def test_a_counter_of_12_digits_is_no_time(tmp_path):
+    table = folder_of(tmp_path, "000000000007.png", "000000000008.png").list()
+    assert table.time.tolist() == [pd.Timestamp("2000-01-01"), pd.Timestamp("2000-01-01T00:05")]
+
+
+def test_numbers_that_count_in_larger_steps_are_one_spacing_apart(tmp_path):
+    table = folder_of(tmp_path, "10.png", "20.png", "30.png").list()
+    assert table.time.diff().tolist()[1:] == [5 * MINUTE, 5 * MINUTE]
+
+
+@pytest.mark.parametrize("numbers", [(1145, 1150, 1155, 1200), (1158, 1159, 1200), (5, 7, 10)])
+def test_numbers_that_jump_unevenly_are_refused(tmp_path, numbers):
+    """Clock times, for example: 1155 and 1200 are 5 minutes apart, not 45."""
+    feed = folder_of(tmp_path, *(f"radar_{number}.png" for number in numbers))
+    with pytest.raises(NowcastError, match=r"jump by \d+, others by .*times such as 202406011145"):
+        feed.list()
+
+
+def test_names_with_and_without_a_time_are_refused_together(tmp_path):
+    feed = folder_of(tmp_path, "radar_202406011145.png", "radar_2.png")
+    with pytest.raises(NowcastError, match=r"radar_2\.png has no time"):
+        feed.list()
+
+
+@pytest.mark.parametrize("option", [{"start": "2024-06-01"}, {"spacing": 10}])
+def test_times_in_names_leave_nothing_to_start_and_spacing(tmp_path, option):
+    folder_of(tmp_path, "radar_202406011145.png")
+    with pytest.raises(NowcastError, match=f"times in their names: leave out {next(iter(option))}"):
+        Images(str(tmp_path), **option).list()
+
+
 def test_white_is_the_rain_rate_of_a_white_pixel(numbered):
     maxima = [numbered.read(row).values.max() for row in numbered.list().itertuples()]
     assert maxima == pytest.approx([10, 0, 50])
