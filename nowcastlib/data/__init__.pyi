@@ -22,8 +22,10 @@ from .splits import split_by_event as split_by_event
 from .store import describe as describe
 from .store import open_frames as open_frames
 from .storms import Storm as Storm
+from .times import nearest_frames as nearest_frames
 from .times import time_step as time_step
 from .times import time_text as time_text
+from .times import usual_step as usual_step
 from .times import utc as utc
 from .times import within as within
 from .window_options import TrainingStores as TrainingStores

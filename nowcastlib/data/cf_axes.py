@@ -104,7 +104,8 @@ def _ascending_times(frames: xr.DataArray, path: str) -> xr.DataArray:
                 f"{path} has no dates, but times such as {times[0]}: its time needs units"
             ) from error
 
-    frames["time"] = ("time", times.as_unit("ns"), frames.time.attrs)
+    times = times.round("s").as_unit("ns")  # hours and days as floating-point numbers are inexact
+    frames["time"] = ("time", times, frames.time.attrs)
     if not times.is_monotonic_increasing:
         frames = frames.sortby("time")
     return frames.drop_duplicates("time") if times.has_duplicates else frames

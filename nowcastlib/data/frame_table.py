@@ -9,7 +9,7 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from nowcastlib.data.store import SLAB, open_frames
-from nowcastlib.data.times import TOLERANCE
+from nowcastlib.data.times import nearest_frames
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import write_atomically
 from nowcastlib.units import DRY, exceeds
@@ -197,7 +197,7 @@ def find_windows(
     length : int
         Frames of a window.
     step : float
-        Minutes between its frames; a frame may be half a minute off.
+        Minutes between its frames; see ``times.nearest_frames`` for how much a frame may be off.
     split : str, optional
         Only windows of this split.
     wetter_than : float, optional
@@ -213,11 +213,9 @@ def find_windows(
     NowcastError
         If there is no such window.
     """
-    minutes = (table.time - table.time.iloc[0]).dt.total_seconds().to_numpy() / 60
-    wanted = minutes[:, None] + step * np.arange(length)  # (start, length)
-    rows = np.searchsorted(minutes, wanted - TOLERANCE)
-    rows = np.clip(rows, 0, len(minutes) - 1)  # the row nearest to each time
-    fits = (np.abs(minutes[rows] - wanted) <= TOLERANCE).all(axis=1)  # (start,)
+    times, gap = pd.DatetimeIndex(table.time), pd.Timedelta(minutes=step)
+    rows = np.stack([nearest_frames(times, times + k * gap, gap) for k in range(length)], axis=1)
+    fits = (rows >= 0).all(axis=1)  # rows: (start, length)
 
     for column in {"sequence", "split"} & set(table.columns):
         values = table[column].to_numpy()

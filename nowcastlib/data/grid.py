@@ -69,7 +69,8 @@ def as_frames(rate: np.ndarray, start="2024-06-01", step: float = 5.0) -> xr.Dat
     """
     metres = np.arange(max(rate.shape[1:])) * 1000.0
     one = frame(rate[0], metres[: rate.shape[2]], -metres[: rate.shape[1]])
-    times = pd.Timestamp(start) + pd.to_timedelta(np.arange(len(rate)) * step, unit="min")
+    minutes = pd.to_timedelta(np.arange(len(rate)) * step, unit="min").round("ms")
+    times = pd.Timestamp(start) + minutes
     return xr.DataArray(
         rate,
         {"time": times, "y": one.y, "x": one.x},

@@ -1,4 +1,4 @@
-"""Times of frames: UTC, spans, the usual step, and the tolerance of a time."""
+"""Times of frames: UTC, spans, the usual step, and how far a frame may be off its time."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from nowcastlib.errors import NowcastError
 
 TimeLike = str | datetime | np.datetime64  # a pandas.Timestamp is a datetime
 
-TOLERANCE = 0.5  # minutes by which the time of a frame may differ from the time asked for
+TOLERANCE = pd.Timedelta(seconds=30)  # a frame is never further off the time asked for
 
 
 def utc(time: TimeLike) -> pd.Timestamp:
@@ -59,6 +59,46 @@ def within(
 
 
 def time_step(frames: xr.DataArray) -> float:
-    """Minutes between frames (time, …): the most frequent gap, NaN for a single frame."""
-    gaps = np.diff(frames.time.values) / np.timedelta64(1, "m")
-    return float(pd.Series(gaps).mode().iloc[0]) if gaps.size else float("nan")
+    """Minutes between frames (time, …): see ``usual_step``; NaN for a single frame."""
+    return usual_step(frames.indexes["time"]) / pd.Timedelta(minutes=1)
+
+
+def usual_step(times: pd.DatetimeIndex) -> pd.Timedelta:
+    """Time between frames: the most frequent gap; NaT for a single frame.
+
+    Where times are some seconds off, so that less than half of the gaps near the most frequent one
+    equal it, the step is the mean of these gaps in whole seconds.
+    """
+    gaps = pd.Series(times).diff().dropna()
+    if gaps.empty:
+        return pd.NaT
+
+    usual = gaps.mode().iloc[0]
+    near = gaps[(gaps - usual).abs() <= usual / 3]
+    return usual if (near == usual).mean() >= 0.5 else near.mean().round("s")
+
+
+def nearest_frames(
+    times: pd.DatetimeIndex, wanted: pd.DatetimeIndex, step: pd.Timedelta | None = None
+) -> np.ndarray:
+    """Number of the frame at each time; forecast, evaluation and windows use the same frames.
+
+    Parameters
+    ----------
+    times : pandas.DatetimeIndex
+        Times of the frames, ascending.
+    wanted : pandas.DatetimeIndex
+        Times asked for.
+    step : pandas.Timedelta, optional
+        Time between frames, by default their usual step. A frame may be off by a third of it, but
+        by no more than TOLERANCE: no frame is taken for two times that lie a step apart.
+
+    Returns
+    -------
+    array (wanted,)
+        Number of the nearest frame; -1 where none is near enough.
+    """
+    if step is None:
+        step = usual_step(times)
+    tolerance = TOLERANCE if pd.isna(step) else min(step / 3, TOLERANCE)
+    return times.get_indexer(wanted, method="nearest", tolerance=tolerance)

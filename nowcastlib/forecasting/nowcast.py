@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nowcastlib.data import RAIN_RATE, pixel_km, time_step, time_text, utc
+from nowcastlib.data import RAIN_RATE, nearest_frames, pixel_km, time_text, usual_step, utc
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import written_folder
 from nowcastlib.forecasting.forecasters import Forecaster
@@ -32,7 +32,8 @@ def observed_until(
     Returns
     -------
     xr.DataArray
-        Rain rate (time, y, x) in mm/h, ``n`` frames.
+        Rain rate (time, y, x) in mm/h, ``n`` frames. Each may be off its time by a third of a step
+        and at most half a minute.
 
     Raises
     ------
@@ -41,25 +42,35 @@ def observed_until(
     """
     available = frames.indexes["time"]
     last = available[-1] if at is None else utc(at)
-    step = pd.Timedelta(minutes=time_step(frames)) if len(available) > 1 else USUAL_STEP
+    step = _step(frames)
 
-    times = [last - k * step for k in range(n - 1, -1, -1)]
-    missing = [time for time in times if time not in available]
-    if missing:
+    # count back from the frame itself, which may be some seconds off
+    newest = nearest_frames(available, pd.DatetimeIndex([last]), step)[0]
+    last = available[newest] if newest >= 0 else last
+    times = pd.DatetimeIndex([last - k * step for k in range(n - 1, -1, -1)])
+    numbers = nearest_frames(available, times, step)
+    missing = times[numbers < 0]
+    if len(missing):
         minutes = step / pd.Timedelta(minutes=1)
         raise NowcastError(
             f"a forecast at {time_text(last)} needs {n} frames, {minutes:g} minutes apart, but "
             f"there is none at {time_text(missing[0])} (the store holds {time_text(available[0])} "
             f"to {time_text(available[-1])}): {_nearest_possible(available, last, step, n)}"
         )
-    return frames.sel(time=times)
+    return frames.isel(time=numbers)
+
+
+def _step(frames: xr.DataArray) -> pd.Timedelta:
+    """Time between frames (time, …); USUAL_STEP for a single frame."""
+    available = frames.indexes["time"]
+    return usual_step(available) if len(available) > 1 else USUAL_STEP
 
 
 def _nearest_possible(
     available: pd.DatetimeIndex, wanted: pd.Timestamp, step: pd.Timedelta, n: int
 ) -> str:
     """The time nearest to the one wanted that has ``n`` frames, in words."""
-    complete = [(available - k * step).isin(available) for k in range(n)]
+    complete = [nearest_frames(available, available - k * step, step) >= 0 for k in range(n)]
     possible = available[np.all(complete, axis=0)]
     if possible.empty:
         return "no time in it has enough frames"
@@ -105,24 +116,24 @@ def forecast(
     observed = observed_until(frames, at, run.n_in)
     rate = run(observed.values.astype("f8"), leads)
 
-    lead_time = time_step(frames) * np.arange(1, leads + 1)  # minutes
+    steps = pd.TimedeltaIndex(_step(frames) * np.arange(1, leads + 1))
     return xr.DataArray(
         rate.astype("f4"),
-        coords=_times(observed, lead_time) | {"y": observed.y, "x": observed.x},
+        coords=_times(observed, steps) | {"y": observed.y, "x": observed.x},
         dims=("member", "lead_time", "y", "x")[-rate.ndim :],
         name="rainfall_rate",
         attrs=_attributes(observed),
     )
 
 
-def _times(observed: xr.DataArray, lead_time: np.ndarray) -> dict:
+def _times(observed: xr.DataArray, leads: pd.TimedeltaIndex) -> dict:
     """Coordinates of a forecast: lead times (minutes), valid times and the time of issue (UTC)."""
     issued = pd.Timestamp(observed.time.values[-1])
-    valid_time = issued + pd.to_timedelta(lead_time, unit="min")
+    lead_time = leads / pd.Timedelta(minutes=1)
     lead_attributes = {"units": "minutes", "standard_name": "forecast_period"}
     return {
         "lead_time": ("lead_time", lead_time, lead_attributes),
-        "valid_time": ("lead_time", valid_time, {"standard_name": "time"}),
+        "valid_time": ("lead_time", issued + leads, {"standard_name": "time"}),
         "issued": ((), issued, {"standard_name": "forecast_reference_time"}),
     }
 

@@ -11,7 +11,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nowcastlib.data import Feed, IngestOptions, ServerUnreachable, grid, ingest, open_frames
+from nowcastlib.data import (
+    Feed,
+    IngestOptions,
+    ServerUnreachable,
+    grid,
+    ingest,
+    nearest_frames,
+    open_frames,
+    usual_step,
+)
 from nowcastlib.data.feeds import cf_zarr, fvg
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import partial_path
@@ -140,7 +149,7 @@ def latest_times(
     frames : xarray.DataArray, dimensions (time, y, x)
         Complete frames.
     listed : pandas.DatetimeIndex
-        Times that the feed lists; their most frequent distance is the time step.
+        Times that the feed lists; their usual step is the time step.
     n : int
         Number of frames that the forecast needs.
 
@@ -156,19 +165,19 @@ def latest_times(
     NowcastError
         If there are no ``n`` consecutive frames.
     """
-    distances = pd.Series(listed).diff().mode()
-    step = pd.Timedelta("5min") if distances.empty else distances[0]
+    step = usual_step(listed) if len(listed) > 1 else pd.Timedelta("5min")
+    available = frames.indexes["time"]
 
     missing: set[pd.Timestamp] = set()
     for end in listed[::-1]:
         times = pd.date_range(end=end, periods=n, freq=step)
-        lacking = times.difference(frames.indexes["time"])
-        if lacking.empty:
-            return times, sorted(missing)
-        missing.update(lacking)
+        numbers = nearest_frames(available, times, step)
+        if (numbers >= 0).all():
+            return available[numbers], sorted(missing)
+        missing.update(times[numbers < 0])
 
     newest = pd.date_range(end=listed[-1], periods=n, freq=step)
-    lacking = newest.difference(frames.indexes["time"])
+    lacking = newest[nearest_frames(available, newest, step) < 0]
     raise NowcastError(
         f"no forecast: it needs {n} complete frames, {step / MINUTE:g} minutes apart; up to "
         f"{listed[-1]:%Y-%m-%d %H:%M} UTC, {missing_text(lacking)}: try again later, or with "

@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 from tqdm.auto import tqdm
 
-from nowcastlib.data import centre, pixel_km, time_step
+from nowcastlib.data import centre, nearest_frames, pixel_km, time_step, usual_step
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import Forecaster, forecast
 from nowcastlib.units import exceeds
@@ -67,19 +67,17 @@ def issue_times(frames: xr.DataArray, n_in: int, leads: int, every: int = 1) -> 
         If there is no such time.
     """
     times = frames.indexes["time"]
-    possible = []
-    if len(times) > 1:
-        step = pd.Timedelta(minutes=time_step(frames))
-        for time in times:
-            needed = [time + k * step for k in range(1 - n_in, leads + 1)]
-            if all(t in times for t in needed):
-                possible.append(time)
-    if not possible:
+    is_possible = np.full(len(times), len(times) > 1)
+    step = usual_step(times)
+    for k in range(1 - n_in, leads + 1):
+        if is_possible.any():
+            is_possible &= nearest_frames(times, times + k * step, step) >= 0
+    if not is_possible.any():
         raise NowcastError(
             f"a forecast and its verification need {n_in} + {leads} consecutive frames, and these "
             f"{len(times)} have none: ask for fewer leads, or give more data"
         )
-    return pd.DatetimeIndex(possible[::every])
+    return times[is_possible][::every]
 
 
 def observed_at(predicted: xr.DataArray, frames: xr.DataArray) -> np.ndarray:
@@ -108,12 +106,12 @@ def observed_at(predicted: xr.DataArray, frames: xr.DataArray) -> np.ndarray:
             raise NowcastError(
                 f"forecast and observation are on different grids: their {axis} differ"
             )
-    missing = [time for time in predicted.valid_time.values if time not in frames.indexes["time"]]
-    if missing:
-        raise NowcastError(
-            f"the forecast for {pd.Timestamp(missing[0])} cannot be verified: there is no frame"
-        )
-    return frames.sel(time=predicted.valid_time.values).values
+    valid = pd.DatetimeIndex(predicted.valid_time.values)
+    numbers = nearest_frames(frames.indexes["time"], valid)
+    missing = valid[numbers < 0]
+    if len(missing):
+        raise NowcastError(f"the forecast for {missing[0]} cannot be verified: there is no frame")
+    return frames.isel(time=numbers).values
 
 
 def evaluate(

@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib import colormaps, colors
 
+from nowcastlib.data import nearest_frames
 from nowcastlib.display.player.levels import STEPS, quantile_levels, rain_levels
 from nowcastlib.display.player.rain_panels import (
     LEVEL_VALUES,
@@ -88,7 +89,7 @@ class ForecastPlayer(Player):
 
         before = observed.sel(time=slice(None, issued))
         before = before.isel(time=slice(max(0, before.sizes["time"] - past), None))
-        films = _films(before, observed.reindex(time=valid), forecasts, means)
+        films = _films(before, _observed_at(observed, valid), forecasts, means)
         panels, sequences = rain_panels(films)
 
         times = [*before.time.values, *valid]
@@ -108,6 +109,13 @@ class ForecastPlayer(Player):
         arrangement = 0 if len(forecasts) <= 3 else 1
         state = {"arrangement": arrangement, "threshold": FIRST_THRESHOLD, "frame": scene.past}
         super().__init__(scene, sequences, **state)
+
+
+def _observed_at(observed: xr.DataArray, valid: np.ndarray) -> xr.DataArray:
+    """The observation (time, y, x) at the valid times; NaN where there is no frame."""
+    numbers = nearest_frames(observed.indexes["time"], pd.DatetimeIndex(valid))
+    has_frame = xr.DataArray(numbers >= 0, dims="time")
+    return observed.isel(time=numbers).drop_vars("time").where(has_frame)
 
 
 def _mean(forecast: xr.DataArray) -> xr.DataArray:
