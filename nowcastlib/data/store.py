@@ -36,8 +36,8 @@ def open_frames(path: str | Path, endpoint: str = "", variable: str = "") -> xr.
     """Open the rain rate of a CF-Zarr store; frames are read when they are used.
 
     The axes are recognised by standard name, units, ``axis`` or usual name, the variable by its
-    units. An amount of rain is divided by the time in which it fell: that of cell_methods, of the
-    bounds of the times, of accumulation_period, or else the regular step of the times.
+    units. An amount of rain is divided by the time in which it fell: that of the bounds of the
+    times, of accumulation_period, of cell_methods, or else the regular step of the times.
 
     Parameters
     ----------

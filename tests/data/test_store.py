@@ -136,9 +136,10 @@ def bounds(minutes):
 @pytest.mark.parametrize(
     ("given", "minutes"),
     [
-        (("cell_methods", "bounds", "period"), 5),
-        (("bounds", "period"), 15),
+        (("cell_methods", "bounds"), 15),  # the interval is that of the samples that were added
+        (("bounds",), 15),
         (("period",), 60),
+        (("cell_methods", "period"), 60),
         ((), 10),  # the step of its times
     ],
 )
@@ -153,6 +154,59 @@ def test_amount_is_divided_by_the_time_in_which_it_fell(tmp_path, units, mm, giv
         dataset.rain.attrs["accumulation_period"] = "PT1H"
     rate = 60 / minutes * mm
     assert rates(written(dataset, tmp_path)) == pytest.approx([rate, 2 * rate, 3 * rate])
+
+
+def test_hourly_sums_of_samples_of_five_minutes_lasted_an_hour(tmp_path):
+    times = pd.date_range("2024-01-01", periods=3, freq="h")
+    hourly = tidy("mm", times=times, cell_methods="time: sum (interval: 5 minutes)")
+    hourly = hourly.assign(
+        time_bnds=(("time", "nv"), np.stack([times - pd.Timedelta("1h"), times], axis=1))
+    ).assign_coords(time=("time", times, {"bounds": "time_bnds"}))
+    hourly.rain.attrs["standard_name"] = "precipitation_amount"
+    assert rates(written(hourly, tmp_path)) == pytest.approx([1, 2, 3])
+
+
+def test_a_running_hour_every_five_minutes_is_divided_by_its_hour(tmp_path):
+    running = tidy("mm", times=FIVE_MINUTES[:3], standard_name="precipitation_amount")
+    running.rain.attrs["cell_methods"] = "time: sum (interval: 1 hour)"
+    assert rates(written(running, tmp_path)) == pytest.approx([1, 2, 3])
+
+
+FIVE_MINUTES = pd.date_range("2024-01-01", periods=6, freq="5min")
+TEN_THEN_FIVE = FIVE_MINUTES[0] + pd.to_timedelta([0, 10, 20, 30, 35, 40], unit="min")
+
+
+@pytest.mark.parametrize(
+    ("times", "attributes"),
+    [
+        (TEN_THEN_FIVE, {}),
+        (FIVE_MINUTES, {"long_name": "rain of the last hour (1 h)"}),
+        (FIVE_MINUTES, {"long_name": "hourly precipitation"}),
+        (FIVE_MINUTES, {"long_name": "precip_24h"}),
+        (FIVE_MINUTES, {"long_name": "rain in 60 mins"}),
+        (FIVE_MINUTES[::2], {"cell_methods": "time: sum (interval: 5 minutes)"}),
+    ],
+    ids=["10 then 5 minutes", "1 h", "hourly", "24h", "60 mins", "steps of two intervals"],
+)
+def test_steps_that_do_not_tell_how_long_a_sum_lasted_are_refused(tmp_path, times, attributes):
+    dataset = tidy("mm", times=times, standard_name="precipitation_amount", **attributes)
+    with pytest.raises(NowcastError, match="accumulation_period such as '5 minutes'"):
+        open_frames(written(dataset, tmp_path))
+    dataset.rain.attrs["accumulation_period"] = "1 hour"
+    assert rates(written(dataset, tmp_path / "with period"))[:3] == pytest.approx([1, 2, 3])
+
+
+def test_a_name_that_agrees_with_the_steps_is_no_contradiction(tmp_path):
+    dataset = tidy("mm", times=FIVE_MINUTES[:3], long_name="rain, sum of 5 min")
+    assert rates(written(dataset, tmp_path)) == pytest.approx([12, 24, 36])
+
+
+def test_bounds_and_a_period_that_contradict_each_other_are_refused(tmp_path):
+    dataset = tidy("mm", standard_name="precipitation_amount", accumulation_period="PT1H")
+    dataset = dataset.assign(time_bnds=(("time", "nv"), bounds(15)))
+    dataset.time.attrs["bounds"] = "time_bnds"
+    with pytest.raises(NowcastError, match=r"bounds .* 15 minutes, .*_period .* 60 min"):
+        open_frames(written(dataset, tmp_path))
 
 
 def test_packed_amount_is_unpacked(tmp_path):
@@ -193,7 +247,7 @@ def test_the_step_of_the_times_is_found_although_frames_are_missing(tmp_path):
 def test_an_amount_of_unknown_duration_is_refused(tmp_path, dataset):
     path = written(dataset, tmp_path)
     with pytest.raises(
-        NowcastError, match=r"does not say in which time .* \(interval: 5 minutes\)"
+        NowcastError, match=r"does not say in which time .* accumulation_period such as '5 minutes'"
     ):
         open_frames(path)
 
