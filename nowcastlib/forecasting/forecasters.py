@@ -100,6 +100,7 @@ class Network:
     @torch.inference_mode()
     def __call__(self, observed: np.ndarray, n: int) -> np.ndarray:
         """Rain rate (n, y, x), or (member, n, y, x), in mm/h after ``observed`` (T, y, x)."""
+        self._check_size(*observed.shape[1:])
         scale = self.config.scale
         recent = torch.from_numpy(np.nan_to_num(observed[-self.n_in :]).astype("f4"))
         frames = scale.to_model(recent)  # (T, H, W)
@@ -114,6 +115,15 @@ class Network:
         forecast = rate.numpy() * raining
         forecast[forecast < DRY] = 0
         return np.where(np.isfinite(observed[-1]), forecast, np.nan)
+
+    def _check_size(self, height: int, width: int) -> None:
+        """NowcastError if the network works on another size of frames only."""
+        size = self.config.model.fixed_size
+        if size and (height, width) != (size, size):
+            raise NowcastError(
+                f"the frames have {height}×{width} px, and this network works on {size}×{size} px "
+                f"only: cut them with --size {size} (in Python: data.centre)"
+            )
 
     def _rate_from_probabilities(self, frames: Tensor, logits: Tensor) -> Tensor:
         """One forecast (n, H, W), or an ensemble (member, n, H, W), in mm/h."""

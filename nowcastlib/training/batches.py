@@ -21,7 +21,7 @@ def check_datasets(config: TrainConfig, datasets: Mapping[str, Dataset | None]) 
     Raises
     ------
     NowcastError
-        If a dataset is empty, or if its samples are too short.
+        If a dataset is empty, or if its samples are too short or do not fit the network.
     """
     needed = config.windows.n_frames
     fingerprints = {}
@@ -38,11 +38,31 @@ def check_datasets(config: TrainConfig, datasets: Mapping[str, Dataset | None]) 
                 f"the {name} set has samples of {len(first)} frames, but n_in + n_out = {needed}: "
                 "lower them, or cut longer windows"
             )
+        _check_shape(config, name, tuple(first.shape))
         checksum = zlib.crc32(first.contiguous().numpy().tobytes())
         fingerprints[name] = (
             f"{_length(dataset)} samples of {tuple(first.shape)}, the first {checksum:08x}"
         )
     return fingerprints
+
+
+def _check_shape(config: TrainConfig, name: str, shape: tuple[int, ...]) -> None:
+    """NowcastError if samples are not (T, 1, H, W), or not of the only size of the network."""
+    if len(shape) != 4:
+        raise NowcastError(f"the {name} set has samples of {shape}: make them (T, 1, H, W)")
+
+    _, channels, height, width = shape
+    if channels != 1:
+        raise NowcastError(
+            f"the {name} set has frames of {channels} channels, and networks are trained on one "
+            "channel: reduce colours to one, for example by their mean"
+        )
+    size = config.model.fixed_size
+    if size and (height, width) != (size, size):
+        raise NowcastError(
+            f"the {name} set has frames of {height}×{width} px, and this network works on "
+            f"{size}×{size} px only: set crop to {size}, or another size of the network"
+        )
 
 
 def batches(

@@ -83,8 +83,8 @@ def fit(
     ------
     NowcastError
         If ``out`` holds another run; if there is nothing to resume, or it was trained on other
-        data; if a dataset is empty or its samples are too short; if a batch does not fit into
-        memory; if the loss is not finite.
+        data; if a dataset is empty or its samples do not fit the network; if a batch does not fit
+        into memory; if the loss is not finite.
 
     Notes
     -----
