@@ -18,7 +18,7 @@ from nowcastlib.units import DRY, ModelScale, exceeds
 from nowcastlib.verification.scores import COUNTS
 
 SCALES = (2, 4, 8, 16, 32, 64)  # px: sides of the windows of the fractions skill score
-PROBABILITIES = np.linspace(0, 1, 11)  # forecast probabilities are rounded to these
+PROBABILITIES = np.linspace(0, 1, 11)  # bins of ten members, and of a single forecast
 SSIM_WINDOW = 11  # px; smaller frames have no structural similarity
 
 Sums = dict[str, tuple[tuple[str, ...], np.ndarray]]  # name → dimensions after lead, values
@@ -77,7 +77,8 @@ def count(
         - threshold: the contingency table ``COUNTS`` and ``brier_sum``;
         - threshold, scale: ``fraction_errors`` and ``fraction_squares``;
         - threshold, probability: ``probability_forecasts``, the number of pixels for which the
-          probability was forecast, and ``probability_events``, those of them with an event;
+          probability was forecast, and ``probability_events``, those of them with an event. An
+          ensemble has a bin for each number of its members, a single forecast those of ten;
         - wavelength (km): ``forecast_power``, ``observed_power`` and, of the first member,
           ``member_power``, in (mm/h)²;
         - rank: ``ranks``, the number of rainy pixels by the number of members that are drier than
@@ -141,7 +142,7 @@ def _bins(sums: Sums, side: int, pixel_km: float) -> dict[str, np.ndarray]:
     frequency = np.fft.rfftfreq(side, pixel_km)[1 : 1 + power.shape[1]]
     return {
         "wavelength": 1 / frequency,
-        "probability": PROBABILITIES,
+        "probability": _probabilities(ranks.shape[1] - 1),
         "rank": np.arange(ranks.shape[1]),
     }
 
@@ -264,14 +265,15 @@ def _power(field: np.ndarray) -> np.ndarray:
 def _ensemble(case: _Case, thresholds: Sequence[float], rng: np.random.Generator) -> Sums:
     """CRPS, Brier score, reliability and ranks of the members."""
     members, truth = case.members, case.truth
+    n_bins = len(_probabilities(len(members)))
     brier, forecasts, events = [], [], []
     for threshold in thresholds:
         event = exceeds(truth, threshold)
         probability = exceeds(members, threshold).mean(0)
         brier.append(((probability - event) ** 2).sum((1, 2)))
-        nearest = np.rint(probability * (len(PROBABILITIES) - 1)).astype(int)  # bin: (lead, y, x)
-        forecasts.append(_histograms(nearest, case.is_observed, len(PROBABILITIES)))
-        events.append(_histograms(nearest, event, len(PROBABILITIES)))
+        nearest = np.rint(probability * (n_bins - 1)).astype(int)  # bin: (lead, y, x)
+        forecasts.append(_histograms(nearest, case.is_observed, n_bins))
+        events.append(_histograms(nearest, event, n_bins))
 
     rainy = case.is_observed & (exceeds(truth, DRY) | exceeds(members, DRY).any(0))
     ties = (members == truth).sum(0)
@@ -284,6 +286,11 @@ def _ensemble(case: _Case, thresholds: Sequence[float], rng: np.random.Generator
         "probability_events": (by_probability, np.stack(events, 1).astype("f8")),
         "ranks": (("rank",), _histograms(rank, rainy, len(members) + 1).astype("f8")),
     }
+
+
+def _probabilities(members: int) -> np.ndarray:
+    """The probabilities that an ensemble can forecast; a single forecast has those of ten."""
+    return np.linspace(0, 1, members + 1) if members > 1 else PROBABILITIES
 
 
 def _crps(members: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -93,6 +93,24 @@ def test_reliable_ensemble_has_flat_ranks_and_diagonal_reliability():
     assert narrow[[0, -1]].sum() > 0.4 * narrow.sum()
 
 
+@pytest.mark.parametrize("n", [4, 10, 20, 25])
+def test_reliability_has_one_bin_for_each_number_of_members(n):
+    """Each number of rainy members is forecast at 3 pixels; with k members it rains at k % 3."""
+    numbers = np.repeat(np.arange(n + 1), 3)
+    members = np.where(np.arange(n)[:, None] < numbers, 4.0, 0.0)[:, None, None]
+    observed = np.where(np.tile(np.arange(3), n + 1) < numbers % 3, 4.0, 0.0)[None, None]
+    counts = count([(members, observed)], [0.5], [2]).sum("case").squeeze()
+    np.testing.assert_allclose(counts.probability, np.arange(n + 1) / n)
+    assert counts.probability_forecasts.values.tolist() == [3] * (n + 1)
+    assert counts.probability_events.values.tolist() == [k % 3 for k in range(n + 1)]
+
+
+def test_probabilities_of_ensembles_of_10_and_20_members_share_their_bins():
+    dry = np.zeros((1, 8, 8))
+    ten, twenty = (count([(np.stack([dry] * n), dry)], [0.5]) for n in (10, 20))
+    assert set(ten.probability.values) < set(twenty.probability.values)
+
+
 def test_single_forecast_is_an_ensemble_of_one(pairs):
     single = count(pairs, [0.5])
     np.testing.assert_allclose(score(single, "crps"), score(single, "mae"))
