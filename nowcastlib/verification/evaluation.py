@@ -137,9 +137,9 @@ def evaluate(
     -------
     xr.Dataset
         The sums of ``count``, for ``scores``, with the dimensions forecaster, case, lead_time, ….
-        ``lead_time`` is in minutes. Lead time 0 is the last observation itself; its CSI of 1 shows
-        that the times of forecasts and observations agree. Each case has the time at which it was
-        ``issued`` and its ``event``, the time of the first frame of that event.
+        ``lead_time`` is in minutes. Lead time 0 is the last observation, compared with itself. Each
+        case has the time at which it was ``issued`` and its ``event``, the time of the first frame
+        of that event.
 
     Raises
     ------

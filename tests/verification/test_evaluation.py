@@ -21,7 +21,7 @@ from nowcastlib.verification import (
 )
 
 
-def test_forecasters_get_the_same_cases_and_lead_0_is_perfect(storm):
+def test_forecasters_get_the_same_cases(storm):
     options = EvaluationOptions(leads=3, thresholds=(0.5, 5.0), size=0, every=2, scales=(2, 8))
     counts = evaluate(storm, RUNS, options, progress=False)
     assert counts.hits.dims == ("forecaster", "case", "lead_time", "threshold")
@@ -35,10 +35,6 @@ def test_forecasters_get_the_same_cases_and_lead_0_is_perfect(storm):
     assert ((counts.hits + counts.misses).std("forecaster") == 0).all()  # the same rain for all
 
     pooled = counts.sum("case")
-    now = pooled.sel(lead_time=0)
-    assert (score(now, "csi") == 1).all()
-    assert (score(now, "mse") == 0).all()
-    assert (score(now, "crps") == 0).all()
     later = score(pooled.sel(lead_time=15, threshold=0.5), "csi").to_series()
     assert later["extrapolation"] > later["persistence"] > 0
 
@@ -56,14 +52,31 @@ def test_only_ensembles_have_more_than_two_ranks_and_a_crps_below_the_mae(storm)
     assert (crps.sel(forecaster="steps")[1:] < mae.sel(forecaster="steps")[1:]).all()
 
 
+def perfect_forecaster(frames, late=0):
+    """It knows the frames to come; its forecast is some steps late."""
+    position = {frame.tobytes(): k for k, frame in enumerate(frames.values.astype("f8"))}
+
+    def run(observed, n):
+        first = position[observed[-1].tobytes()] + 1 - late
+        return frames.values[first : first + n]
+
+    return Baseline(run)
+
+
+@pytest.mark.parametrize("late", [-1, 1])
+def test_a_forecast_that_is_a_step_off_is_not_perfect_at_any_lead(storm, late):
+    """Lead 0 says nothing about the clock: it compares the last observation with itself."""
+    options = EvaluationOptions(leads=3, thresholds=(0.5,), size=0)
+    frames = storm[:-1] if late < 0 else storm
+    runs = {"off": perfect_forecaster(storm, late)}
+    csi = score(evaluate(frames, runs, options, progress=False).sum("case"), "csi").squeeze()
+    assert csi.sel(lead_time=0) == 1
+    assert (csi[1:] < 0.95).all()
+
+
 def test_perfect_forecast_has_perfect_scores(storm):
-    position = {frame.tobytes(): k for k, frame in enumerate(storm.values.astype("f8"))}
-
-    def oracle(observed, n):
-        return storm.values[position[observed[-1].tobytes()] + 1 :][:n]
-
     options = EvaluationOptions(leads=4, thresholds=(0.5,), size=0)
-    counts = evaluate(storm, {"oracle": Baseline(oracle)}, options, progress=False)
+    counts = evaluate(storm, {"perfect": perfect_forecaster(storm)}, options, progress=False)
     assert counts.sizes["case"] == 12 - 2 - 4
     pooled = counts.sum("case")
     for name in ("csi", "hss", "fss", "ssim", "spectrum"):
