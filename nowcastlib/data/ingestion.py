@@ -79,6 +79,13 @@ def ingest(
     ServerUnreachable
         If the server of the feed does not answer.
 
+    Notes
+    -----
+    While frames are written, the store has the name ``out.partial``, also one that existed before:
+    a store named ``out`` is always whole. If a feed fails, a store that existed before gets its
+    name back. One that this call began is removed, except if the server is unreachable. After
+    an interruption the next call continues the unfinished store.
+
     Examples
     --------
     >>> from nowcastlib.data.feeds.demo import Demo
