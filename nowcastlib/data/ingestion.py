@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from nowcastlib.data import grid
 from nowcastlib.data.feeds import Feed, ServerUnreachable
+from nowcastlib.data.rain_check import RainCheck
 from nowcastlib.data.store import open_frames
 from nowcastlib.data.store_writer import TITLE, create_store, finish_store, resume_store
 from nowcastlib.data.times import TimeLike
@@ -180,6 +181,8 @@ def _append(
     finally:
         if writer:
             writer.flush()  # keep what was read, whatever happened
+        if reading.check.negative_pixels:
+            log.warning(reading.check.summary(partial.stem))
 
     if writer is None:
         why = f"; the first: {reading.reasons[0]}" if reading.reasons else ""
@@ -200,6 +203,7 @@ class _Reading:
         self.options = options
         self.written = written  # frames that the store has already
         self.reasons: list[str] = []  # why frames were skipped
+        self.check = RainCheck()
 
     def readable_frames(self, name: str) -> Iterator[tuple[pd.Timestamp, xr.DataArray, np.ndarray]]:
         """Time, frame as read and values as stored of each good frame.
@@ -218,7 +222,7 @@ class _Reading:
             for time, result in results:
                 bar.update()
                 try:
-                    frame, values = result()
+                    frame, values, check = result()
                     if values.size and not np.isfinite(values).any():
                         raise NowcastError("nothing in it is observed")
                 except NowcastError as error:
@@ -229,6 +233,7 @@ class _Reading:
                     self.reasons.append(str(error))
                     continue
                 outages = 0
+                self.check.add(check)
                 yield time, frame, values
 
     def _read_ahead(self) -> Generator[tuple[pd.Timestamp, Callable], None, None]:
@@ -244,16 +249,20 @@ class _Reading:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _read(self, row: Any) -> tuple[xr.DataArray, np.ndarray]:
-        """A frame as read, and its values (y, x) as stored."""
+    def _read(self, row: Any) -> tuple[xr.DataArray, np.ndarray, RainCheck]:
+        """A frame as read, its values (y, x) as stored, and what the check changed in them."""
         frame = self.feed.read(row)
         values = frame.values
         if self.options.crop:
             x, y, width, height = self.options.crop
             values = values[y : y + height, x : x + width]
+
+        check = RainCheck()
         if values.size:  # else the crop lies beyond the frame, which is reported later
+            where = getattr(row, "path", "") or getattr(self.feed, "path", "") or "the feed"
+            values = check.check(values[None], [row.time], where)[0]
             values = grid.area_mean(values, self.options.regrid)
-        return frame, values
+        return frame, values, check
 
 
 def _check_grid(expected: xr.DataArray, frame: xr.DataArray, time, partial: Path) -> None:

@@ -11,6 +11,7 @@ import xarray as xr
 from nowcastlib.data import cf_axes
 from nowcastlib.data.grid import RAIN_RATE
 from nowcastlib.data.public_archives import ARCHIVES, PublicArchive
+from nowcastlib.data.rain_check import lazy_rates
 from nowcastlib.data.times import time_step
 from nowcastlib.errors import NowcastError
 from nowcastlib.units import DRY, amount_of_water
@@ -33,11 +34,13 @@ MAKER_ATTRIBUTES = (  # of a data set, the first that it has names its maker
 
 
 def open_frames(path: str | Path, endpoint: str = "", variable: str = "") -> xr.DataArray:
-    """Open the rain rate of a CF-Zarr store; frames are read when they are used.
+    """Open the rain rate of a CF-Zarr store; frames are read and checked when they are used.
 
     The axes are recognised by standard name, units, ``axis`` or usual name, the variable by its
     units. An amount of rain is divided by the time in which it fell: that of cell_methods, of the
-    bounds of the times, of accumulation_period, or else the regular step of the times.
+    bounds of the times, of accumulation_period, or else the regular step of the times. Whenever
+    frames are read, rates from -1 to 0 mm/h become 0 with one warning, and rates below -1 or above
+    1000 mm/h raise a NowcastError with their time and value: see ``data.rain_check``.
 
     Parameters
     ----------
@@ -68,6 +71,13 @@ def open_frames(path: str | Path, endpoint: str = "", variable: str = "") -> xr.
     >>> frames.sel(time="2015-05-15").max()  # doctest: +SKIP
     """
     archive = ARCHIVES.get(str(path), PublicArchive(str(path), endpoint))
+    return lazy_frames(archive, variable)
+
+
+def lazy_frames(
+    archive: PublicArchive, variable: str = "", is_checked: bool = True
+) -> xr.DataArray:
+    """``open_frames`` of an archive; a feed leaves the check of the rates to ``ingest``."""
     dataset = _open(archive)
     rain = _rain_variable(dataset, archive.path, variable)
     if "lead_time" in rain.dims:
@@ -82,7 +92,7 @@ def open_frames(path: str | Path, endpoint: str = "", variable: str = "") -> xr.
         bounds = dataset.get(frames.time.attrs.get("bounds"))
         mm /= cf_axes.accumulation_hours(frames, bounds, archive.path)
 
-    frames = _scaled(_without_encoding(frames), mm)
+    frames = lazy_rates(_without_encoding(frames), mm, archive.path, is_checked)
     return frames.drop_attrs(deep=False).rename("rainfall_rate").assign_attrs(attributes)
 
 
@@ -185,14 +195,6 @@ def _attributes(dataset: xr.Dataset, rain: xr.DataArray, archive: PublicArchive)
     if mapping is not None and (wkt := cf_axes.projection_wkt(mapping.attrs)):
         attributes["crs"] = wkt
     return attributes
-
-
-def _scaled(frames: xr.DataArray, factor: float) -> xr.DataArray:
-    """Frames times a factor that is applied when a frame is read: an archive has terabytes."""
-    if factor == 1:
-        return frames
-    dataset = frames.assign_attrs(scale_factor=np.float32(factor)).to_dataset(name="rain")
-    return _without_encoding(xr.decode_cf(dataset, decode_times=False).rain)
 
 
 def _without_encoding(frames: xr.DataArray) -> xr.DataArray:
