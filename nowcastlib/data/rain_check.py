@@ -21,6 +21,7 @@ log = logging.getLogger("nowcastlib")
 
 LOWEST = -1.0  # mm/h; rates from here to 0 are noise of a product and become 0
 HIGHEST = 1000.0  # mm/h; higher rates are no rain
+REMEDY = "declare it as _FillValue if it marks missing pixels, else check the units and the scale"
 
 
 @dataclass
@@ -53,13 +54,11 @@ class RainCheck:
         NowcastError
             If a rate is infinite, below ``LOWEST`` or above ``HIGHEST``.
         """
-        low, high = extremes(rate)
-        if low < LOWEST or high > HIGHEST:
-            worst = low if low < LOWEST else high
-            number = int(np.argwhere(rate == worst)[0][0])
-            raise NowcastError(
-                f"{where} holds {impossible(worst)} at {pd.Timestamp(times[number])}"
-            )
+        if value := impossible_rate(rate):
+            number = int(np.argwhere(rate == value)[0][0])
+            time = pd.Timestamp(times[number])
+            raise NowcastError(f"{where} holds {describe_impossible(value)} at {time}: {REMEDY}")
+        low = lowest(rate)
         if low >= 0:
             return rate
 
@@ -84,19 +83,22 @@ class RainCheck:
         )
 
 
-def extremes(rate: np.ndarray) -> tuple[float, float]:
-    """The lowest and the highest rain rate, and at least 0; NaN is left out."""
-    low = np.fmin.reduce(rate, axis=None, initial=0)
-    high = np.fmax.reduce(rate, axis=None, initial=0)
-    return float(low), float(high)
+def impossible_rate(rate: np.ndarray) -> float:
+    """A rain rate (mm/h) below ``LOWEST`` or above ``HIGHEST``; 0 if there is none."""
+    if (low := lowest(rate)) < LOWEST:
+        return low
+    high = float(np.fmax.reduce(rate, axis=None, initial=0))
+    return high if high > HIGHEST else 0.0
 
 
-def impossible(value: float) -> str:
-    """A rain rate that cannot be, and what may be the matter."""
-    return (
-        f"a rain rate of {value:g} mm/h (possible: {LOWEST:g} to {HIGHEST:g}; if it marks missing "
-        "pixels, it must be declared as _FillValue; else check units and scale)"
-    )
+def lowest(rate: np.ndarray) -> float:
+    """The lowest rain rate (mm/h) if it is negative, else 0; NaN is left out."""
+    return float(np.fmin.reduce(rate, axis=None, initial=0))
+
+
+def describe_impossible(value: float) -> str:
+    """Name an impossible rain rate, and those that are possible."""
+    return f"a rain rate of {value:g} mm/h (possible: {LOWEST:g} to {HIGHEST:g})"
 
 
 class LazyRates(BackendArray):

@@ -1,7 +1,6 @@
 """Reading stores: any CF-Zarr of rain, on disk, on S3 or behind another URL, as frames in mm/h."""
 
 import json
-import re
 from pathlib import Path
 
 import fsspec
@@ -14,7 +13,7 @@ from nowcastlib.data.public_archives import ARCHIVES, PublicArchive
 from nowcastlib.data.rain_check import lazy_rates
 from nowcastlib.data.times import time_step
 from nowcastlib.errors import NowcastError
-from nowcastlib.units import DRY, amount_of_water
+from nowcastlib.units import DRY, amount_of_water, is_rain
 
 SLAB = 64 << 20  # bytes of whole frames that are held in memory together
 
@@ -168,13 +167,11 @@ def _rain_variable(dataset: xr.Dataset, path: str, variable: str) -> xr.DataArra
 
 def _is_rain(candidate: xr.DataArray) -> bool:
     """Whether a variable with a unit of water is rain on a grid, by its names."""
-    kind, _ = amount_of_water(candidate.attrs.get("units", ""))
-    names = candidate.attrs.get("standard_name", "")
-    if not names and kind == "amount":  # a length in mm may be anything
-        names = f"{candidate.attrs.get('long_name')} {candidate.name}"
-    elif not names:  # a rate in mm/h without any name can only be rain
-        names = "rain"
-    return candidate.ndim >= 3 and bool(re.search("rain|precip", names, re.IGNORECASE))
+    units, attributes = candidate.attrs.get("units", ""), candidate.attrs
+    if names := attributes.get("standard_name", ""):
+        return candidate.ndim >= 3 and is_rain(units, names)
+    names = f"{attributes.get('long_name', '')} {candidate.name}"
+    return candidate.ndim >= 3 and (is_rain(units, "") or is_rain(units, names))
 
 
 def _attributes(dataset: xr.Dataset, rain: xr.DataArray, archive: PublicArchive) -> dict:

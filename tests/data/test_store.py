@@ -88,6 +88,12 @@ def test_frames_are_in_order_north_up_and_in_mm_per_hour(tmp_path, names):
             r"should hold one .* rain \[dBZ\]",
         ),
         (tidy("m s-1", standard_name="wind_speed"), r"should hold one .* rain \[m s-1\]"),
+        (tidy("m s-1", name="VRADH"), r"should hold one .* VRADH \[m s-1\]"),
+        (
+            tidy("m s-1", name="v", long_name="radial velocity").merge(tidy("dBZ", name="DBZH")),
+            r"(?=.*v \[m s-1\])(?=.*DBZH \[dBZ\])",
+        ),
+        (tidy("mm/scan"), r"it has: rain \[mm/scan\]"),
         (
             tidy("kg m-2", name="tqv", long_name="water vapour"),
             r"should hold one .* tqv \[kg m-2\]",
@@ -128,6 +134,26 @@ def test_a_rate_is_recognised_in_every_spelling_of_its_unit(tmp_path, units, fir
     dataset.rain.attrs["units"] = units
     rate = first * part
     assert rates(written(dataset, tmp_path)) == pytest.approx([rate, 2 * rate, 3 * rate])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"name": "rainrate"},
+        {"name": "tp", "long_name": "Precipitation rate"},
+        {"name": "v", "standard_name": "lwe_precipitation_rate"},
+    ],
+)
+def test_metres_per_second_are_rain_where_a_name_says_so(tmp_path, names):
+    dataset = tidy("m s-1", **names)
+    dataset[names["name"]] *= 1e-6
+    dataset[names["name"]].attrs = tidy("m s-1", **names)[names["name"]].attrs
+    assert rates(written(dataset, tmp_path)) == pytest.approx([3.6, 7.2, 10.8])
+
+
+def test_of_a_store_with_rain_and_wind_the_rain_is_read(tmp_path):
+    both = tidy("mm/h").merge(tidy("m s-1", name="VRADH"))
+    assert rates(written(both, tmp_path)) == [1, 2, 3]
 
 
 def bounds(minutes):
