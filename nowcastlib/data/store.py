@@ -78,7 +78,7 @@ def lazy_frames(
 ) -> xr.DataArray:
     """``open_frames`` of an archive; a feed leaves the check of the rates to ``ingest``."""
     dataset = _open(archive)
-    rain = _rain_variable(dataset, archive.path, variable)
+    rain = _rain_variable(_with_auxiliary_coordinates(dataset), archive.path, variable)
     if "lead_time" in rain.dims:
         raise NowcastError(
             f"{archive.path} is a forecast, not observed frames: give the store it was made from"
@@ -129,6 +129,12 @@ def _check_folder(path: Path) -> None:
     stores = [] if is_store else sorted(store.name for store in path.glob("*.zarr"))
     if stores:
         raise NowcastError(f"{path} is a folder of stores: name one of them ({', '.join(stores)})")
+
+
+def _with_auxiliary_coordinates(dataset: xr.Dataset) -> xr.Dataset:
+    """Make coordinates of two-dimensional latitudes and longitudes that are plain variables."""
+    is_flat = (n for n, v in dataset.data_vars.items() if v.ndim == 2)
+    return dataset.set_coords([n for n in is_flat if cf_axes.axis_of(dataset[n]) in ("y", "x")])
 
 
 def _is_consolidated(path: str, options: dict) -> bool:
