@@ -94,7 +94,8 @@ class PixelSize(NamedTuple):
 def pixel_size(frames: xr.DataArray) -> PixelSize | None:
     """Size of the middle pixel on the ground.
 
-    Where the place of the frames is known, the distortion of the map projection is corrected.
+    Where the place of the frames is known, a distortion of the map projection by more than 1 % is
+    corrected: Web Mercator doubles a pixel at 60° north.
 
     Parameters
     ----------
@@ -118,9 +119,11 @@ def pixel_size(frames: xr.DataArray) -> PixelSize | None:
         return PixelSize(height * KM_PER_DEGREE, width * KM_PER_DEGREE)
     if any(frames[axis].attrs.get("units") != "m" for axis in ("y", "x")):
         return None
+    nominal = PixelSize(height / 1000, width / 1000)
     if crs := frames.attrs.get("crs"):
-        return _size_on_the_ground(x, y, crs) or PixelSize(height / 1000, width / 1000)
-    return PixelSize(height / 1000, width / 1000)
+        on_the_ground = _size_on_the_ground(x, y, crs) or nominal
+        return nominal if np.allclose(on_the_ground, nominal, rtol=0.01) else on_the_ground
+    return nominal
 
 
 def _size_on_the_ground(x: np.ndarray, y: np.ndarray, crs: str) -> PixelSize | None:

@@ -112,11 +112,9 @@ def ingest(
 
         try:
             _append(feed, rows, partial, options, history)
-        except NowcastError as error:
+        except NowcastError:
             if was_whole:  # give it back its name, with the frames that could be added
                 finish_store(partial, out)
-            elif not was_begun and not isinstance(error, ServerUnreachable):
-                shutil.rmtree(partial, ignore_errors=True)
             raise
         finish_store(partial, out)
     except OSError as error:
@@ -266,13 +264,18 @@ class _Reading:
 
 
 def _check_grid(expected: xr.DataArray, frame: xr.DataArray, time, partial: Path) -> None:
-    """Refuse a frame of another size or place."""
+    """Refuse a frame of another size, or of a place that differs by more than 1 % of a pixel."""
+    remedy = (
+        f"use another store for frames from then on; to keep those before it, which are in "
+        f"{partial}, run again with the end {time.isoformat()}"
+    )
     if expected.shape != frame.shape:
         raise NowcastError(
-            f"the frame of {time} is {frame.shape} px, the store {partial} {expected.shape}: "
-            "use another store"
+            f"the frame of {time} is {frame.shape} px, those before it {expected.shape}: {remedy}"
         )
-    if not all(expected.get_index(axis).equals(frame.get_index(axis)) for axis in ("y", "x")):
-        raise NowcastError(
-            f"the frame of {time} lies elsewhere than those of {partial}: use another store"
-        )
+    for axis in ("y", "x"):
+        there, here = expected[axis].values, frame[axis].values
+        pixel = np.abs(np.diff(there)).min(initial=np.inf)
+        tolerance = pixel / 100 if np.isfinite(pixel) else 0.0
+        if np.abs(here - there).max(initial=0) > tolerance:
+            raise NowcastError(f"the frame of {time} lies elsewhere than those before it: {remedy}")

@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import numpy as np
 import xarray as xr
+import zarr
 
 from nowcastlib.data import cf_axes
 from nowcastlib.data.grid import RAIN_RATE
@@ -105,10 +107,9 @@ def _open(archive: PublicArchive) -> xr.Dataset:
         options = {"anon": True, "endpoint_url": endpoint or None, "config_kwargs": S3_PATIENCE}
 
     try:
-        consolidated = _is_consolidated(path, options)
-        return xr.open_zarr(
-            path, chunks=None, consolidated=consolidated, storage_options=options or None
-        )
+        how: dict[str, Any] = {"chunks": None, "storage_options": options or None}
+        how["consolidated"] = _is_consolidated(path, options)
+        return _with_zeros(xr.open_zarr(path, **how), path, how)
     except Exception as error:  # zarr, fsspec, botocore and xarray each have errors of their own
         where = f"{path} at {endpoint}" if endpoint else path
         remedy = "and the network" if "://" in path else f"or give one of {', '.join(ARCHIVES)}"
@@ -129,6 +130,30 @@ def _check_folder(path: Path) -> None:
     stores = [] if is_store else sorted(store.name for store in path.glob("*.zarr"))
     if stores:
         raise NowcastError(f"{path} is a folder of stores: name one of them ({', '.join(stores)})")
+
+
+def _with_zeros(dataset: xr.Dataset, path: str, how: dict[str, Any]) -> xr.Dataset:
+    """Undo that xarray takes each 0 for missing where 0 is only the fill value of Zarr 2.
+
+    A 0 is missing only if the attribute _FillValue says so, or if an offset makes it another number
+    than 0. Coordinates are never missing.
+    """
+    filled = []
+    for name, variable in dataset.variables.items():
+        is_zero = name in dataset.coords or not variable.encoding.get("add_offset")
+        if is_zero and variable.encoding.get("_FillValue") == 0:
+            filled.append(name)
+    if not filled:
+        return dataset
+
+    raw = xr.open_zarr(path, **how, decode_cf=False)
+    group = zarr.open_group(path, mode="r", storage_options=how["storage_options"])
+    for name in filled:
+        declared = group[str(name)].attrs.get("_FillValue")
+        raw[name].attrs.pop("_FillValue")
+        if declared is not None and name not in dataset.coords:
+            raw[name].attrs["_FillValue"] = declared
+    return xr.decode_cf(raw)
 
 
 def _with_auxiliary_coordinates(dataset: xr.Dataset) -> xr.Dataset:
