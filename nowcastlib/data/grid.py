@@ -37,12 +37,12 @@ def frame(
     Returns
     -------
     xarray.DataArray
-        ``rainfall_rate`` (y, x), float32, in mm/h.
+        ``rainfall_rate`` (y, x), float32, in mm/h, contiguous in memory.
     """
     axis_y = {"units": "m", "standard_name": "projection_y_coordinate", "axis": "Y"}
     axis_x = {"units": "m", "standard_name": "projection_x_coordinate", "axis": "X"}
     return xr.DataArray(
-        np.asarray(rate, "f4"),
+        np.ascontiguousarray(rate, "f4"),  # a flipped array has negative strides
         coords={"y": ("y", y, axis_y), "x": ("x", x, axis_x)},
         dims=("y", "x"),
         name="rainfall_rate",

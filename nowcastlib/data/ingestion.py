@@ -127,6 +127,8 @@ def _rows_to_ingest(
 ) -> pd.DataFrame:
     """Rows of the feed's table, each time once, in ascending time, every N-th."""
     rows = feed.list(start, end).drop_duplicates("time").sort_values("time").iloc[::every]
+    if rows.time.isna().any():
+        raise NowcastError("the feed lists frames without a time (NaT): leave them out of its list")
     if rows.empty:
         raise NowcastError(
             f"there are no frames from {start or 'the first'} to {end or 'the last'}: "

@@ -8,6 +8,7 @@ each frame of any feed before it is written.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,14 +33,14 @@ class RainCheck:
     frames: int = 0  # that had such pixels
     lowest: float = 0.0  # mm/h
 
-    def check(self, rate: np.ndarray, times: Sequence, where: str) -> np.ndarray:
+    def check(self, rate: np.ndarray, times: Sequence | np.ndarray, where: str) -> np.ndarray:
         """Refuse impossible rain rates, and set small negative ones to 0.
 
         Parameters
         ----------
         rate : array (time, …)
             Rain rate in mm/h; NaN = not observed.
-        times : sequence
+        times : sequence or array
             Time of each frame, for the message.
         where : str
             Store or file, for the message.
@@ -155,7 +156,7 @@ def lazy_rates(
     frames: xr.DataArray, factor: float, where: str, is_checked: bool = True
 ) -> xr.DataArray:
     """Frames (time, y, x) whose values are those of ``LazyRates``; see there."""
-    rates = indexing.LazilyIndexedArray(LazyRates(frames, factor, where, is_checked))
+    rates: Any = indexing.LazilyIndexedArray(LazyRates(frames, factor, where, is_checked))
     # as xarray does for a file: frames that were read stay in memory with the frames
-    cached = indexing.MemoryCachedArray(indexing.CopyOnWriteArray(rates))
+    cached: Any = indexing.MemoryCachedArray(indexing.CopyOnWriteArray(rates))
     return xr.DataArray(xr.Variable(frames.dims, cached, frames.attrs), frames.coords)

@@ -37,6 +37,13 @@ def test_size_of_a_pixel_is_in_km_for_metres_and_for_degrees():
     assert grid.pixel_size(degrees).mean == pytest.approx(np.sqrt(1.112 * 0.556), abs=0.002)
 
 
+def test_a_frame_is_contiguous_although_its_rows_were_flipped():
+    flipped = np.arange(12, dtype="f4").reshape(3, 4)[::-1]
+    one = grid.frame(flipped, np.arange(4), -np.arange(3))
+    assert one.values.flags.c_contiguous
+    np.testing.assert_array_equal(one, flipped)
+
+
 def test_centre_of_a_smaller_frame_is_the_whole_frame():
     assert (grid.centre(frames(), 4).values == frames().values[:, 1:5, 2:6]).all()
     assert grid.centre(frames(), 8).shape == grid.centre(frames(), 100).shape == frames().shape

@@ -115,6 +115,14 @@ def test_nothing_stays_when_no_frame_is_readable(tmp_path):
     assert names(tmp_path) == ["in"]
 
 
+def test_a_frame_without_a_time_is_refused(tmp_path):
+    source = Fake()
+    source.list = lambda start, end: Fake().list().assign(time=lambda t: t.time.where(t.minute > 5))
+    with pytest.raises(NowcastError, match="without a time"):
+        ingest(source, tmp_path / "a.zarr")
+    assert names(tmp_path) == []
+
+
 def test_rerun_adds_only_what_is_new(tmp_path):
     out = ingest(Fake(minutes=(0, 5), broken=[1]), tmp_path / "out.zarr")
     later = Fake()
