@@ -63,7 +63,7 @@ def to_time_y_x(variable: xr.DataArray, path: str) -> xr.DataArray:
     NowcastError
         If an axis is missing or ambiguous, or if the times are empty or not dates.
     """
-    latitude, longitude = two_dimensional(variable)
+    latitude, longitude = _two_dimensional(variable)
     frames = variable.reset_coords(drop=True)  # 2-D latitudes would be read with every frame
     single = [d for d, n in frames.sizes.items() if n == 1 and axis_of(frames[d]) not in AXES]
     frames = frames.squeeze(single, drop=True)
@@ -77,20 +77,21 @@ def to_time_y_x(variable: xr.DataArray, path: str) -> xr.DataArray:
     for axis in ("y", "x"):
         if dimensions[axis] in frames.indexes:
             frames = with_known_unit(frames, dimensions[axis], axis)
-    new_names = {d: axis for axis, d in dimensions.items() if d != axis}
-    frames = frames.rename(new_names).transpose(*AXES)
+    frames = _renamed(frames, dimensions).transpose(*AXES)
 
     if latitude is not None and longitude is not None and not has_known_units(frames):
-        frames = from_two_dimensional(
-            frames,
-            latitude.rename({d: n for d, n in new_names.items() if d in latitude.dims}),
-            longitude.rename({d: n for d, n in new_names.items() if d in longitude.dims}),
-        )
+        places = (_renamed(latitude, dimensions), _renamed(longitude, dimensions))
+        frames = from_two_dimensional(frames, *places)
     frames = _ascending_times(frames, path)
     for axis in ("y", "x"):
         if axis in frames.indexes:
             frames = in_direction(frames, axis, f"{path} has a coordinate {dimensions[axis]}")
     return frames
+
+
+def _renamed(values: xr.DataArray, dimensions: dict[str, str]) -> xr.DataArray:
+    """Values whose dimensions have the names of their axes."""
+    return values.rename({d: a for a, d in dimensions.items() if d in values.dims and d != a})
 
 
 def _dimensions(frames: xr.DataArray, latitude: xr.DataArray | None) -> dict[str, str]:
@@ -109,7 +110,9 @@ def _dimensions(frames: xr.DataArray, latitude: xr.DataArray | None) -> dict[str
     return dimensions | {"y": rows, "x": columns}
 
 
-def two_dimensional(variable: xr.DataArray) -> tuple[xr.DataArray | None, xr.DataArray | None]:
+def _two_dimensional(
+    variable: xr.DataArray,
+) -> tuple[xr.DataArray | None, xr.DataArray | None]:
     """Two-dimensional latitudes and longitudes among the coordinates of a variable, or None."""
     coordinates: dict[str, xr.DataArray] = {}
     for coordinate in variable.coords.values():

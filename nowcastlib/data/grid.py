@@ -94,13 +94,12 @@ class PixelSize(NamedTuple):
 def pixel_size(frames: xr.DataArray) -> PixelSize | None:
     """Size of the middle pixel on the ground.
 
-    Where the place of the frames is known, a distortion of the map projection by more than 1 % is
-    corrected: Web Mercator doubles a pixel at 60° north.
+    Where the place is known, a distortion of more than 1 % by the map projection is corrected.
 
     Parameters
     ----------
     frames : xarray.DataArray (…, y, x)
-        Frames with coordinates in degrees or metres.
+        Frames.
 
     Returns
     -------
@@ -120,14 +119,14 @@ def pixel_size(frames: xr.DataArray) -> PixelSize | None:
     if any(frames[axis].attrs.get("units") != "m" for axis in ("y", "x")):
         return None
     nominal = PixelSize(height / 1000, width / 1000)
-    if crs := frames.attrs.get("crs"):
-        on_the_ground = _size_on_the_ground(x, y, crs) or nominal
-        return nominal if np.allclose(on_the_ground, nominal, rtol=0.01) else on_the_ground
-    return nominal
+    size = _size_on_the_ground(x, y, frames.attrs.get("crs", "")) or nominal
+    return nominal if np.allclose(size, nominal, rtol=0.01) else size
 
 
 def _size_on_the_ground(x: np.ndarray, y: np.ndarray, crs: str) -> PixelSize | None:
-    """Size of the pixel between two x and two y (m); None where the projection is not defined."""
+    """Size of the pixel between two x and two y (m); None if their place is not known."""
+    if not crs:
+        return None
     import pyproj  # slow to import, and needed only where frames know their place
 
     corners = np.array([[x[0], y[0]], [x[1], y[0]], [x[0], y[1]]])  # (corner, x and y)
@@ -288,10 +287,7 @@ def area_mean(values: np.ndarray, columns: int) -> np.ndarray:
 
 
 def mapping(crs: str) -> dict:
-    """Describe a map projection by the attributes of a CF grid mapping, with ``crs_wkt``.
-
-    ``crs`` is anything that pyproj understands.
-    """
+    """Attributes of the CF grid mapping of a projection, in any form that pyproj understands."""
     import pyproj
 
     with warnings.catch_warnings():
