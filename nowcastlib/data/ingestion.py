@@ -268,8 +268,8 @@ class _Reading:
 def _check_grid(expected: xr.DataArray, frame: xr.DataArray, time, partial: Path) -> None:
     """Refuse a frame of another size, or of a place that differs by more than 1 % of a pixel."""
     remedy = (
-        f"use another store for frames from then on; to keep those before it, which are in "
-        f"{partial}, run again with the end {time.isoformat()}"
+        f"use another store for frames from then on; the frames before it are kept, run again with "
+        f"end {time.isoformat()} to complete {partial.stem}"
     )
     if expected.shape != frame.shape:
         raise NowcastError(
