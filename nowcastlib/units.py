@@ -9,7 +9,12 @@ import numpy as np
 DRY = 0.1  # mm/h; a radar cannot distinguish less from no rain
 RATES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # mm/h; thresholds of a network's probabilities
 
-HOURLY = {"s": 3600.0, "min": 60.0, "h": 1.0, "d": 1 / 24}  # number of each unit in an hour
+HOURLY = {  # number of each unit in an hour
+    **dict.fromkeys(["s", "sec", "secs", "second", "seconds"], 3600.0),
+    **dict.fromkeys(["min", "mins", "minute", "minutes"], 60.0),
+    **dict.fromkeys(["h", "hr", "hrs", "hour", "hours"], 1.0),
+    **dict.fromkeys(["d", "day", "days"], 1 / 24),
+}
 
 
 def amount_of_water(units: str) -> tuple[str, float]:
@@ -38,7 +43,7 @@ def amount_of_water(units: str) -> tuple[str, float]:
     text = re.sub(r"[ .]\(?(\d*) ?([a-z]+)\)? ?-1$", r"/\1\2", text)  # "mm h-1" becomes "mm/h"
 
     depth = r"(mm|cm|m|kg[ .]?(?:/ ?m|m-)2)"
-    time = r" ?/ ?\(?(\d*) ?(s|min|h|d)[a-z]*\)?"  # "/5min": number and unit
+    time = rf" ?/ ?\(?(\d*) ?({'|'.join(HOURLY)})\)?"  # "/5min": number and unit
     match = re.fullmatch(f"{depth}(?:{time})?", text)
     if not match:
         return "", 1.0
@@ -73,6 +78,31 @@ def exceeds(rate, threshold: float) -> np.ndarray:
     False
     """
     return np.asarray(rate, "f4") > np.float32(threshold)
+
+
+def is_rain(units: str, names: str) -> bool:
+    """Whether a quantity with a unit of water is rain, by its names.
+
+    A rate in mm/h or kg m-2 s-1 without any name can only be rain. A length may be anything, and
+    m/s is a velocity, such as that of the rain drops: there a name has to speak of rain.
+
+    Parameters
+    ----------
+    units : str
+        Such as mm h-1.
+    names : str
+        Standard name, long name and name, as far as they say what the quantity is.
+
+    Examples
+    --------
+    >>> is_rain("mm h-1", ""), is_rain("m s-1", ""), is_rain("m s-1", "rain rate")
+    (True, False, True)
+    """
+    kind, _ = amount_of_water(units)
+    could_be_other = kind == "amount" or bool(re.match(r"\s*c?m\b", str(units), re.IGNORECASE))
+    if kind and not names.strip() and not could_be_other:
+        return True
+    return bool(kind and re.search("rain|precip", names, re.IGNORECASE))
 
 
 @dataclass(frozen=True)

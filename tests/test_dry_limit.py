@@ -38,7 +38,12 @@ def test_scores_have_no_event_and_no_rank_at_the_limit(limit):
     counts = count([(rate, rate[0])], [DRY])
     assert counts.hits.sum() == 0
     assert counts.probability_events.sum() == 0
-    assert counts.probability_forecasts.squeeze().values.tolist() == [64, 0, 0, 0]  # by number of members
+    assert counts.probability_forecasts.squeeze().values.tolist() == [
+        64,
+        0,
+        0,
+        0,
+    ]
     assert counts.ranks.sum() == 0
 
 

@@ -189,7 +189,7 @@ def test_mrms_store_opens_north_up(archive):
         assert frames.shape == (36, 3500, 7000)
         assert frames.y[0] - frames.y[-1] > 30
         assert time_step(frames) == 2
-        assert grid.pixel_km(frames) == pytest.approx(1.11, abs=0.01)
+        assert grid.pixel_size(frames).y == pytest.approx(1.11, abs=0.01)
 
 
 def test_shipped_network_forecasts_a_part_of_mrms(archive):

@@ -75,3 +75,8 @@ def test_torch_and_numpy_agree():
 )
 def test_units_of_water_are_recognised_in_every_spelling(units, kind, factor):
     assert amount_of_water(units) == (kind, pytest.approx(factor))
+
+
+@pytest.mark.parametrize("units", ["mm/scan", "mm scan-1", "mm/sweep", "mm/decade", "kg m-2/hmm"])
+def test_words_that_are_no_time_are_not_taken_for_one(units):
+    assert amount_of_water(units) == ("", 1.0)

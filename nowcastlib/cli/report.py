@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nowcastlib.data import pixel_km, time_step
+from nowcastlib.data import pixel_size, time_step
 from nowcastlib.files import write_atomically
 from nowcastlib.verification import (
     COUNTS,
@@ -112,7 +112,7 @@ def full(counts: xr.Dataset, protocol: dict, common: bool) -> dict:
     }
 
     # a mask of common pixels has sharp edges, whose fine detail nobody has forecast
-    if not common:
+    if not common and protocol["pixel_km"]:
         resolution = effective_resolution(pooled).to_pandas().T
         report["effective_resolution_km"] = resolution.to_dict("list")
 
@@ -122,6 +122,7 @@ def full(counts: xr.Dataset, protocol: dict, common: bool) -> dict:
 
 def protocol(frames: xr.DataArray, counts: xr.Dataset, options: "Evaluate") -> dict:
     """How the scores were computed: the data, the cases, and a definition of each term."""
+    size = pixel_size(frames)
     unknown = "nor is NaN in any forecast" if options.common else "NaN in a forecast counts as dry"
     return {
         "data": str(options.data),
@@ -129,7 +130,7 @@ def protocol(frames: xr.DataArray, counts: xr.Dataset, options: "Evaluate") -> d
         "cases": counts.sizes["case"],
         "events": len(np.unique(counts.event)),
         "step_minutes": time_step(frames),
-        "pixel_km": pixel_km(frames),
+        "pixel_km": round(size.mean, 4) if size else None,
         "size": options.size,
         "margin": options.margin,
         "event": "rain rate > threshold (mm/h)",

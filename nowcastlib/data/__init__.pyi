@@ -5,12 +5,13 @@ from .frame_table import drop as drop
 from .frame_table import find_windows as find_windows
 from .frame_table import frames_table as frames_table
 from .grid import RAIN_RATE as RAIN_RATE
+from .grid import PixelSize as PixelSize
 from .grid import as_frames as as_frames
 from .grid import centre as centre
 from .grid import coarser as coarser
 from .grid import cut as cut
 from .grid import frame as frame
-from .grid import pixel_km as pixel_km
+from .grid import pixel_size as pixel_size
 from .ingestion import IngestOptions as IngestOptions
 from .ingestion import ingest as ingest
 from .moving_mnist import DigitScene as DigitScene

@@ -11,6 +11,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from nowcastlib.data.coordinates import (
+    from_two_dimensional,
+    has_known_units,
+    in_direction,
+    with_known_unit,
+)
 from nowcastlib.data.times import usual_step
 from nowcastlib.errors import NowcastError
 
@@ -35,8 +41,6 @@ AXES = {  # words by which an axis is recognised: standard names, units, axis le
         "easting",
     },
 }
-METRES = dict.fromkeys(["m", "metre", "metres", "meter", "meters"], 1.0)
-METRES |= dict.fromkeys(["km", "kilometre", "kilometres", "kilometer", "kilometers"], 1000.0)
 
 SPAN_IN_NAME = r"(?<![a-z\d.])(\d+)[ _-]*(mins?|minutes?|h|hrs?|hours?|d|days?)(?![a-z\d])"
 
@@ -62,25 +66,62 @@ def to_time_y_x(variable: xr.DataArray, path: str) -> xr.DataArray:
     NowcastError
         If an axis is missing or ambiguous, or if the times are empty or not dates.
     """
+    latitude, longitude = _two_dimensional(variable)
     frames = variable.reset_coords(drop=True)  # 2-D latitudes would be read with every frame
     single = [d for d, n in frames.sizes.items() if n == 1 and axis_of(frames[d]) not in AXES]
     frames = frames.squeeze(single, drop=True)
 
-    dimensions = {axis_of(frames[d]): d for d in frames.dims}
+    dimensions = _dimensions(frames, latitude)
     complete = set(dimensions) == set(AXES) and frames.ndim == len(AXES)
     if not complete or dimensions["time"] not in frames.indexes:
         raise NowcastError(
             f"{path} has the axes {variable.dims}; a time and two horizontal ones are needed"
         )
-    new_names = {d: axis for axis, d in dimensions.items() if d != axis}
-    frames = frames.rename(new_names).transpose(*AXES)
+    for axis in ("y", "x"):
+        if dimensions[axis] in frames.indexes:
+            frames = with_known_unit(frames, dimensions[axis], axis)
+    frames = _renamed(frames, dimensions).transpose(*AXES)
 
+    if latitude is not None and longitude is not None and not has_known_units(frames):
+        places = (_renamed(latitude, dimensions), _renamed(longitude, dimensions))
+        frames = from_two_dimensional(frames, *places)
     frames = _ascending_times(frames, path)
     for axis in ("y", "x"):
         if axis in frames.indexes:
-            frames = _in_metres(frames, axis)
-            frames = _north_up(frames, axis)
+            frames = in_direction(frames, axis, f"{path} has a coordinate {dimensions[axis]}")
     return frames
+
+
+def _renamed(values: xr.DataArray, dimensions: dict[str, str]) -> xr.DataArray:
+    """Values whose dimensions have the names of their axes."""
+    return values.rename({d: a for a, d in dimensions.items() if d in values.dims and d != a})
+
+
+def _dimensions(frames: xr.DataArray, latitude: xr.DataArray | None) -> dict[str, str]:
+    """The dimension of each axis; where no word tells rows from columns, latitudes do."""
+    dimensions = {axis_of(frames[d]): str(d) for d in frames.dims}
+    if latitude is None or not {*latitude.dims} <= {*dimensions} - {*AXES}:
+        return dimensions
+
+    first, second = (str(d) for d in latitude.dims)
+    values = np.asarray(latitude.values, "f8")
+    along_first = np.abs(values[-1] - values[0]).max()
+    along_second = np.abs(values[:, -1] - values[:, 0]).max()
+    rows, columns = (first, second) if along_first > along_second else (second, first)
+    for dimension in (first, second):
+        del dimensions[dimension]
+    return dimensions | {"y": rows, "x": columns}
+
+
+def _two_dimensional(
+    variable: xr.DataArray,
+) -> tuple[xr.DataArray | None, xr.DataArray | None]:
+    """Two-dimensional latitudes and longitudes among the coordinates of a variable, or None."""
+    coordinates: dict[str, xr.DataArray] = {}
+    for coordinate in variable.coords.values():
+        if coordinate.ndim == 2:
+            coordinates.setdefault(axis_of(coordinate), coordinate.reset_coords(drop=True))
+    return coordinates.get("y"), coordinates.get("x")
 
 
 def axis_of(coordinate: xr.DataArray) -> str:
@@ -99,6 +140,11 @@ def _ascending_times(frames: xr.DataArray, path: str) -> xr.DataArray:
     if times.empty:
         raise NowcastError(f"{path} holds no frames: ingest again")
 
+    if times.hasnans:
+        raise NowcastError(
+            f"{path}: {times.isna().sum()} of {len(times)} frames have no time (the first is frame "
+            f"{times.isna().argmax()}): leave these frames out of the store"
+        )
     if not isinstance(times, pd.DatetimeIndex):  # of another calendar, or plain numbers
         try:
             times = pd.to_datetime([t.isoformat() for t in times], format="ISO8601")
@@ -112,26 +158,6 @@ def _ascending_times(frames: xr.DataArray, path: str) -> xr.DataArray:
     if not times.is_monotonic_increasing:
         frames = frames.sortby("time")
     return frames.drop_duplicates("time") if times.has_duplicates else frames
-
-
-def _in_metres(frames: xr.DataArray, axis: str) -> xr.DataArray:
-    """Convert an axis of a map projection into metres; degrees stay."""
-    coordinate = frames[axis]
-    is_projected = "projection" in coordinate.attrs.get("standard_name", "")
-    unit = coordinate.attrs.get("units", "m" if is_projected else "")
-    if unit in METRES:
-        attributes = coordinate.attrs | {"units": "m"}
-        frames[axis] = (axis, coordinate.values * METRES[unit], attributes)
-    return frames
-
-
-def _north_up(frames: xr.DataArray, axis: str) -> xr.DataArray:
-    """Turn an axis round where it runs the wrong way: y falls, x rises."""
-    coordinate = frames[axis]
-    if coordinate.size < 2:
-        return frames
-    rises = bool(coordinate[0] < coordinate[-1])
-    return frames if rises == (axis == "x") else frames.isel({axis: slice(None, None, -1)})
 
 
 def accumulation_hours(frames: xr.DataArray, bounds: xr.DataArray | None, path: str) -> float:

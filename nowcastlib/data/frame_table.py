@@ -64,7 +64,7 @@ def frames_table(
 def _measured_store(store: Path, wet: float, progress: bool) -> pd.DataFrame:
     """``measure`` of a store on disk, from the table beside it if that is up to date."""
     csv = Path(f"{store}.csv")
-    stamp = f"# {store.name}, written {store.stat().st_mtime_ns}, wet above {wet:g} mm/h\n"
+    stamp = f"# {store.name}, written {_written(store)}, wet above {wet:g} mm/h\n"
     with suppress(OSError, ValueError, KeyError):  # missing or broken: measure again
         if csv.read_text().startswith(stamp):
             table = pd.read_csv(csv, comment="#")
@@ -74,6 +74,12 @@ def _measured_store(store: Path, wet: float, progress: bool) -> pd.DataFrame:
     with suppress(NowcastError):  # the folder is not writable: measure each time
         write_atomically(csv, (stamp + table.to_csv(index=False)).encode())
     return table
+
+
+def _written(store: Path) -> str:
+    """Number of files of a store, and when the newest was written: a change of values shows."""
+    times = [path.stat().st_mtime_ns for path in (store, *store.rglob("*"))]
+    return f"{max(times)} in {len(times)} files"
 
 
 def measure(frames: xr.DataArray, wet: float = DRY, progress: bool = False) -> pd.DataFrame:

@@ -2,20 +2,20 @@
 
 import warnings
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from nowcastlib.data.coordinates import KM_PER_DEGREE
 from nowcastlib.errors import NowcastError
 
 if TYPE_CHECKING:
     import pyproj
 
 RAIN_RATE = {"standard_name": "rainfall_rate", "long_name": "rain rate", "units": "mm h-1"}
-KM_PER_DEGREE = 111.2  # of latitude
 
 
 def frame(
@@ -37,12 +37,12 @@ def frame(
     Returns
     -------
     xarray.DataArray
-        ``rainfall_rate`` (y, x), float32, in mm/h.
+        ``rainfall_rate`` (y, x), float32, in mm/h, contiguous in memory.
     """
     axis_y = {"units": "m", "standard_name": "projection_y_coordinate", "axis": "Y"}
     axis_x = {"units": "m", "standard_name": "projection_x_coordinate", "axis": "X"}
     return xr.DataArray(
-        np.asarray(rate, "f4"),
+        np.ascontiguousarray(rate, "f4"),  # a flipped array has negative strides
         coords={"y": ("y", y, axis_y), "x": ("x", x, axis_x)},
         dims=("y", "x"),
         name="rainfall_rate",
@@ -80,49 +80,63 @@ def as_frames(rate: np.ndarray, start="2024-06-01", step: float = 5.0) -> xr.Dat
     )
 
 
-def pixel_km(frames: xr.DataArray) -> float:
-    """Spacing of the rows of frames (…, y, x) in km, from their coordinates in metres or degrees.
+class PixelSize(NamedTuple):
+    """Height and width of a pixel in km."""
 
-    Raises
-    ------
-    NowcastError
-        If there are fewer than two rows.
-    """
-    if frames.sizes["y"] < 2:
-        raise NowcastError(
-            "one row of pixels does not give the size of a pixel: use frames of 2 rows or more"
-        )
-    spacing = abs(float(frames.y[1] - frames.y[0]))
-    return spacing * KM_PER_DEGREE if _in_degrees(frames) else spacing / 1000
+    y: float
+    x: float
+
+    @property
+    def mean(self) -> float:
+        """Side in km of a square of the same area."""
+        return float(np.sqrt(self.y * self.x))
 
 
-def pixel_width_km(frames: xr.DataArray) -> float | None:
-    """Return the width of the middle pixel on the ground.
+def pixel_size(frames: xr.DataArray) -> PixelSize | None:
+    """Size of the middle pixel on the ground.
 
-    Unlike ``pixel_km``, it corrects for the distortion of the map projection.
+    Where the place is known, a distortion of more than 1 % by the map projection is corrected.
 
     Parameters
     ----------
-    frames : xarray.DataArray, dimensions (…, y, x)
-        Frames with coordinates in degrees or metres.
+    frames : xarray.DataArray (…, y, x)
+        Frames.
 
     Returns
     -------
-    float or None
-        Width in km; None if it is unknown.
+    PixelSize or None
+        Height and width in km; None if the coordinates are neither metres nor degrees, or if there
+        is one row or one column only.
     """
-    points = degrees(frames)
-    if points is not None:
-        import pyproj  # slow to import, and needed only where frames know their place
+    if min(frames.sizes["y"], frames.sizes["x"]) < 2:
+        return None
+    middle = frames.sizes["y"] // 2, frames.sizes["x"] // 2
+    y, x = (frames[axis].values[n - 1 : n + 1] for axis, n in zip("yx", middle, strict=True))
+    height, width = abs(float(y[1] - y[0])), abs(float(x[1] - x[0]))
 
-        middle = points.shape[1] // 2
-        (lon, next_lon), (lat, next_lat) = points[:, middle, middle : middle + 2]
-        metres = pyproj.Geod(ellps="WGS84").inv(lon, lat, next_lon, next_lat)[2]
-        pixels = (frames.sizes["x"] - 1) / (points.shape[2] - 1)  # between the two points
-        return metres / 1000 / pixels
-    if frames.sizes["x"] > 1 and frames.x.attrs.get("units") == "m":
-        return abs(float(frames.x[1] - frames.x[0])) / 1000
-    return None
+    if _in_degrees(frames):
+        width *= float(np.cos(np.radians(y.mean())))
+        return PixelSize(height * KM_PER_DEGREE, width * KM_PER_DEGREE)
+    if any(frames[axis].attrs.get("units") != "m" for axis in ("y", "x")):
+        return None
+    nominal = PixelSize(height / 1000, width / 1000)
+    size = _size_on_the_ground(x, y, frames.attrs.get("crs", "")) or nominal
+    return nominal if np.allclose(size, nominal, rtol=0.01) else size
+
+
+def _size_on_the_ground(x: np.ndarray, y: np.ndarray, crs: str) -> PixelSize | None:
+    """Size of the pixel between two x and two y (m); None if their place is not known."""
+    if not crs:
+        return None
+    import pyproj  # slow to import, and needed only where frames know their place
+
+    corners = np.array([[x[0], y[0]], [x[1], y[0]], [x[0], y[1]]])  # (corner, x and y)
+    lon, lat = projection(crs).transform(corners[:, 0], corners[:, 1], direction="INVERSE")
+    if not np.isfinite([lon, lat]).all():
+        return None
+    origin = ([lon[0]] * 2, [lat[0]] * 2)
+    width, height = pyproj.Geod(ellps="WGS84").inv(*origin, lon[1:], lat[1:])[2]
+    return PixelSize(height / 1000, width / 1000)
 
 
 def degrees(frames: xr.DataArray, n: int = 17) -> np.ndarray | None:
@@ -274,10 +288,7 @@ def area_mean(values: np.ndarray, columns: int) -> np.ndarray:
 
 
 def mapping(crs: str) -> dict:
-    """Describe a map projection by the attributes of a CF grid mapping, with ``crs_wkt``.
-
-    ``crs`` is anything that pyproj understands.
-    """
+    """Attributes of the CF grid mapping of a projection, in any form that pyproj understands."""
     import pyproj
 
     with warnings.catch_warnings():

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from nowcastlib.data import grid
 from nowcastlib.data.feeds import Feed, ServerUnreachable
+from nowcastlib.data.rain_check import RainCheck
 from nowcastlib.data.store import open_frames
 from nowcastlib.data.store_writer import TITLE, create_store, finish_store, resume_store
 from nowcastlib.data.times import TimeLike
@@ -79,6 +80,13 @@ def ingest(
     ServerUnreachable
         If the server of the feed does not answer.
 
+    Notes
+    -----
+    While frames are written, the store has the name ``out.partial``, also one that existed before:
+    a store named ``out`` is always whole. If a feed fails, a store that existed before gets its
+    name back. One that this call began is removed, except if the server is unreachable. After
+    an interruption the next call continues the unfinished store.
+
     Examples
     --------
     >>> from nowcastlib.data.feeds.demo import Demo
@@ -104,11 +112,9 @@ def ingest(
 
         try:
             _append(feed, rows, partial, options, history)
-        except NowcastError as error:
+        except NowcastError:
             if was_whole:  # give it back its name, with the frames that could be added
                 finish_store(partial, out)
-            elif not was_begun and not isinstance(error, ServerUnreachable):
-                shutil.rmtree(partial, ignore_errors=True)
             raise
         finish_store(partial, out)
     except OSError as error:
@@ -121,6 +127,8 @@ def _rows_to_ingest(
 ) -> pd.DataFrame:
     """Rows of the feed's table, each time once, in ascending time, every N-th."""
     rows = feed.list(start, end).drop_duplicates("time").sort_values("time").iloc[::every]
+    if rows.time.isna().any():
+        raise NowcastError("the feed lists frames without a time (NaT): leave them out of its list")
     if rows.empty:
         raise NowcastError(
             f"there are no frames from {start or 'the first'} to {end or 'the last'}: "
@@ -173,6 +181,8 @@ def _append(
     finally:
         if writer:
             writer.flush()  # keep what was read, whatever happened
+        if reading.check.negative_pixels:
+            log.warning(reading.check.summary(partial.stem))
 
     if writer is None:
         why = f"; the first: {reading.reasons[0]}" if reading.reasons else ""
@@ -193,6 +203,7 @@ class _Reading:
         self.options = options
         self.written = written  # frames that the store has already
         self.reasons: list[str] = []  # why frames were skipped
+        self.check = RainCheck()
 
     def readable_frames(self, name: str) -> Iterator[tuple[pd.Timestamp, xr.DataArray, np.ndarray]]:
         """Time, frame as read and values as stored of each good frame.
@@ -211,7 +222,7 @@ class _Reading:
             for time, result in results:
                 bar.update()
                 try:
-                    frame, values = result()
+                    frame, values, check = result()
                     if values.size and not np.isfinite(values).any():
                         raise NowcastError("nothing in it is observed")
                 except NowcastError as error:
@@ -222,6 +233,7 @@ class _Reading:
                     self.reasons.append(str(error))
                     continue
                 outages = 0
+                self.check.add(check)
                 yield time, frame, values
 
     def _read_ahead(self) -> Generator[tuple[pd.Timestamp, Callable], None, None]:
@@ -237,26 +249,35 @@ class _Reading:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _read(self, row: Any) -> tuple[xr.DataArray, np.ndarray]:
-        """A frame as read, and its values (y, x) as stored."""
+    def _read(self, row: Any) -> tuple[xr.DataArray, np.ndarray, RainCheck]:
+        """A frame as read, its values (y, x) as stored, and what the check changed in them."""
         frame = self.feed.read(row)
         values = frame.values
         if self.options.crop:
             x, y, width, height = self.options.crop
             values = values[y : y + height, x : x + width]
+
+        check = RainCheck()
         if values.size:  # else the crop lies beyond the frame, which is reported later
+            where = getattr(row, "path", "") or getattr(self.feed, "path", "") or "the feed"
+            values = check.check(values[None], [row.time], where)[0]
             values = grid.area_mean(values, self.options.regrid)
-        return frame, values
+        return frame, values, check
 
 
 def _check_grid(expected: xr.DataArray, frame: xr.DataArray, time, partial: Path) -> None:
-    """Refuse a frame of another size or place."""
+    """Refuse a frame of another size, or of a place that differs by more than 1 % of a pixel."""
+    remedy = (
+        f"use another store for frames from then on; the frames before it are kept, run again with "
+        f"end {time.isoformat()} to complete {partial.stem}"
+    )
     if expected.shape != frame.shape:
         raise NowcastError(
-            f"the frame of {time} is {frame.shape} px, the store {partial} {expected.shape}: "
-            "use another store"
+            f"the frame of {time} is {frame.shape} px, those before it {expected.shape}: {remedy}"
         )
-    if not all(expected.get_index(axis).equals(frame.get_index(axis)) for axis in ("y", "x")):
-        raise NowcastError(
-            f"the frame of {time} lies elsewhere than those of {partial}: use another store"
-        )
+    for axis in ("y", "x"):
+        there, here = expected[axis].values, frame[axis].values
+        pixel = np.abs(np.diff(there)).min(initial=np.inf)
+        tolerance = pixel / 100 if np.isfinite(pixel) else 0.0
+        if np.abs(here - there).max(initial=0) > tolerance:
+            raise NowcastError(f"the frame of {time} lies elsewhere than those before it: {remedy}")

@@ -1,19 +1,21 @@
 """Reading stores: any CF-Zarr of rain, on disk, on S3 or behind another URL, as frames in mm/h."""
 
 import json
-import re
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import numpy as np
 import xarray as xr
+import zarr
 
 from nowcastlib.data import cf_axes
 from nowcastlib.data.grid import RAIN_RATE
 from nowcastlib.data.public_archives import ARCHIVES, PublicArchive
+from nowcastlib.data.rain_check import lazy_rates
 from nowcastlib.data.times import time_step
 from nowcastlib.errors import NowcastError
-from nowcastlib.units import DRY, amount_of_water, exceeds
+from nowcastlib.units import DRY, amount_of_water, exceeds, is_rain
 
 SLAB = 64 << 20  # bytes of whole frames that are held in memory together
 
@@ -33,11 +35,13 @@ MAKER_ATTRIBUTES = (  # of a data set, the first that it has names its maker
 
 
 def open_frames(path: str | Path, endpoint: str = "", variable: str = "") -> xr.DataArray:
-    """Open the rain rate of a CF-Zarr store; frames are read when they are used.
+    """Open the rain rate of a CF-Zarr store; frames are read and checked when they are used.
 
     The axes are recognised by standard name, units, ``axis`` or usual name, the variable by its
     units. An amount of rain is divided by the time in which it fell: that of the bounds of the
-    times, of accumulation_period, of cell_methods, or else the regular step of the times.
+    times, of accumulation_period, of cell_methods, or else the regular step of the times. Whenever
+    frames are read, rates from -1 to 0 mm/h become 0 with one warning, and rates below -1 or above
+    1000 mm/h raise a NowcastError with their time and value: see ``data.rain_check``.
 
     Parameters
     ----------
@@ -68,8 +72,15 @@ def open_frames(path: str | Path, endpoint: str = "", variable: str = "") -> xr.
     >>> frames.sel(time="2015-05-15").max()  # doctest: +SKIP
     """
     archive = ARCHIVES.get(str(path), PublicArchive(str(path), endpoint))
+    return lazy_frames(archive, variable)
+
+
+def lazy_frames(
+    archive: PublicArchive, variable: str = "", is_checked: bool = True
+) -> xr.DataArray:
+    """``open_frames`` of an archive; a feed leaves the check of the rates to ``ingest``."""
     dataset = _open(archive)
-    rain = _rain_variable(dataset, archive.path, variable)
+    rain = _rain_variable(_with_auxiliary_coordinates(dataset), archive.path, variable)
     if "lead_time" in rain.dims:
         raise NowcastError(
             f"{archive.path} is a forecast, not observed frames: give the store it was made from"
@@ -82,7 +93,7 @@ def open_frames(path: str | Path, endpoint: str = "", variable: str = "") -> xr.
         bounds = dataset.get(frames.time.attrs.get("bounds"))
         mm /= cf_axes.accumulation_hours(frames, bounds, archive.path)
 
-    frames = _scaled(_without_encoding(frames), mm)
+    frames = lazy_rates(_without_encoding(frames), mm, archive.path, is_checked)
     return frames.drop_attrs(deep=False).rename("rainfall_rate").assign_attrs(attributes)
 
 
@@ -96,10 +107,9 @@ def _open(archive: PublicArchive) -> xr.Dataset:
         options = {"anon": True, "endpoint_url": endpoint or None, "config_kwargs": S3_PATIENCE}
 
     try:
-        consolidated = _is_consolidated(path, options)
-        return xr.open_zarr(
-            path, chunks=None, consolidated=consolidated, storage_options=options or None
-        )
+        how: dict[str, Any] = {"chunks": None, "storage_options": options or None}
+        how["consolidated"] = _is_consolidated(path, options)
+        return _with_zeros(xr.open_zarr(path, **how), path, how)
     except Exception as error:  # zarr, fsspec, botocore and xarray each have errors of their own
         where = f"{path} at {endpoint}" if endpoint else path
         remedy = "and the network" if "://" in path else f"or give one of {', '.join(ARCHIVES)}"
@@ -120,6 +130,36 @@ def _check_folder(path: Path) -> None:
     stores = [] if is_store else sorted(store.name for store in path.glob("*.zarr"))
     if stores:
         raise NowcastError(f"{path} is a folder of stores: name one of them ({', '.join(stores)})")
+
+
+def _with_zeros(dataset: xr.Dataset, path: str, how: dict[str, Any]) -> xr.Dataset:
+    """Undo that xarray takes each 0 for missing where 0 is only the fill value of Zarr 2.
+
+    A 0 is missing only if the attribute _FillValue says so, or if an offset makes it another number
+    than 0. Coordinates are never missing.
+    """
+    filled = []
+    for name, variable in dataset.variables.items():
+        is_zero = name in dataset.coords or not variable.encoding.get("add_offset")
+        if is_zero and variable.encoding.get("_FillValue") == 0:
+            filled.append(name)
+    if not filled:
+        return dataset
+
+    raw = xr.open_zarr(path, **how, decode_cf=False)
+    group = zarr.open_group(path, mode="r", storage_options=how["storage_options"])
+    for name in filled:
+        declared = group[str(name)].attrs.get("_FillValue")
+        raw[name].attrs.pop("_FillValue")
+        if declared is not None and name not in dataset.coords:
+            raw[name].attrs["_FillValue"] = declared
+    return xr.decode_cf(raw)
+
+
+def _with_auxiliary_coordinates(dataset: xr.Dataset) -> xr.Dataset:
+    """Make coordinates of two-dimensional latitudes and longitudes that are plain variables."""
+    is_flat = (n for n, v in dataset.data_vars.items() if v.ndim == 2)
+    return dataset.set_coords([n for n in is_flat if cf_axes.axis_of(dataset[n]) in ("y", "x")])
 
 
 def _is_consolidated(path: str, options: dict) -> bool:
@@ -158,13 +198,11 @@ def _rain_variable(dataset: xr.Dataset, path: str, variable: str) -> xr.DataArra
 
 def _is_rain(candidate: xr.DataArray) -> bool:
     """Whether a variable with a unit of water is rain on a grid, by its names."""
-    kind, _ = amount_of_water(candidate.attrs.get("units", ""))
-    names = candidate.attrs.get("standard_name", "")
-    if not names and kind == "amount":  # a length in mm may be anything
-        names = f"{candidate.attrs.get('long_name')} {candidate.name}"
-    elif not names:  # a rate in mm/h without any name can only be rain
-        names = "rain"
-    return candidate.ndim >= 3 and bool(re.search("rain|precip", names, re.IGNORECASE))
+    units, attributes = candidate.attrs.get("units", ""), candidate.attrs
+    if names := attributes.get("standard_name", ""):
+        return candidate.ndim >= 3 and is_rain(units, names)
+    names = f"{attributes.get('long_name', '')} {candidate.name}"
+    return candidate.ndim >= 3 and (is_rain(units, "") or is_rain(units, names))
 
 
 def _attributes(dataset: xr.Dataset, rain: xr.DataArray, archive: PublicArchive) -> dict:
@@ -185,14 +223,6 @@ def _attributes(dataset: xr.Dataset, rain: xr.DataArray, archive: PublicArchive)
     if mapping is not None and (wkt := cf_axes.projection_wkt(mapping.attrs)):
         attributes["crs"] = wkt
     return attributes
-
-
-def _scaled(frames: xr.DataArray, factor: float) -> xr.DataArray:
-    """Frames times a factor that is applied when a frame is read: an archive has terabytes."""
-    if factor == 1:
-        return frames
-    dataset = frames.assign_attrs(scale_factor=np.float32(factor)).to_dataset(name="rain")
-    return _without_encoding(xr.decode_cf(dataset, decode_times=False).rain)
 
 
 def _without_encoding(frames: xr.DataArray) -> xr.DataArray:

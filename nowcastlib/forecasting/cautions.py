@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import xarray as xr
 
-from nowcastlib.data import pixel_km, time_step
+from nowcastlib.data import pixel_size, time_step
 from nowcastlib.forecasting.forecasters import Forecaster, Network
 
 # Shipped networks, and the shortest and longest time step (minutes) that they were trained at
@@ -62,11 +62,13 @@ def untested(name: str, frames: xr.DataArray) -> str:
     if name not in TIME_STEPS:
         return ""
     shortest, longest = TIME_STEPS[name]
-    step, pixel = time_step(frames), pixel_km(frames)
+    step, size = time_step(frames), pixel_size(frames)
     is_wrong_step = step < shortest or step > longest
-    if not is_wrong_step and PIXELS[0] <= pixel <= PIXELS[1]:
+    is_right_size = size is not None and all(PIXELS[0] <= side <= PIXELS[1] for side in size)
+    if is_right_size and not is_wrong_step:
         return ""
+    pixel = f"{size.mean:.3g} km" if size else "pixels of unknown size"
     return (
         f"was trained for pixels of about 1 km every {shortest} to {longest} minutes; these frames "
-        f"have {pixel:.3g} km every {step:g} minutes, where it is untested"
+        f"have {pixel} every {step:g} minutes, where it is untested"
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nowcastlib.data import RAIN_RATE, nearest_frames, pixel_km, time_text, usual_step, utc
+from nowcastlib.data import RAIN_RATE, nearest_frames, pixel_size, time_text, usual_step, utc
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import written_folder
 from nowcastlib.forecasting.forecasters import Forecaster
@@ -139,11 +139,12 @@ def _times(observed: xr.DataArray, leads: pd.TimedeltaIndex) -> dict:
 
 
 def _attributes(observed: xr.DataArray) -> dict:
-    """Units of a forecast, origin and licence of the frames, and the size of a pixel."""
+    """Units of a forecast, origin and licence of the frames, and, if known, the pixel's size."""
+    size = pixel_size(observed)
     origin = {name: observed.attrs.get(name, "") for name in ("source", "license")}
     if "comment" in observed.attrs:
         origin["comment"] = observed.attrs["comment"]
-    return RAIN_RATE | origin | {"pixel_km": pixel_km(observed)}
+    return RAIN_RATE | origin | ({"pixel_km": size.mean} if size else {})
 
 
 def save(predicted: xr.DataArray, out: str | Path) -> None:

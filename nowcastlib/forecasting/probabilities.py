@@ -44,6 +44,8 @@ def quantile(logits: Tensor, threshold: Tensor, scale: ModelScale) -> Tensor:
     lower = torch.minimum((exceeded - 1).clamp(0), upper - 1)
 
     logit_below, logit_above = over.gather(-3, lower), over.gather(-3, upper)
+    # Interpolate; above the highest rate extrapolate, by at most twice the distance of the last two
+    # rates, because the logits say nothing about rain so heavy.
     share = (logit_below / (logit_below - logit_above).clamp(min=1e-3)).clamp(max=3)
     rate = scale.from_model(levels[lower] + (levels[upper] - levels[lower]) * share)
     return torch.where(exceeded > 0, rate, 0.0)[..., 0, :, :]
@@ -81,7 +83,8 @@ def matched_threshold(logits: Tensor, now: Tensor) -> Tensor:
     area_expected = torch.sigmoid(by_pixel).sum(-1, keepdim=True)  # px: (…, rate, 1)
     area = (area_now * area_expected).sqrt().round().long()
 
-    # the threshold that exactly this number of pixels exceeds
+    # In descending order, the value at position `area` (from 0) is exceeded by the `area` values
+    # before it: as a threshold it leaves exactly this number of pixels (ties apart).
     ordered = by_pixel.sort(-1, descending=True).values
     threshold = ordered.gather(-1, area.clamp(max=ordered.shape[-1] - 1))
     return threshold.clamp(min=MIN_PROBABILITY_LOGIT)[..., None]

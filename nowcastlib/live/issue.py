@@ -53,8 +53,9 @@ class Issue:
     def resolution(self) -> str:
         """Size and resolution."""
         height, width = self.past.shape[1:]
-        pixel, step = grid.pixel_km(self.past), time_step(self.past)
-        return f"{height} × {width} px of {pixel:g} km, every {step:g} minutes"
+        size, step = grid.pixel_size(self.past), time_step(self.past)
+        pixel = f"{size.mean:.3g} km" if size else "unknown size"
+        return f"{height} × {width} px of {pixel}, every {step:g} minutes"
 
     @property
     def outlook(self) -> str:

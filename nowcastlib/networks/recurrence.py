@@ -124,6 +124,7 @@ class RecurrentCell(nn.Module):
         return gates[self.gate_names.index(self.output)], self._new_state(gates)
 
     def _new_state(self, gates: tuple[Tensor, ...]) -> State:
+        # The last of ``gate_names`` are the new states; an LSTM names C, H, its state is (H, C).
         return tuple(reversed(gates[-self.n_states :]))
 
     def _zeros(self, inputs: Tensor) -> State:

@@ -1,5 +1,6 @@
 """Evaluation: several forecasters on the same cases, each case counted by itself."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,11 +9,13 @@ import pandas as pd
 import xarray as xr
 from tqdm.auto import tqdm
 
-from nowcastlib.data import centre, nearest_frames, pixel_km, time_step, usual_step
+from nowcastlib.data import centre, nearest_frames, pixel_size, time_step, usual_step
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import Forecaster, forecast
 from nowcastlib.units import exceeds
 from nowcastlib.verification.counts import SCALES, count
+
+log = logging.getLogger("nowcastlib")
 
 NEW_EVENT = np.timedelta64(60, "m")  # an event ends if no frame comes for longer than this
 
@@ -152,7 +155,7 @@ def evaluate(
     times = issue_times(frames, n_in, options.leads, options.every)
     _check_frames(frames, times, options)
 
-    pooled_km = options.pool * pixel_km(frames)
+    pooled_km = options.pool * _pixel_km(frames)
     counts: dict[str, list[xr.Dataset]] = {name: [] for name in forecasters}
     with tqdm(total=len(times) * len(forecasters), unit="forecast", disable=not progress) as bar:
         for at in times:
@@ -167,6 +170,14 @@ def evaluate(
                 pair = (rate, truth)
                 counts[name].append(count([pair], options.thresholds, options.scales, pooled_km))
     return _joined(counts, frames, times, options.leads)
+
+
+def _pixel_km(frames: xr.DataArray) -> float:
+    """Side of a pixel in km; 1 with a warning if it is unknown."""
+    if size := pixel_size(frames):
+        return size.mean
+    log.warning("the size of a pixel is not known: wavelengths are in px instead of km")
+    return 1.0
 
 
 def _check_frames(

@@ -256,3 +256,18 @@ def test_help_says_the_unit_of_every_and_why_common_exists(capsys, command, sent
         main([command, "--help"])
     printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert sentence in printed
+
+
+def test_report_on_pixels_of_unknown_size_has_no_kilometres(place, tmp_path, caplog):
+    frames = xr.open_zarr(place.frames).load()
+    for axis in ("y", "x"):
+        frames[axis] = (axis, np.arange(frames.sizes[axis]))
+    frames.rainfall_rate.attrs.pop("grid_mapping", None)
+    frames.drop_vars("crs").drop_encoding().to_zarr(tmp_path / "theirs.zarr", zarr_format=2)
+    file = tmp_path / "scores.json"
+    line = f"evaluate --data {tmp_path / 'theirs.zarr'} --forecasters persistence --leads 2"
+    assert nowcast(place, f"{line} --size 0 --every 8 --json {file}") == 0
+    report = read_json(file)
+    assert report["protocol"]["pixel_km"] is None
+    assert "effective_resolution_km" not in report
+    assert "size of a pixel is not known" in caplog.text

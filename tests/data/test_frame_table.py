@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from frame_tables import storms_table
 
 from nowcastlib.data import as_frames, frame_table, ingest, store
@@ -71,6 +72,16 @@ def test_table_of_a_store_is_kept_beside_it(stored, monkeypatch):
     monkeypatch.setattr(frame_table, "measure", None)  # it is not measured again
     pd.testing.assert_frame_equal(table, frames_table(path))
     assert frames_table(path, max_gap=3).sequence.nunique() == 10
+
+
+def test_values_that_are_rewritten_in_place_are_measured_again(stored):
+    path, _ = stored
+    before = frames_table(path)
+    zarr.open_array(str(path / "rainfall_rate"), mode="r+")[3] = 7.0
+    after = frames_table(path)
+    assert after["max"].tolist()[3] == 7
+    assert after.wet.tolist()[3] == 1
+    assert after.wet.drop(3).equals(before.wet.drop(3))
 
 
 def test_table_of_a_store_in_the_cloud_is_not_kept(stored):

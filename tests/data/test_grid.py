@@ -30,10 +30,18 @@ def in_degrees(lon, lat):
     return xr.DataArray(np.zeros((len(lat), len(lon))), coords)
 
 
-def test_spacing_of_rows_is_in_km_for_metres_and_for_degrees():
-    assert grid.pixel_km(frames()) == 1
-    degrees = frames().assign_coords(y=("y", 50 - 0.01 * np.arange(7), {"units": "degrees_north"}))
-    assert grid.pixel_km(degrees) == pytest.approx(1.112, abs=0.001)
+def test_size_of_a_pixel_is_in_km_for_metres_and_for_degrees():
+    assert grid.pixel_size(frames()) == (1, 1)
+    degrees = in_degrees(8 + 0.01 * np.arange(8), 60 - 0.01 * np.arange(7))
+    assert grid.pixel_size(degrees) == pytest.approx((1.112, 0.556), abs=0.002)
+    assert grid.pixel_size(degrees).mean == pytest.approx(np.sqrt(1.112 * 0.556), abs=0.002)
+
+
+def test_a_frame_is_contiguous_although_its_rows_were_flipped():
+    flipped = np.arange(12, dtype="f4").reshape(3, 4)[::-1]
+    one = grid.frame(flipped, np.arange(4), -np.arange(3))
+    assert one.values.flags.c_contiguous
+    np.testing.assert_array_equal(one, flipped)
 
 
 def test_centre_of_a_smaller_frame_is_the_whole_frame():
@@ -107,16 +115,11 @@ def test_a_finer_grid_is_refused(columns):
         grid.coarser(frames()[0], columns)
 
 
-def test_a_single_row_has_no_pixel_size():
-    with pytest.raises(NowcastError, match="one row of pixels"):
-        grid.pixel_km(frames()[:, :1])
-
-
 def test_frames_of_unknown_place_have_a_pixel_width_but_no_degrees():
     nowhere = projected("")
     assert grid.degrees(nowhere) is None
-    assert grid.pixel_width_km(nowhere) == 2.0
-    assert grid.pixel_width_km(nowhere[:1, :1]) is None
+    assert grid.pixel_size(nowhere) == (2, 2)
+    assert grid.pixel_size(nowhere[:1, :1]) is None
 
 
 def test_degrees_run_from_the_first_to_the_last_pixel():
@@ -133,6 +136,6 @@ def test_a_pixel_is_as_wide_as_it_is_on_the_ground():
     mercator = grid.frame(
         np.zeros((3, 3)), 1000.0 * np.arange(3), y - 1000.0 * (np.arange(3) - 1), "EPSG:3857"
     )
-    assert grid.pixel_width_km(mercator) == pytest.approx(0.5, rel=0.01)
+    assert grid.pixel_size(mercator) == pytest.approx((0.5, 0.5), rel=0.01)
     degrees = in_degrees(np.arange(10, 12, 0.1), np.arange(61, 59, -0.1))
-    assert grid.pixel_width_km(degrees) == pytest.approx(0.1 * 111.2 / 2, rel=0.02)
+    assert grid.pixel_size(degrees).x == pytest.approx(0.1 * 111.2 / 2, rel=0.02)

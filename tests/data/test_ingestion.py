@@ -115,6 +115,14 @@ def test_nothing_stays_when_no_frame_is_readable(tmp_path):
     assert names(tmp_path) == ["in"]
 
 
+def test_a_frame_without_a_time_is_refused(tmp_path):
+    source = Fake()
+    source.list = lambda start, end: Fake().list().assign(time=lambda t: t.time.where(t.minute > 5))
+    with pytest.raises(NowcastError, match="without a time"):
+        ingest(source, tmp_path / "a.zarr")
+    assert names(tmp_path) == []
+
+
 def test_rerun_adds_only_what_is_new(tmp_path):
     out = ingest(Fake(minutes=(0, 5), broken=[1]), tmp_path / "out.zarr")
     later = Fake()
@@ -190,12 +198,35 @@ def test_frames_of_another_grid_are_refused_and_the_store_stays(tmp_path, other)
     same(out, tmp_path / "copy.zarr")
 
 
-def test_grid_that_changes_midway_leaves_nothing(tmp_path):
+def test_frames_before_a_grid_that_changes_are_kept_and_the_error_says_how_to_go_on(tmp_path):
     source = Fake()
-    source.read = lambda row: Fake(shape=(4, 6 + (row.minute == 10))).read(row)
-    with pytest.raises(NowcastError, match=r"2024-06-01 12:10:00 is \(4, 7\) px"):
-        ingest(source, tmp_path / "out.zarr")
-    assert names(tmp_path) == []
+    source.read = lambda row: Fake(shape=(4, 6 + (row.minute == 20))).read(row)
+    out = tmp_path / "out.zarr"
+    with pytest.raises(NowcastError, match=r"12:20:00 is \(4, 7\) px") as error:
+        ingest(source, out)
+    assert names(tmp_path) == ["out.zarr.partial"]
+    assert zarr.open_group(str(out) + ".partial")["time"].shape == (4,)
+    assert "end 2024-06-01T12:20:00 to complete out.zarr" in str(error.value)
+
+    rest = Fake()  # as the error says
+    rest.list = lambda start, end: Fake(minutes=(0, 5, 10, 15)).list()
+    ingest(rest, out, end="2024-06-01T12:20:00")
+    assert rest.reads == []
+    assert open_frames(out)[:, 0, 0].values.tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("east", "is_same"), [(1e-7, True), (5.0, True), (50.0, False)])
+def test_a_grid_may_differ_by_a_hundredth_of_a_pixel(tmp_path, east, is_same):
+    source = Fake()
+    source.read = lambda row: Fake(east=east if row.minute == 10 else 0.0).read(row)
+    if is_same:
+        frames = open_frames(ingest(source, tmp_path / "a.zarr"))
+        assert frames.x.values.tolist() == [0, 1000, 2000, 3000, 4000, 5000]
+        assert frames.sizes["time"] == 5
+        ingest(Fake(minutes=(25,), east=-east), tmp_path / "a.zarr")  # a later run
+    else:
+        with pytest.raises(NowcastError, match="lies elsewhere"):
+            ingest(source, tmp_path / "a.zarr")
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,12 @@ def test_frames_are_in_order_north_up_and_in_mm_per_hour(tmp_path, names):
             r"should hold one .* rain \[dBZ\]",
         ),
         (tidy("m s-1", standard_name="wind_speed"), r"should hold one .* rain \[m s-1\]"),
+        (tidy("m s-1", name="VRADH"), r"should hold one .* VRADH \[m s-1\]"),
+        (
+            tidy("m s-1", name="v", long_name="radial velocity").merge(tidy("dBZ", name="DBZH")),
+            r"(?=.*v \[m s-1\])(?=.*DBZH \[dBZ\])",
+        ),
+        (tidy("mm/scan"), r"it has: rain \[mm/scan\]"),
         (
             tidy("kg m-2", name="tqv", long_name="water vapour"),
             r"should hold one .* tqv \[kg m-2\]",
@@ -122,7 +128,32 @@ def test_store_without_one_rain_rate_on_a_grid_is_refused(tmp_path, dataset, why
     ],
 )
 def test_a_rate_is_recognised_in_every_spelling_of_its_unit(tmp_path, units, first):
-    assert rates(written(tidy(units), tmp_path)) == pytest.approx([first, 2 * first, 3 * first])
+    """A number of 1 is ``first`` mm/h; of large units the store holds small numbers."""
+    part = min(1.0, 100 / first)
+    dataset = tidy(units) * part
+    dataset.rain.attrs["units"] = units
+    rate = first * part
+    assert rates(written(dataset, tmp_path)) == pytest.approx([rate, 2 * rate, 3 * rate])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"name": "rainrate"},
+        {"name": "tp", "long_name": "Precipitation rate"},
+        {"name": "v", "standard_name": "lwe_precipitation_rate"},
+    ],
+)
+def test_metres_per_second_are_rain_where_a_name_says_so(tmp_path, names):
+    dataset = tidy("m s-1", **names)
+    dataset[names["name"]] *= 1e-6
+    dataset[names["name"]].attrs = tidy("m s-1", **names)[names["name"]].attrs
+    assert rates(written(dataset, tmp_path)) == pytest.approx([3.6, 7.2, 10.8])
+
+
+def test_of_a_store_with_rain_and_wind_the_rain_is_read(tmp_path):
+    both = tidy("mm/h").merge(tidy("m s-1", name="VRADH"))
+    assert rates(written(both, tmp_path)) == [1, 2, 3]
 
 
 def bounds(minutes):
@@ -144,7 +175,9 @@ def bounds(minutes):
     ],
 )
 def test_amount_is_divided_by_the_time_in_which_it_fell(tmp_path, units, mm, given, minutes):
+    part = 0.01 if units == "m" else 1.0  # 1 m in 5 minutes is no rain
     dataset = tidy(units, standard_name="precipitation_amount")
+    dataset["rain"] = (dataset.rain * part).assign_attrs(dataset.rain.attrs)
     if "cell_methods" in given:
         dataset.rain.attrs["cell_methods"] = "time: sum (interval: 5 minutes)"
     if "bounds" in given:
@@ -152,7 +185,7 @@ def test_amount_is_divided_by_the_time_in_which_it_fell(tmp_path, units, mm, giv
         dataset.time.attrs["bounds"] = "time_bnds"
     if "period" in given:
         dataset.rain.attrs["accumulation_period"] = "PT1H"
-    rate = 60 / minutes * mm
+    rate = 60 / minutes * mm * part
     assert rates(written(dataset, tmp_path)) == pytest.approx([rate, 2 * rate, 3 * rate])
 
 

@@ -44,6 +44,8 @@ def test_a_shipped_network_is_untested_at_other_steps_and_pixels():
     assert "every 2 minutes" in untested("radar-members", dry_frames("2024-06-01", step=2))
 
     frames = dry_frames("2024-06-01")
-    frames = frames.assign_coords(y=2 * frames.y.values, x=2 * frames.x.values)
-    assert "2 km" in untested("convedlstm", frames)
+    coarse = {axis: (axis, 2 * frames[axis].values, frames[axis].attrs) for axis in ("y", "x")}
+    assert "2 km" in untested("convedlstm", frames.assign_coords(coarse))
+    numbered = frames.assign_coords(y=np.arange(8)[::-1], x=np.arange(8))
+    assert "unknown size" in untested("convedlstm", numbered)
     assert not untested("sprog", frames)

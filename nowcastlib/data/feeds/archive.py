@@ -133,8 +133,9 @@ def _files(folder: Path, product: str) -> pd.DataFrame:
             rows.append((match[1], str(path)))
 
     table = pd.DataFrame(rows, columns=["time", "path"])
-    table["time"] = pd.to_datetime(table.time, format=PRODUCTS[product].time)
-    return table.sort_values(["time", "path"]).drop_duplicates("time")
+    # a name whose digits are no time is not that of a frame
+    table["time"] = pd.to_datetime(table.time, format=PRODUCTS[product].time, errors="coerce")
+    return table.dropna().sort_values(["time", "path"]).drop_duplicates("time")
 
 
 def _other_products(folder: Path) -> str:

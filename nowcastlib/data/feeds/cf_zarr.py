@@ -9,7 +9,8 @@ import xarray as xr
 from botocore.exceptions import BotoCoreError
 
 from nowcastlib.data.feeds.protocol import Feed, ServerUnreachable, TimeLike
-from nowcastlib.data.store import open_frames
+from nowcastlib.data.public_archives import ARCHIVES, PublicArchive
+from nowcastlib.data.store import lazy_frames
 from nowcastlib.data.times import within
 from nowcastlib.errors import NowcastError
 
@@ -42,8 +43,9 @@ class CfZarr(Feed):
 
     @cached_property
     def frames(self) -> xr.DataArray:
-        """All frames, lazy, (time, y, x) in mm/h."""
-        return open_frames(self.path, self.endpoint, self.variable)
+        """All frames, lazy, (time, y, x) in mm/h; `ingest` checks their rates."""
+        archive = ARCHIVES.get(self.path, PublicArchive(self.path, self.endpoint))
+        return lazy_frames(archive, self.variable, is_checked=False)
 
     @property
     def attribution(self) -> str:

@@ -29,6 +29,7 @@ from nowcastlib.data.feeds.odim_fields import (
     rain_field,
 )
 from nowcastlib.data.grid import frame
+from nowcastlib.data.rain_check import describe_impossible, impossible_rate
 from nowcastlib.errors import NowcastError
 from nowcastlib.units import RainScale
 
@@ -57,7 +58,8 @@ def decode(file: str | Path | bytes, name: str = "", pixel: float | None = None)
     Returns
     -------
     xarray.DataArray
-        (y, x) in mm/h, north up; NaN where not observed.
+        (y, x) in mm/h, north up; NaN where not observed. Rates down to -1 mm/h stay: `ingest`
+        counts them and sets them to 0.
 
     Raises
     ------
@@ -112,13 +114,12 @@ def _rate(field: RainField) -> np.ndarray:
         for mark in numbers(field.attributes, "nodata", "_fillvalue", "missing_value"):
             rate[raw == mark] = np.nan
 
-        if (rate < -ROUNDING).any() or np.isinf(rate.astype("f4")).any():
-            raise NowcastError(
-                f"has rain of {np.nanmin(rate):g} to {np.nanmax(rate):g} mm/h: its gain, offset, "
-                "undetect or nodata do not fit its data"
-            )
-
-    rate = np.maximum(rate, 0)
+    if value := impossible_rate(rate):
+        raise NowcastError(
+            f"has {describe_impossible(value)}: its gain, offset, undetect or nodata do not fit "
+            "its data"
+        )
+    rate[(rate < 0) & (rate >= -ROUNDING)] = 0  # other small negatives: see ``RainCheck``
     return rate[::-1] if _is_south_up(field.data) else rate
 
 

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 
 from nowcastlib.errors import NowcastError
-from nowcastlib.units import amount_of_water
+from nowcastlib.units import amount_of_water, is_rain
 
 Attributes = dict[str, Any]  # by lower-case name
 
@@ -49,9 +49,8 @@ def rain_field(content: h5py.File) -> RainField:
                 f"is a {NO_MAP[kind]} (object {kind}): a Cartesian image or composite is needed"
             )
 
-        quantity, unit = _quantity_and_unit(data, attributes)
         descriptions.append(_describe(data))
-        meaning = _meaning(quantity) or _meaning(unit)
+        meaning = _meaning_of_field(data, attributes)
         if meaning and _is_image(data) and "/quality" not in data.name.lower():
             rain.append(RainField(data, attributes, *meaning))
 
@@ -92,6 +91,21 @@ def _quantity_and_unit(data: h5py.Dataset, attributes: Attributes) -> tuple[str,
     own = _attributes(data)
     source = own if own.keys() & {"quantity", "units"} else attributes
     return str(source.get("quantity", "")), str(source.get("units", ""))
+
+
+def _meaning_of_field(data: h5py.Dataset, attributes: Attributes) -> tuple[int, float] | None:
+    """Rank and size of a field's quantity, or else of its unit; None if it is not rain."""
+    quantity, unit = _quantity_and_unit(data, attributes)
+    if meaning := _meaning(quantity):
+        return meaning
+
+    own = _attributes(data)
+    names = [str(own.get(key, "")) for key in ("standard_name", "long_name")]
+    text = " ".join([*names, quantity, data.name])
+    is_amount = amount_of_water(unit)[0] == "amount"
+    if amount_of_water(unit)[0] and not (is_amount or is_rain(unit, "") or is_rain(unit, text)):
+        return None  # such as a velocity in m/s
+    return _meaning(unit)
 
 
 def _meaning(word: str) -> tuple[int, float] | None:

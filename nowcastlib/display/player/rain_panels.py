@@ -54,10 +54,11 @@ def rain_panels(films: Sequence[Film]) -> tuple[list[Panel], list[bytes]]:
 def map_of(frames: xr.DataArray) -> Map:
     """Return the place of frames (…, y, x) on the Earth."""
     degrees = grid.degrees(frames)
+    size = grid.pixel_size(frames)
     return Map(
         borders=[line.round(1).ravel().tolist() for line in coastlines.lines(frames)],
         degrees=[] if degrees is None else degrees.round(4).tolist(),
-        pixel_km=grid.pixel_width_km(frames) or 0.0,
+        pixel_km=size.x if size else 0.0,
     )
 
 

@@ -113,6 +113,14 @@ def test_folder_without_files_of_the_product_is_refused(tmp_path):
         Archive("mch", str(tmp_path)).list()
 
 
+def test_a_file_whose_digits_are_no_time_is_not_a_frame(tmp_path):
+    path = write("odim", tmp_path)
+    (tmp_path / "999999999999.h5").write_bytes(path.read_bytes())
+    table = Archive("odim", str(tmp_path)).list()
+    assert table.path.tolist() == [str(path)]
+    assert table.time.notna().all()
+
+
 def test_time_without_frames_is_refused_with_the_times_that_there_are(tmp_path):
     write("mch", tmp_path)
     with pytest.raises(NowcastError, match=r"from 2024-06-01 12:00:00 to .* none in the time"):

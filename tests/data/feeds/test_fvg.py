@@ -219,7 +219,7 @@ def test_broken_file_is_named_in_a_warning_and_stays_a_gap(server, tmp_path, cap
 
 def test_picture_of_another_size_is_an_error(server, tmp_path):
     server.answers["102"] = [Answer(picture(shape=(5, 5)))]
-    with pytest.raises(NowcastError, match=r"is \(5, 5\) px, the store"):
+    with pytest.raises(NowcastError, match=r"is \(5, 5\) px, those before it"):
         ingest(server, tmp_path)
 
 

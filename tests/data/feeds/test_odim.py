@@ -11,6 +11,7 @@ import pytest
 from nowcastlib import _pysteps  # noqa: F401
 from nowcastlib.data.feeds.odim import decode
 from nowcastlib.errors import NowcastError
+from nowcastlib.units import RainScale
 
 from pysteps.io import importers  # isort: skip
 
@@ -200,8 +201,8 @@ def test_amount_in_kg_per_square_metre_is_an_accumulation():
             [[0.5, np.nan, np.nan, np.nan], [2, 2.5, 3, 3.5]],
         ),
         (
-            CF | {"units": "dBZ", "scale_factor": 16.0, "add_offset": 23.0103},
-            [[1, 10, 100, np.nan], [1e3, 1e4, 1e5, 1e6]],
+            CF | {"units": "dBZ", "scale_factor": 4.0, "add_offset": 23.0103},
+            [[1, 10**0.25, 10**0.5, np.nan], [10**0.75, 10, 10**1.25, 10**1.5]],
         ),
     ],
     ids=["rate", "per second", "missing values", "reflectivity"],
@@ -303,6 +304,28 @@ def test_error_names_the_fields_where_none_can_be_chosen(content, message):
         decode(content, "product 7", pixel=1000)
 
 
+def velocity(**attributes):
+    """A file of one field in m/s with these attributes."""
+    return hdf5({"/field": {"units": "m/s"} | attributes}, {"/field": LEVELS * 1e-6})
+
+
+def test_metres_per_second_are_rain_only_where_a_name_says_so():
+    dbz = np.full((2, 4), 40.0)
+    units = {"/a": {"units": "dBZ"}, "/VRADH": {"units": "m s-1"}}
+    both = decode(hdf5(units, {"/a": dbz, "/VRADH": LEVELS}), pixel=1000)
+    np.testing.assert_allclose(both, RainScale().from_dbz(dbz), rtol=1e-6)
+    for attributes in ({}, {"long_name": "radial velocity"}, {"quantity": "VRADH"}):
+        with pytest.raises(NowcastError, match="has no 2-D field"):
+            decode(velocity(**attributes), pixel=1000)
+    rate = decode(velocity(long_name="rain rate"), pixel=1000)
+    np.testing.assert_allclose(rate, LEVELS * 3.6, rtol=1e-6)
+
+
+def test_small_negatives_are_left_to_the_check_of_the_ingest():
+    rate = decode(hdf5({WHAT: ROUNDED}, {DATA: np.array([[0, 2]], "u1")}), pixel=1000)
+    np.testing.assert_allclose(rate, [[-0.01, 0.01]], rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("object", "message"),
     [
@@ -325,10 +348,11 @@ def test_file_that_is_no_map_is_refused(object, message):
         (with_what(RATE | {"gain": "big"}), "has a gain or scale_factor that is not a number"),
         (with_what(RATE | {"offset": np.inf}), "offset inf"),
         (with_what(REFLECTIVITY, how={"zr_a": 200.0, "zr_b": 0.0}), "zr_b 0"),
-        (with_what(REFLECTIVITY | {"gain": 1e9}), "has rain of .* to inf mm/h"),
+        (with_what(REFLECTIVITY | {"gain": 1e9}), "has a rain rate of inf mm/h"),
+        (with_what(RATE | {"gain": 500.0}), r"has a rain rate of 2999\.75 mm/h"),
         (
-            hdf5({WHAT: ROUNDED}, {DATA: np.array([[0, 2]], "u1")}),
-            r"has rain of -0\.01 to 0\.01 mm/h: its gain, offset, undetect or nodata",
+            hdf5({WHAT: ROUNDED | {"offset": -1.5}}, {DATA: np.array([[0, 2]], "u1")}),
+            r"has a rain rate of -1\.5 mm/h .*: its gain, offset, undetect or nodata",
         ),
     ],
 )

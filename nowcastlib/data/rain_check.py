@@ -1,0 +1,162 @@
+"""The check of rain rates: every value of every store and feed passes it before it is used.
+
+``open_frames`` wraps the rain of a store in ``LazyRates``, so that frames are checked whenever they
+are read: for a forecast, an evaluation, a table of frames or training windows. ``ingest`` checks
+each frame of any feed before it is written.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from nowcastlib.errors import NowcastError
+
+log = logging.getLogger("nowcastlib")
+
+LOWEST = -1.0  # mm/h; rates from here to 0 are noise of a product and become 0
+HIGHEST = 1000.0  # mm/h; higher rates are no rain
+REMEDY = "declare it as _FillValue if it marks missing pixels, else check the units and the scale"
+
+
+@dataclass
+class RainCheck:
+    """Check of the rain rates of one store or feed; it counts what it changes."""
+
+    negative_pixels: int = 0  # that became 0
+    frames: int = 0  # that had such pixels
+    lowest: float = 0.0  # mm/h
+
+    def check(self, rate: np.ndarray, times: Sequence | np.ndarray, where: str) -> np.ndarray:
+        """Refuse impossible rain rates, and set small negative ones to 0.
+
+        Parameters
+        ----------
+        rate : array (time, …)
+            Rain rate in mm/h; NaN = not observed.
+        times : sequence or array
+            Time of each frame, for the message.
+        where : str
+            Store or file, for the message.
+
+        Returns
+        -------
+        array (time, …)
+            ``rate`` itself if nothing had to be changed.
+
+        Raises
+        ------
+        NowcastError
+            If a rate is infinite, below ``LOWEST`` or above ``HIGHEST``.
+        """
+        if value := impossible_rate(rate):
+            number = int(np.argwhere(rate == value)[0][0])
+            time = pd.Timestamp(times[number])
+            raise NowcastError(f"{where} holds {describe_impossible(value)} at {time}: {REMEDY}")
+        low = lowest(rate)
+        if low >= 0:
+            return rate
+
+        by_frame = (rate < 0).reshape(len(rate), -1).sum(axis=1)
+        self.negative_pixels += int(by_frame.sum())
+        self.frames += int((by_frame > 0).sum())
+        self.lowest = min(self.lowest, low)
+        return np.maximum(rate, 0)  # NaN stays NaN
+
+    def add(self, other: "RainCheck") -> None:
+        """Add the counts of another check."""
+        self.negative_pixels += other.negative_pixels
+        self.frames += other.frames
+        self.lowest = min(self.lowest, other.lowest)
+
+    def summary(self, where: str) -> str:
+        """What was changed, in one sentence."""
+        frames = "1 frame" if self.frames == 1 else f"{self.frames} frames"
+        return (
+            f"{where}: {self.negative_pixels:,} pixels of {frames} have a small negative rain rate "
+            f"(lowest {self.lowest:.3g} mm/h); they are set to 0"
+        )
+
+
+def impossible_rate(rate: np.ndarray) -> float:
+    """A rain rate (mm/h) below ``LOWEST`` or above ``HIGHEST``; 0 if there is none."""
+    if (low := lowest(rate)) < LOWEST:
+        return low
+    high = float(np.fmax.reduce(rate, axis=None, initial=0))
+    return high if high > HIGHEST else 0.0
+
+
+def lowest(rate: np.ndarray) -> float:
+    """The lowest rain rate (mm/h) if it is negative, else 0; NaN is left out."""
+    return float(np.fmin.reduce(rate, axis=None, initial=0))
+
+
+def describe_impossible(value: float) -> str:
+    """Name an impossible rain rate, and those that are possible."""
+    return f"a rain rate of {value:g} mm/h (possible: {LOWEST:g} to {HIGHEST:g})"
+
+
+class LazyRates(BackendArray):
+    """Rain rates (time, y, x) in mm/h that are scaled and checked whenever they are read.
+
+    They are read as contiguous arrays of floats in native byte order, in any part that is needed.
+
+    Parameters
+    ----------
+    frames : xarray.DataArray (time, y, x)
+        Lazy rain rates, in any order of the file below.
+    factor : float
+        Multiply by it to get mm/h.
+    where : str
+        Name of the store, for messages.
+    is_checked : bool
+        Whether to check the rates: a feed leaves that to ``ingest``.
+    """
+
+    def __init__(self, frames: xr.DataArray, factor: float, where: str, is_checked: bool = True):
+        self.variable = frames.variable
+        self.times = frames.time.values
+        self.factor = factor
+        self.where = where
+        self.is_checked = is_checked
+        self.has_warned = False
+        self.shape = frames.shape
+        self.dtype = np.result_type(np.float32, frames.dtype.newbyteorder("="))
+
+    def __getitem__(self, key: indexing.ExplicitIndexer):
+        support = indexing.IndexingSupport.OUTER
+        return indexing.explicit_indexing_adapter(key, self.shape, support, self._read)
+
+    def _read(self, key: tuple) -> np.ndarray:
+        """The part of that index: numbers, slices or arrays, one for each axis."""
+        stored = self.variable[key].values
+        rate = np.ascontiguousarray(stored, self.dtype).reshape(stored.shape)
+        if self.factor != 1:
+            rate = rate * self.dtype.type(self.factor)
+        return self._checked(rate, key[0]) if self.is_checked else rate
+
+    def _checked(self, rate: np.ndarray, number: int | slice | np.ndarray) -> np.ndarray:
+        """The rates after the check; small negatives are reported once."""
+        times = np.atleast_1d(self.times[number])
+        check = RainCheck()
+        checked = check.check(rate.reshape(len(times), -1), times, self.where).reshape(rate.shape)
+        if check.negative_pixels and not self.has_warned:
+            self.has_warned = True
+            log.warning("%s, now and in all other frames", check.summary(self.where))
+        return checked
+
+
+def lazy_rates(
+    frames: xr.DataArray, factor: float, where: str, is_checked: bool = True
+) -> xr.DataArray:
+    """Frames (time, y, x) whose values are those of ``LazyRates``; see there."""
+    rates: Any = indexing.LazilyIndexedArray(LazyRates(frames, factor, where, is_checked))
+    # as xarray does for a file: frames that were read stay in memory with the frames
+    cached: Any = indexing.MemoryCachedArray(indexing.CopyOnWriteArray(rates))
+    return xr.DataArray(xr.Variable(frames.dims, cached, frames.attrs), frames.coords)

@@ -1,0 +1,166 @@
+"""Coordinates of other makers' stores: without jumps, north up, in known units or in none."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from nowcastlib.data import as_frames, grid, open_frames
+from nowcastlib.errors import NowcastError
+
+TIMES = pd.date_range("2024-06-01", periods=2, freq="5min")
+EAST, NORTH = {"units": "degrees_east"}, {"units": "degrees_north"}
+
+
+def store(tmp_path, y, x, names=("lat", "lon"), attributes=(NORTH, EAST), **auxiliary):
+    """A store with one wet pixel in row 1 and column 2; y and x are coordinates or sizes."""
+    sizes = [n if isinstance(n, int) else len(n) for n in (y, x)]
+    rate = np.zeros((2, *sizes), "f4")
+    rate[:, 1, 2] = 5
+    coords = {"time": TIMES}
+    for name, values, attrs in zip(names, (y, x), attributes, strict=True):
+        if not isinstance(values, int):
+            coords[name] = (name, np.asarray(values, "f8"), attrs)
+    rain = (("time", *names), rate, {"units": "mm h-1"})
+    path = tmp_path / "theirs.zarr"
+    xr.Dataset({"rain": rain, **auxiliary}, coords).to_zarr(path, zarr_format=2, mode="w")
+    return str(path)
+
+
+def wet_pixel(frames):
+    """Row and column of the wet pixel of the first frame."""
+    ((row, column),) = np.argwhere(frames[0].values == 5)
+    return int(row), int(column)
+
+
+LATITUDES = [10.1, 10.0, 9.9]
+
+
+@pytest.mark.parametrize(
+    "longitudes",
+    [
+        [359.8, 359.9, 0.0, 0.1, 0.2],
+        [179.8, 179.9, -180.0, -179.9, -179.8],
+        [359.75, 359.85, 359.95, 0.05, 0.15],
+    ],
+)
+def test_a_map_across_the_meridian_of_0_or_180_degrees_is_not_mirrored(tmp_path, longitudes):
+    frames = open_frames(store(tmp_path, LATITUDES, longitudes))
+    assert wet_pixel(frames) == (1, 2)
+    np.testing.assert_allclose(np.diff(frames.x), 0.1)
+    assert (float(frames.x[2]) - longitudes[2]) % 360 == pytest.approx(0, abs=1e-9)
+    assert grid.pixel_size(frames).x == pytest.approx(
+        0.1 * 111.2 * np.cos(np.radians(10)), rel=0.01
+    )
+
+
+def test_a_map_from_east_to_west_across_the_date_line_is_turned_round(tmp_path):
+    frames = open_frames(store(tmp_path, LATITUDES, [-179.9, 180.0, 179.9, 179.8]))
+    assert wet_pixel(frames) == (1, 1)
+    assert (np.diff(frames.x) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("y", "x", "name"),
+    [
+        (LATITUDES, [0, 1, 3, 2], "lon"),
+        ([10, 10, 9], [0, 1, 2], "lat"),
+        ([10, np.nan, 9], [0, 1, 2], "lat"),
+    ],
+)
+def test_an_axis_that_neither_rises_nor_falls_is_refused(tmp_path, y, x, name):
+    with pytest.raises(NowcastError, match=rf"theirs\.zarr .*{name}.* neither rises nor falls"):
+        open_frames(store(tmp_path, y, x))
+
+
+@pytest.mark.parametrize(
+    ("units", "names"),
+    [
+        (("deg", "deg"), ("lat", "lon")),
+        (("degreeN", "degreeE"), ("y", "x")),
+        (("°", "°"), ("latitude", "longitude")),
+        ((None, None), ("lat", "lon")),
+        ((None, None), ("latitude", "longitude")),
+    ],
+)
+def test_degrees_are_recognised_by_units_or_names(tmp_path, units, names):
+    attributes = [{"units": unit} if unit else {} for unit in units]
+    path = store(tmp_path, [60.1, 60.0, 59.9], [10.0, 10.1, 10.2], names, attributes)
+    size = grid.pixel_size(open_frames(path))
+    assert size.y == pytest.approx(11.12, rel=0.01)
+    assert size.x == pytest.approx(5.56, rel=0.01)
+    assert grid.degrees(open_frames(path)) is not None
+
+
+@pytest.mark.parametrize(
+    ("unit", "metres"), [("m", 1), ("Km", 1000), ("KM", 1000), ("Metres", 1), ("kilometer", 1000)]
+)
+def test_metres_and_kilometres_are_recognised_in_any_case(tmp_path, unit, metres):
+    attributes = [{"units": unit}] * 2
+    y, x = (np.arange(3)[::-1] * 2000 / metres, np.arange(4) * 3000 / metres)
+    frames = open_frames(store(tmp_path, y, x, ("y", "x"), attributes))
+    assert grid.pixel_size(frames) == pytest.approx((2, 3))
+    assert frames.x.attrs["units"] == "m"
+
+
+@pytest.mark.parametrize("attributes", [{}, {"units": "1"}, {"units": "pixel"}])
+def test_a_pixel_of_unknown_size_is_not_given_one(tmp_path, attributes):
+    path = store(tmp_path, [2, 1, 0], [0, 1, 2], ("y", "x"), [attributes] * 2)
+    assert grid.pixel_size(open_frames(path)) is None
+    assert grid.degrees(open_frames(path)) is None
+
+
+def test_large_numbers_named_latitude_are_no_degrees(tmp_path):
+    path = store(tmp_path, [5e6, 4.9e6], [1e5, 2e5, 3e5], attributes=({}, {}))
+    assert grid.pixel_size(open_frames(path)) is None
+
+
+def two_dimensional(latitudes, longitudes, names=("y", "x")):
+    """Two-dimensional latitudes and longitudes of a store."""
+    return {
+        "lat": (names, latitudes, NORTH | {"standard_name": "latitude"}),
+        "lon": (names, longitudes, EAST | {"standard_name": "longitude"}),
+    }
+
+
+@pytest.mark.parametrize("with_numbers", [False, True], ids=["no y and x", "numbers of pixels"])
+def test_two_dimensional_latitudes_decide_direction_and_size(tmp_path, with_numbers):
+    lon, lat = np.meshgrid(10 + 0.02 * np.arange(4), 50 + 0.01 * np.arange(3))  # row 0: south
+    lat = lat + 0.001 * (lon - 10)  # the rows are not parallels
+    y, x = (np.arange(3), np.arange(4)) if with_numbers else (3, 4)
+    path = store(tmp_path, y, x, ("y", "x"), ({}, {}), **two_dimensional(lat, lon))
+    frames = open_frames(path)
+    assert wet_pixel(frames) == (1, 2)
+    north_up = open_frames(path).isel(time=0)
+    assert float(north_up.y[0]) > float(north_up.y[-1])
+    size = grid.pixel_size(frames)
+    assert size.y == pytest.approx(1.112, rel=0.01)
+    assert size.x == pytest.approx(0.02 * 111.2 * np.cos(np.radians(50)), rel=0.01)
+
+
+def test_a_store_whose_first_row_is_in_the_south_is_turned_north_up(tmp_path):
+    lon, lat = np.meshgrid([10.0, 10.1, 10.2], [50.0, 50.1, 50.2, 50.3])
+    frames = open_frames(
+        store(tmp_path, 4, 3, ("nj", "ni"), ({}, {}), **two_dimensional(lat, lon, ("nj", "ni")))
+    )
+    assert wet_pixel(frames) == (2, 2)  # row 1 from the south
+    np.testing.assert_allclose(frames.y, [50.3, 50.2, 50.1, 50.0])  # parallels: the place is known
+    np.testing.assert_allclose(frames.x, [10.0, 10.1, 10.2])
+    assert grid.degrees(frames) is not None
+
+
+def test_a_frame_without_a_time_is_refused(tmp_path):
+    frames = as_frames(np.ones((3, 2, 2), "f4"))
+    times = frames.time.values.copy()
+    times[1] = np.datetime64("NaT")
+    path = tmp_path / "theirs.zarr"
+    frames.assign_coords(time=times).to_dataset().to_zarr(path, zarr_format=2)
+    with pytest.raises(NowcastError, match=r"theirs\.zarr.*1 of 3 frames have no time"):
+        open_frames(path)
+
+
+def test_one_row_or_column_has_no_size():
+    frames = as_frames(np.zeros((1, 4, 4)))
+    assert grid.pixel_size(frames) == (1, 1)
+    assert grid.pixel_size(frames[:, :1]) is None
+    assert grid.pixel_size(frames[:, :, :1]) is None

@@ -1,0 +1,75 @@
+"""Zarr 2 fills what was never written with a number: 0 there is dry, not missing."""
+
+import numpy as np
+import pytest
+import zarr
+
+from nowcastlib.data import open_frames
+
+SECONDS = {"units": "seconds since 1970-01-01", "standard_name": "time"}
+METRES = {"units": "m"}
+
+
+def array(group, name, values, dimensions, attributes, fill_value=0):
+    """An array of a store in format 2, as a writer without xarray makes it."""
+    options = {"chunks": values.shape, "dtype": values.dtype, "fill_value": fill_value}
+    made = group.create_array(name, shape=values.shape, **options)
+    made[:] = values
+    made.attrs.update(attributes | {"_ARRAY_DIMENSIONS": dimensions})
+
+
+def plain_store(path, rain, rain_attributes=(), fill_value=0, consolidated=True):
+    """A store whose arrays all have the fill value 0; time and coordinates begin at 0."""
+    group = zarr.open_group(str(path), mode="w", zarr_format=2)
+    times, size = np.arange(len(rain)) * 300, rain.shape[1]
+    array(group, "time", times, ["time"], SECONDS)
+    array(group, "y", 1000.0 * np.arange(size)[::-1], ["y"], METRES)
+    array(group, "x", 1000.0 * np.arange(size), ["x"], METRES)
+    attributes = {"units": "mm h-1"} | dict(rain_attributes)
+    array(group, "rain", rain, ["time", "y", "x"], attributes, fill_value)
+    if consolidated:
+        zarr.consolidate_metadata(str(path), zarr_format=2)
+    return str(path)
+
+
+@pytest.mark.parametrize("consolidated", [True, False])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i2"])
+def test_fill_value_of_0_without_the_attribute_is_dry(tmp_path, dtype, consolidated):
+    rain = np.zeros((2, 3, 3), dtype)
+    rain[1, 1, 1] = 5
+    frames = open_frames(plain_store(tmp_path / "a.zarr", rain, consolidated=consolidated))
+    np.testing.assert_array_equal(frames, rain)
+    assert frames.x.values.tolist() == [0, 1000, 2000]
+    assert frames.y.values.tolist() == [2000, 1000, 0]
+    assert frames.time.values[0] == np.datetime64("1970-01-01")
+
+
+def test_packed_rain_with_fill_value_of_0_is_dry(tmp_path):
+    rain = np.array([[[0, 10], [20, 0]]] * 2, "u1")
+    path = plain_store(tmp_path / "a.zarr", rain, {"scale_factor": 0.5})
+    np.testing.assert_array_equal(open_frames(path), rain * 0.5)
+
+
+def test_the_attribute_makes_0_a_missing_value(tmp_path):
+    rain = np.array([[[0, 10], [20, 0]]] * 2, "f4")
+    frames = open_frames(plain_store(tmp_path / "a.zarr", rain, {"_FillValue": 0.0}))
+    np.testing.assert_array_equal(frames, np.where(rain == 0, np.nan, rain))
+
+
+def test_the_attribute_wins_over_the_fill_value(tmp_path):
+    rain = np.array([[[0, -1], [20, 0]]] * 2, "i2")
+    frames = open_frames(plain_store(tmp_path / "a.zarr", rain, {"_FillValue": -1}))
+    np.testing.assert_array_equal(frames, np.where(rain == -1, np.nan, rain))
+
+
+def test_level_0_that_stands_for_no_rain_rate_is_missing(tmp_path):
+    """With an offset, 0 is not dry; xarray keeps _FillValue as the fill value only."""
+    rain = np.array([[[0, 1], [3, 0]]] * 2, "u1")
+    path = plain_store(tmp_path / "a.zarr", rain, {"scale_factor": 0.5, "add_offset": -0.5})
+    np.testing.assert_array_equal(open_frames(path)[0], [[np.nan, 0], [1, np.nan]])
+
+
+def test_other_fill_values_stay_missing(tmp_path):
+    rain = np.array([[[0, -1], [20, 0]]] * 2, "f4")
+    frames = open_frames(plain_store(tmp_path / "a.zarr", rain, fill_value=-1))
+    np.testing.assert_array_equal(frames, np.where(rain == -1, np.nan, rain))
