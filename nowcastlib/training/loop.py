@@ -120,12 +120,9 @@ def fit(
             losses.append(_finite(mean_loss, f"epoch {epoch}, batch {len(losses)}", out))
             bar.step(epoch, losses)
 
-        score = validate(state.model, config, validation, accelerator)
-        _finite(score, f"epoch {epoch}, validation", out)
-        row = _settings(config, epoch) | {"train": float(np.mean(losses)), "validation": score}
-        row["test"] = float("nan")
-        if options.test is not None:
-            row["test"] = validate(state.model, config, options.test, accelerator)
+        scores = _scores(config, state.model, (validation, options.test), accelerator)
+        _finite(scores["validation"], f"epoch {epoch}, validation", out)
+        row = _settings(config, epoch) | {"train": float(np.mean(losses))} | scores
         state.history.append(row | {"seconds": monotonic() - began})
 
         if accelerator.is_main_process:
@@ -174,6 +171,21 @@ def validate(
 
     loss_sum, samples = accelerator.reduce(totals, "sum").tolist()
     return loss_sum / samples
+
+
+def _scores(
+    config: TrainConfig,
+    model: nn.Module,
+    datasets: tuple[Dataset, Dataset | None],
+    accelerator: Accelerator,
+) -> dict[str, float]:
+    """Losses on the validation set and the test set, NaN without one."""
+    scores = {}
+    for name, dataset in zip(("validation", "test"), datasets, strict=True):
+        scores[name] = float("nan")
+        if dataset is not None:
+            scores[name] = validate(model, config, dataset, accelerator)
+    return scores
 
 
 def criterion(config: TrainConfig, epoch: float | None = None) -> Criterion:
