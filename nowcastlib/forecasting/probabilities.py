@@ -55,7 +55,7 @@ def matched_threshold(logits: Tensor, now: Tensor) -> Tensor:
     """Threshold that gives each rate its target area of rain.
 
     The target is the geometric mean of the area in the last frame and the expected area, which is
-    the sum of the probabilities. So the forecast is neither blurred nor too wet (probability
+    the sum of the probabilities. So the forecast keeps a realistic rain area (probability
     matching: Ebert 2001, here to the expectation of the forecast itself). The threshold is never
     below ``MIN_PROBABILITY_LOGIT``.
 
