@@ -35,6 +35,11 @@ def log_correlation(predicted: np.ndarray, truth: np.ndarray) -> float:
     return np.corrcoef(np.log10(predicted[available] + 0.1), np.log10(truth[available] + 0.1))[0, 1]
 
 
+def without_drizzle(rate: np.ndarray) -> np.ndarray:
+    """Rain rates (mm/h) with 0 in place of rates up to 0.1 mm/h, as forecasters give them."""
+    return np.where(rate <= 0.1, 0.0, rate)
+
+
 def one_row(*values: float) -> np.ndarray:
     """Rain rates (mm/h) as a field of one lead and one row: (1, 1, x)."""
     return np.array(values, "f8").reshape(1, 1, -1)

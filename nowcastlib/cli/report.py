@@ -10,6 +10,7 @@ import xarray as xr
 
 from nowcastlib.data import pixel_size, time_step
 from nowcastlib.files import write_atomically
+from nowcastlib.units import DRY
 from nowcastlib.verification import (
     COUNTS,
     effective_resolution,
@@ -134,6 +135,7 @@ def protocol(frames: xr.DataArray, counts: xr.Dataset, options: "Evaluate") -> d
         "size": options.size,
         "margin": options.margin,
         "event": "rain rate > threshold (mm/h)",
+        "dry": f"rates up to {DRY:g} mm/h count as 0 in forecast and observation",
         "csi": "hits / (hits + misses + false alarms), pooled over cases; "
         "mean_csi: averaged over lead times > 0",
         "csi_averaged": "mean of the CSI of the csi_defined cases in which it is defined",

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
 
 FRAME_LOSSES = ("balanced", "bce", "kl", "mse", "mae", "ssim_mse")
 PROBABILITY_LOSSES = ("exceedance", "exceedance_unbalanced")
-SSIM_WINDOW = 11  # px; smaller frames have no ssim_mse
+SSIM_WINDOW = 11  # px; windows of the structural similarity, in the loss and in the score
 
 
 @dataclass(frozen=True)

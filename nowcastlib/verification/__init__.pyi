@@ -1,4 +1,3 @@
-from .counts import PROBABILITIES as PROBABILITIES
 from .counts import SCALES as SCALES
 from .counts import count as count
 from .evaluation import EvaluationOptions as EvaluationOptions
@@ -7,6 +6,7 @@ from .evaluation import issue_times as issue_times
 from .evaluation import observed_at as observed_at
 from .film_scores import score_films as score_films
 from .formulas import SCORES as SCORES
+from .members import PROBABILITIES as PROBABILITIES
 from .scores import COUNTS as COUNTS
 from .scores import effective_resolution as effective_resolution
 from .scores import interval as interval

@@ -1,49 +1,26 @@
 """Sums that the scores are computed from: forecasts compared with observations.
 
 Pixels without an observation are left out. Pixels without a forecast (NaN: their rain would have
-come over the edge) count as dry, for all forecasters alike. An event is a rain rate above a
-threshold, compared as float32: ``units.exceeds``.
+come over the edge) count as dry, for all forecasters alike. Rates up to ``DRY`` are 0 in forecast
+and observation. Rain exceeds a threshold if its rate is higher, compared as float32:
+``units.exceeds``.
 """
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 from skimage.metrics import structural_similarity
 
 from nowcastlib.errors import NowcastError
+from nowcastlib.networks import SSIM_WINDOW
 from nowcastlib.units import DRY, ModelScale, exceeds
+from nowcastlib.verification.cases import Case, Sums
+from nowcastlib.verification.members import member_sums, probabilities
 from nowcastlib.verification.scores import COUNTS
 
 SCALES = (2, 4, 8, 16, 32, 64)  # px: sides of the windows of the fractions skill score
-PROBABILITIES = np.linspace(0, 1, 11)  # bins of ten members, and of a single forecast
-SSIM_WINDOW = 11  # px; smaller frames have no structural similarity
-
-Sums = dict[str, tuple[tuple[str, ...], np.ndarray]]  # name → dimensions after lead, values
-
-
-@dataclass(frozen=True)
-class _Case:
-    """Forecast and observation of one case in mm/h; 0 where not observed."""
-
-    members: np.ndarray  # (member, lead, y, x); a single forecast is one member
-    mean: np.ndarray  # (lead, y, x), of the members
-    truth: np.ndarray  # (lead, y, x)
-    is_observed: np.ndarray  # (lead, y, x), bool
-
-    @classmethod
-    def from_pair(cls, predicted: np.ndarray, observed: np.ndarray) -> "_Case":
-        """Members without a forecast get the mean of the others; 0 if no member has one."""
-        members = (predicted[None] if predicted.ndim == 3 else predicted).astype("f8")
-        is_observed = np.isfinite(observed)
-        is_forecast = np.isfinite(members)
-
-        total = np.where(is_forecast, members, 0.0).sum(0)
-        mean = np.where(is_observed, total / np.maximum(is_forecast.sum(0), 1), 0.0)
-        filled = np.where(is_observed & is_forecast, members, mean)
-        return cls(filled, mean, np.where(is_observed, observed, 0.0).astype("f8"), is_observed)
 
 
 def count(
@@ -60,7 +37,7 @@ def count(
         One (forecast, observation) for each case, in mm/h. The observation is (lead, y, x), the
         forecast (lead, y, x) or, of an ensemble, (member, lead, y, x).
     thresholds : Sequence[float]
-        Rain rates in mm/h whose exceedance is an event.
+        Rain rates in mm/h, ``DRY`` or more.
     scales : Sequence[int]
         Sides of the windows of the fractions skill score, px.
     pixel_km : float
@@ -81,29 +58,32 @@ def count(
           ensemble has a bin for each number of its members, a single forecast those of ten;
         - wavelength (km): ``forecast_power``, ``observed_power`` and, of the first member,
           ``member_power``, in (mm/h)²;
-        - rank: ``ranks``, the number of rainy pixels by the number of members that are drier than
-          the observation; ties are broken at random.
+        - rank: ``ranks``, the number of pixels with rain above ``DRY`` in a member or the
+          observation, by the number of members that are drier than the observation; ties are
+          broken at random.
 
         In similarity, power and ranks a pixel that is not observed is dry.
 
     Raises
     ------
     NowcastError
-        If forecast and observation differ in shape, if two forecasts do, or if there is no case.
+        If forecast and observation differ in shape, if two forecasts do, if there is no case, or
+        if a threshold is below ``DRY``.
     """
+    check_thresholds(thresholds)
     cases = []
     shape = None
     rng = np.random.default_rng(0)  # for ties of ranks
     with ThreadPoolExecutor() as pool:
         for predicted, observed in pairs:
             shape = _checked_shape(predicted, observed, shape)
-            case = _Case.from_pair(predicted, observed)
+            case = Case.from_pair(predicted, observed)
             parts = [
                 pool.submit(_fractions, case, thresholds, scales),  # takes the longest
                 pool.submit(_similarity_and_spectra, case),
                 pool.submit(_continuous, case),
                 pool.submit(_contingency, case, thresholds),
-                pool.submit(_ensemble, case, thresholds, rng),
+                pool.submit(member_sums, case, thresholds, rng),
             ]
             cases.append({name: sums for part in parts for name, sums in part.result().items()})
     if shape is None:
@@ -111,6 +91,15 @@ def count(
 
     coordinates = {"threshold": list(thresholds), "scale": list(scales)}
     return xr.Dataset(_stacked(cases), coordinates | _bins(cases[0], max(shape[-2:]), pixel_km))
+
+
+def check_thresholds(thresholds: Sequence[float]) -> None:
+    """NowcastError for a threshold among the rates that count as 0."""
+    if min(thresholds) < DRY:
+        raise NowcastError(
+            f"a threshold is {min(thresholds):g} mm/h, and rates up to {DRY:g} mm/h count as dry: "
+            f"it must be {DRY:g} or more"
+        )
 
 
 def _checked_shape(
@@ -142,12 +131,12 @@ def _bins(sums: Sums, side: int, pixel_km: float) -> dict[str, np.ndarray]:
     frequency = np.fft.rfftfreq(side, pixel_km)[1 : 1 + power.shape[1]]
     return {
         "wavelength": 1 / frequency,
-        "probability": _probabilities(ranks.shape[1] - 1),
+        "probability": probabilities(ranks.shape[1] - 1),
         "rank": np.arange(ranks.shape[1]),
     }
 
 
-def _continuous(case: _Case) -> Sums:
+def _continuous(case: Case) -> Sums:
     """Sums of which errors and correlation are made; unobserved pixels contribute 0."""
     mean, truth = case.mean, case.truth
     fields = {
@@ -169,7 +158,7 @@ def _events(field: np.ndarray, is_observed: np.ndarray, thresholds: Sequence[flo
     return above & is_observed[:, None]
 
 
-def _contingency(case: _Case, thresholds: Sequence[float]) -> Sums:
+def _contingency(case: Case, thresholds: Sequence[float]) -> Sums:
     """The contingency table (Wilks 2011, section 8.2)."""
     forecast = _events(case.mean, case.is_observed, thresholds)
     observed = _events(case.truth, case.is_observed, thresholds)
@@ -182,7 +171,7 @@ def _contingency(case: _Case, thresholds: Sequence[float]) -> Sums:
     return {name: (("threshold",), values) for name, values in zip(COUNTS, table, strict=True)}
 
 
-def _fractions(case: _Case, thresholds: Sequence[float], scales: Sequence[int]) -> Sums:
+def _fractions(case: Case, thresholds: Sequence[float], scales: Sequence[int]) -> Sums:
     """Sums of the fractions skill score; outside the domain it is dry (Roberts and Lean 2008)."""
     forecast = _events(case.mean, case.is_observed, thresholds)
     observed = _events(case.truth, case.is_observed, thresholds)
@@ -211,7 +200,7 @@ def _sum_of_squares(events: np.ndarray, n: int) -> np.ndarray:
     return np.einsum("tkyx,tkyx->tk", events, events, dtype="f8") / n**4
 
 
-def _similarity_and_spectra(case: _Case) -> Sums:
+def _similarity_and_spectra(case: Case) -> Sums:
     """Structural similarity of the observed frames (Wang et al. 2004), and power spectra."""
     has_similarity = case.is_observed.any((1, 2)) & (min(case.truth.shape[1:]) >= SSIM_WINDOW)
     similarity = np.zeros(len(has_similarity))
@@ -260,47 +249,3 @@ def _power(field: np.ndarray) -> np.ndarray:
         power = (waves_of_frame.real**2 + waves_of_frame.imag**2) / frame.size  # (y, x)
         spectra.append(np.bincount(bins, power.ravel())[:n_bins] / waves)
     return np.stack(spectra)[:, 1:]
-
-
-def _ensemble(case: _Case, thresholds: Sequence[float], rng: np.random.Generator) -> Sums:
-    """CRPS, Brier score, reliability and ranks of the members."""
-    members, truth = case.members, case.truth
-    n_bins = len(_probabilities(len(members)))
-    brier, forecasts, events = [], [], []
-    for threshold in thresholds:
-        event = exceeds(truth, threshold)
-        probability = exceeds(members, threshold).mean(0)
-        brier.append(((probability - event) ** 2).sum((1, 2)))
-        nearest = np.rint(probability * (n_bins - 1)).astype(int)  # bin: (lead, y, x)
-        forecasts.append(_histograms(nearest, case.is_observed, n_bins))
-        events.append(_histograms(nearest, event, n_bins))
-
-    rainy = case.is_observed & (exceeds(truth, DRY) | exceeds(members, DRY).any(0))
-    ties = (members == truth).sum(0)
-    rank = (members < truth).sum(0) + rng.integers(0, ties + 1)
-    by_probability = ("threshold", "probability")
-    return {
-        "crps_sum": ((), _crps(members, truth).sum((1, 2))),
-        "brier_sum": (("threshold",), np.stack(brier, 1)),
-        "probability_forecasts": (by_probability, np.stack(forecasts, 1).astype("f8")),
-        "probability_events": (by_probability, np.stack(events, 1).astype("f8")),
-        "ranks": (("rank",), _histograms(rank, rainy, len(members) + 1).astype("f8")),
-    }
-
-
-def _probabilities(members: int) -> np.ndarray:
-    """The probabilities that an ensemble can forecast; a single forecast has those of ten."""
-    return np.linspace(0, 1, members + 1) if members > 1 else PROBABILITIES
-
-
-def _crps(members: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """CRPS (lead, y, x): mean distance to the members, less half the mean distance between them."""
-    m = len(members)
-    weights = 2 * np.arange(1, m + 1) - m - 1
-    spread = np.tensordot(weights, np.sort(members, axis=0), 1) / m**2
-    return np.abs(members - truth).mean(0) - spread
-
-
-def _histograms(values: np.ndarray, where: np.ndarray, bins: int) -> np.ndarray:
-    """How often each whole number below ``bins`` occurs where the mask is true: (lead, bin)."""
-    return np.stack([np.bincount(v[w], minlength=bins) for v, w in zip(values, where, strict=True)])

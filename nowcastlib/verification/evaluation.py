@@ -13,7 +13,7 @@ from nowcastlib.data import centre, nearest_frames, pixel_size, time_step, usual
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import Forecaster, forecast
 from nowcastlib.units import exceeds
-from nowcastlib.verification.counts import SCALES, count
+from nowcastlib.verification.counts import SCALES, check_thresholds, count
 
 log = logging.getLogger("nowcastlib")
 
@@ -27,7 +27,7 @@ class EvaluationOptions:
     Raises
     ------
     NowcastError
-        If a number is too small.
+        If a number is too small, or a threshold is below ``DRY``.
     """
 
     leads: int = 12  # steps to forecast
@@ -46,8 +46,7 @@ class EvaluationOptions:
         for name, least in smallest.items():
             if getattr(self, name) < least:
                 raise NowcastError(f"{name} is {getattr(self, name)}: it must be {least} or more")
-        if min(self.thresholds) < 0:
-            raise NowcastError(f"a threshold is {min(self.thresholds)} mm/h: it must be 0 or more")
+        check_thresholds(self.thresholds)
 
 
 def issue_times(frames: xr.DataArray, n_in: int, leads: int, every: int = 1) -> pd.DatetimeIndex:

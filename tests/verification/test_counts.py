@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from made_forecasts import one_row, pooled_score
+from made_forecasts import one_row, pooled_score, without_drizzle
 
 from nowcastlib.errors import NowcastError
 from nowcastlib.verification import COUNTS, PROBABILITIES, SCALES, SCORES, count, roc, score
@@ -91,6 +91,43 @@ def test_reliable_ensemble_has_flat_ranks_and_diagonal_reliability():
     # too narrow: the observation is too often outside of all members
     narrow = counts_of(members * 0.2 + 0.8 * members.mean(0), observed).ranks
     assert narrow[[0, -1]].sum() > 0.4 * narrow.sum()
+
+
+@pytest.fixture(scope="module")
+def drizzle():
+    """Ten members and an observation of one distribution: 40 % are rates from 0 to 0.1 mm/h."""
+    rng = np.random.default_rng(0)
+    strength = rng.lognormal(-1.5, 1.5, (1, 200, 200))
+    rain = strength * rng.gamma(1, 1, (11, 1, 200, 200))
+    assert 0.3 < ((rain > 0) & (rain <= 0.1)).mean() < 0.5
+    return rain[:10], rain[10]
+
+
+@pytest.mark.parametrize("are_members_cut", [True, False])
+@pytest.mark.parametrize("is_observation_cut", [True, False])
+def test_ranks_are_flat_whoever_leaves_out_the_drizzle(
+    drizzle, are_members_cut, is_observation_cut
+):
+    """Forecasters forecast 0 instead of rates up to 0.1 mm/h, and radars report them."""
+    members, observed = drizzle
+    predicted = without_drizzle(members) if are_members_cut else members
+    truth = without_drizzle(observed) if is_observation_cut else observed
+    ranks = count([(predicted, truth)], [0.5], [2]).ranks.squeeze()
+    assert ranks.sum() > 20000
+    np.testing.assert_allclose(ranks / ranks.sum(), 1 / 11, atol=0.006)
+
+
+def test_no_score_depends_on_who_leaves_out_the_drizzle(drizzle):
+    """CRPS, Brier score, errors, structural similarity, spectra: each sum is the same."""
+    members, observed = (field.copy() for field in drizzle)
+    members[:3, :, :50, :50] = np.nan  # members without a forecast
+    members[:, :, :9, :9] = np.nan
+    forecasts, truths = ((field, without_drizzle(field)) for field in (members, observed))
+    expected = count([(forecasts[1], truths[1])], [0.1, 0.5], [2])
+    assert expected.pixels == 40000
+    for predicted in forecasts:
+        for truth in truths:
+            xr.testing.assert_identical(count([(predicted, truth)], [0.1, 0.5], [2]), expected)
 
 
 @pytest.mark.parametrize("n", [4, 10, 20, 25])
@@ -219,7 +256,7 @@ def test_unobserved_frame_does_not_change_the_scores_of_others():
 
 @pytest.mark.parametrize("value", [0.1, 0.3, 1.1, 3.3])
 def test_constant_field_has_no_correlation(value):
-    rain = np.random.default_rng(0).gamma(0.5, 4, (1, 17, 23))
+    rain = 0.2 + np.random.default_rng(0).gamma(0.5, 4, (1, 17, 23))
     assert pooled_score((np.full((1, 17, 23), value), rain), "correlation").isnull()
     assert pooled_score((2 * rain + value, rain), "correlation") == pytest.approx(1)
 

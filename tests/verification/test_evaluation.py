@@ -209,9 +209,11 @@ def test_options_below_their_minimum_are_refused(name, value):
         EvaluationOptions(**{name: value})
 
 
-def test_negative_threshold_is_refused():
-    with pytest.raises(NowcastError, match="a threshold is -1 mm/h"):
-        EvaluationOptions(thresholds=(0.5, -1))
+@pytest.mark.parametrize("threshold", [-1, 0, 0.09])
+def test_thresholds_among_the_rates_that_count_as_dry_are_refused(threshold):
+    with pytest.raises(NowcastError, match=rf"a threshold is {threshold} mm/h.* 0\.1 or more"):
+        EvaluationOptions(thresholds=(0.5, threshold))
+    assert EvaluationOptions(thresholds=(0.5, 0.1)).thresholds == (0.5, 0.1)
 
 
 def test_observations_on_another_grid_or_at_other_times_are_refused(storm):
