@@ -8,26 +8,33 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nowcastlib.networks.correlation import REACH, correlation_motion
+from nowcastlib.networks.smoothing import blur, blur_observed
+
 REFINEMENTS = 3  # iterations of least squares
 LARGEST_CORRECTION = 3.0  # px, of one iteration
 DAMPING = 2e-4  # squared gradient; without rain the correction is 0
+BLOCK = 4  # px; products of gradients are averaged over blocks before they are smoothed
 
 
-def flow(frames: Tensor, window: int = 64, reach: int = 24, smooth: float = 20.0) -> Tensor:
+def flow(
+    frames: Tensor, observed: Tensor | None = None, reach: int = REACH, smooth: float = 20.0
+) -> Tensor:
     """Estimate the motion of rain.
 
-    First, windows of a frame are correlated with those of the next frame (TREC), which finds fast
-    rain. Then weighted least squares (Lucas-Kanade) refine the motion below one pixel. Where
-    nothing rains, the motion is that of the neighbourhood, or 0.
+    First, windows of a frame are correlated with the next frame, which finds fast rain. Then
+    weighted least squares (Lucas-Kanade) refine the motion below one pixel. Where nothing rains,
+    the motion is that of the neighbourhood. It is 0 if no rain is seen in two successive frames.
 
     Parameters
     ----------
     frames : Tensor
-        (B, T, H, W) with T of 2 or more, in model units.
-    window : int
-        Size of the correlated windows, px.
+        (B, T, H, W) with T of 2 or more, in model units. Any finite values where not observed.
+    observed : Tensor | None
+        (B, T, H, W), bool: which pixels were observed; None if all were. Pixels that were not
+        count neither as rain nor as dry. A frame may be missing altogether.
     reach : int
-        Largest displacement that the correlation can find, px per step.
+        Largest displacement at which windows are compared, px per step; less in small frames.
     smooth : float
         Standard deviation of the Gaussian weights of least squares, px.
 
@@ -38,13 +45,16 @@ def flow(frames: Tensor, window: int = 64, reach: int = 24, smooth: float = 20.0
 
     References
     ----------
-    Rinehart and Garvey 1978, Nature 273 (TREC). Lucas and Kanade 1981, IJCAI.
+    Padfield 2012, IEEE Trans. Image Process. 21 (masked correlation). Lucas and Kanade 1981, IJCAI.
     """
-    velocity = blur(_correlation_motion(frames, window, reach), 8.0)
+    shown = torch.ones_like(frames) if observed is None else observed.to(frames)
+    frames = frames.where(shown > 0, torch.zeros_like(frames))
+    velocity = correlation_motion(frames, shown, reach)
 
-    sharp = blur(frames, 1.5)
-    earlier = sharp[:, :-1].flatten(0, 1)[:, None]  # (B·(T-1), 1, H, W)
-    later = sharp[:, 1:].flatten(0, 1)[:, None]
+    sharp = blur_observed(frames, shown, 1.5)
+    with_mask = torch.stack([sharp, shown], 2)  # (B, T, 2, H, W)
+    earlier = with_mask[:, :-1].flatten(0, 1)  # (B·(T-1), 2, H, W)
+    later = with_mask[:, 1:].flatten(0, 1)
 
     for _ in range(REFINEMENTS):
         correction = _least_squares_correction(earlier, later, velocity, smooth)
@@ -55,77 +65,39 @@ def flow(frames: Tensor, window: int = 64, reach: int = 24, smooth: float = 20.0
 def _least_squares_correction(
     earlier: Tensor, later: Tensor, velocity: Tensor, smooth: float
 ) -> Tensor:
-    """Change (B, 2, H, W) of a velocity that makes frames (B·(T-1), 1, H, W) agree better."""
-    pairs = len(earlier) // len(velocity)
+    """Change (B, 2, H, W) of a velocity that makes pairs of frames agree better.
 
-    # Both frames are advected to the time halfway between them.
-    half = velocity.repeat_interleave(pairs, 0) / 2
-    a = sample(earlier, -half)
-    b = sample(later, half)
-    mean = (a + b) / 2
-    dx = torch.gradient(mean, dim=3)[0]
-    dy = torch.gradient(mean, dim=2)[0]
-    dt = b - a
+    The frames (B·(T-1), 2, H, W) hold the rain and its mask, which is 1 where it was observed.
+    """
+    pairs = len(earlier) // len(velocity)
+    dx, dy, dt = _gradients(earlier, later, velocity.repeat_interleave(pairs, 0))
 
     # Sums over all pairs and over the neighbourhood: (B, 5, H, W)
     products = torch.cat([dx * dx, dx * dy, dy * dy, dx * dt, dy * dt], 1)
     products = products.unflatten(0, (len(velocity), -1)).mean(1)
-    xx, xy, yy, xt, yt = blur(products, smooth).unbind(1)  # each (B, H, W)
+    blocks = F.avg_pool2d(products, BLOCK, ceil_mode=True)
+    xx, xy, yy, xt, yt = blur(blocks, smooth / BLOCK).unbind(1)  # each (B, H/4, W/4)
     xx = xx + DAMPING
     yy = yy + DAMPING
 
     # Cramer's rule
     numerator = torch.stack([xy * yt - yy * xt, xy * xt - xx * yt], 1)
-    return numerator / (xx * yy - xy * xy)[:, None]
+    correction = numerator / (xx * yy - xy * xy)[:, None]
+    return F.interpolate(correction, velocity.shape[-2:], mode="bilinear")
 
 
-def _correlation_motion(frames: Tensor, window: int, reach: int) -> Tensor:
-    """The displacement (B, 2, H, W) that correlates the windows of successive frames best."""
-    hop = window // 2
-    correlation = _window_correlation(frames, window)  # (B, rows, columns, 2·window, 2·window)
+def _gradients(earlier: Tensor, later: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Derivatives (B·(T-1), 1, H, W) by x, y and time, 0 where they touch unobserved pixels."""
+    # Both frames are advected to the time halfway between them.
+    a, a_shown = sample(earlier, -velocity / 2, "zeros").split(1, 1)
+    b, b_shown = sample(later, velocity / 2, "zeros").split(1, 1)
+    complete = (torch.minimum(a_shown, b_shown) > 0.999).to(a)
+    complete = -F.max_pool2d(-complete, 3, 1, 1)  # the neighbours, too
 
-    # Displacements of up to reach px: (B, k·k, rows, columns), averaged over neighbouring windows
-    k = 2 * reach + 1
-    correlation = correlation.roll((reach, reach), (-2, -1))[..., :k, :k]
-    rows, columns = correlation.shape[1:3]
-    correlation = correlation.permute(0, 3, 4, 1, 2).reshape(-1, k * k, rows, columns)
-    correlation = blur(correlation, 1.0)
-
-    # A faint preference for small displacements: without rain the motion is 0
-    squares = torch.arange(-reach, reach + 1).to(frames) ** 2
-    distance = (squares[:, None] + squares).view(1, -1, 1, 1)
-    best = (correlation - 1e-6 * distance).argmax(1)  # (B, rows, columns)
-    displacement = torch.stack([best % k, best // k], 1).to(frames) - reach
-
-    return _interpolate_windows(displacement, frames.shape[-2:], hop)
-
-
-def _window_correlation(frames: Tensor, window: int) -> Tensor:
-    """Cross-correlation of the windows of successive frames (B, T, H, W), summed over time."""
-    hop = window // 2
-    hann = torch.hann_window(window, periodic=False).to(frames)
-    weight = hann[:, None] * hann
-
-    # (B, T, rows, columns, window, window), each window without its mean
-    windows = F.pad(frames, (hop,) * 4).unfold(2, window, hop).unfold(3, window, hop)
-    mean = (windows * weight).sum((-2, -1), keepdim=True) / weight.sum()
-    windows = (windows - mean) * weight
-
-    spectrum = torch.fft.rfft2(windows, s=(2 * window,) * 2)
-    product = (spectrum[:, :-1].conj() * spectrum[:, 1:]).sum(1)
-    return torch.fft.irfft2(product, s=(2 * window,) * 2)
-
-
-def _interpolate_windows(values: Tensor, size: torch.Size, hop: int) -> Tensor:
-    """Values of windows (B, 2, rows, columns) at each pixel: (B, 2, H, W), bilinear."""
-    rows, columns = values.shape[-2:]
-    y = torch.arange(size[0]).to(values) / hop  # in windows
-    x = torch.arange(size[1]).to(values) / hop
-    x = 2 * x / max(columns - 1, 1) - 1  # -1…1, as grid_sample counts
-    y = 2 * y / max(rows - 1, 1) - 1
-    positions = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)  # (H, W, 2)
-    positions = positions.expand(len(values), -1, -1, -1)
-    return F.grid_sample(values, positions, padding_mode="border", align_corners=True)
+    mean = (a + b) / 2
+    dx = torch.gradient(mean, dim=3)[0] * complete
+    dy = torch.gradient(mean, dim=2)[0] * complete
+    return dx, dy, b - a
 
 
 def follow(velocity: Tensor, steps: int) -> Tensor:
@@ -211,20 +183,3 @@ def distance_outside(displacement: Tensor) -> Tensor:
     outside_x = x - x.clamp(0, width - 1)
     outside_y = y - y.clamp(0, height - 1)
     return (outside_x**2 + outside_y**2).sqrt().unsqueeze(-3)
-
-
-def blur(fields: Tensor, sigma: float) -> Tensor:
-    """Fields (B, C, H, W) smoothed by a Gaussian of ``sigma`` px, cut at 3 sigma.
-
-    Beyond the edge, the values of the border continue.
-    """
-    channels = fields.shape[1]
-    reach = int(3 * sigma)
-    x = torch.arange(-reach, reach + 1).to(fields)
-    kernel = torch.exp(-(x**2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).expand(channels, 1, -1)  # (C, 1, 2·reach + 1)
-
-    fields = F.pad(fields, (reach, reach, 0, 0), "replicate")
-    fields = F.conv2d(fields, kernel[:, :, None], groups=channels)
-    fields = F.pad(fields, (0, 0, reach, reach), "replicate")
-    return F.conv2d(fields, kernel[..., None], groups=channels)

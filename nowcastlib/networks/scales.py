@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from nowcastlib.networks.motion import blur
+from nowcastlib.networks.smoothing import blur
 
 SIGMAS = (1.5, 3.0, 6.0, 12.0, 24.0)  # px; each scale lies between two neighbouring blurs
 N_SCALES = len(SIGMAS) + 1

@@ -11,6 +11,7 @@ from nowcastlib.data import storms
 from nowcastlib.forecasting import Network
 from nowcastlib.forecasting.probabilities import quantile
 from nowcastlib.networks import GuidedConfig, build, motion
+from nowcastlib.networks.smoothing import blur
 from nowcastlib.training import default_config
 from nowcastlib.units import RATES, ModelScale, RainScale
 
@@ -80,7 +81,7 @@ def test_sample_moves_a_pixel_and_extends_the_border():
 def test_blur_conserves_mass_and_has_its_standard_deviation():
     field = torch.zeros(1, 2, 61, 61)
     field[0, 1, 30, 30] = 1.0
-    soft = motion.blur(field, 4.0)
+    soft = blur(field, 4.0)
     x = np.indices((61, 61))[1] - 30
     assert soft[0, 0].max() == 0
     assert float(soft[0, 1].sum()) == pytest.approx(1, abs=1e-5)
@@ -107,18 +108,19 @@ def test_untrained_probabilities_belong_to_the_rates_with_every_scale(scale):
 
 def test_short_lived_rain_fades_and_becomes_uncertain(rain, network):
     torch.manual_seed(0)
-    restless = rain + 0.2 * torch.randn_like(rain) * (rain > 0)
+    noise = 0.2 * torch.randn_like(rain) + 0.05 * torch.randn_like(rain).cumsum(1)
+    restless = rain + noise * (rain > 0)
     with torch.no_grad():
         (_, sure, logits), (_, faded, doubted) = (
             network.parcels(x[:, :4], 6) for x in (rain, restless)
         )
     wet = rain[:, 3] > 0.3
     fine = [
-        (field - motion.blur(field, 1.5))[wet].std()
+        (field - blur(field, 1.5))[wet].std()
         for field in (restless[:, 3], faded[:, 0], faded[:, 5])
     ]
     assert fine[2] < fine[1] < 0.3 * fine[0]
-    fine = [(field - motion.blur(field, 1.5))[wet].std() for field in (rain[:, 3], sure[:, 0])]
+    fine = [(field - blur(field, 1.5))[wet].std() for field in (rain[:, 3], sure[:, 0])]
     assert fine[1] > 0.7 * fine[0]
     assert (doubted[:, 5, 1][wet[:, 0]]).mean() < 0.7 * (logits[:, 5, 1][wet[:, 0]]).mean()
 

@@ -1,0 +1,199 @@
+"""Motion of rain by correlation: a first guess, which also finds fast rain.
+
+The rain in windows of a frame is compared with the next frame at many displacements. Each
+correlation is normalised by the pixels that both frames show at that displacement. Pixels beyond
+the edge and pixels that were not observed therefore count neither as rain nor as dry, and rain
+that leaves the frame does not pull the motion towards 0.
+
+References
+----------
+Padfield 2012, IEEE Trans. Image Process. 21 (masked normalised correlation). Rinehart and Garvey
+1978, Nature 273 (TREC).
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nowcastlib.networks.smoothing import blur
+
+REACH = 48  # px per step; displacements up to it are compared by default
+LARGEST_SHARE = 2 / 3  # of the longer side; displacements are not larger in small frames
+SPACING = 32  # px between windows
+WIDTH = 24.0  # px; standard deviation of the Gaussian weights of a window
+SMALLEST_OVERLAP = 0.3  # share of a window's weight that both frames must show
+NO_RAIN = 1e-5  # squared model units; windows with a smaller variance tell nothing
+LITTLE_RAIN = 2e-3  # squared model units; windows with a smaller variance count less
+PREFERENCE = 1e-5  # of the smaller of two displacements that fit equally well
+REGION = 1.5  # windows; width of the region whose correlation supports that of a window
+OUTLIER = 8.0  # px; windows that differ more from their neighbours count little
+NEIGHBOURS = ((0.7, 1.0), (2.0, 1e-2), (6.0, 1e-4))  # widths (windows) and weights
+POWERS = ((0, 0), (1, 0), (0, 1), (2, 0), (0, 2), (1, 1))  # of earlier and later rain
+
+
+class Match(NamedTuple):
+    """The displacement at which each window correlates best."""
+
+    displacement: Tensor  # (B, 2, rows, columns), px per step
+    correlation: Tensor  # (B, 1, rows, columns), at most 1
+    variance: Tensor  # (B, 1, rows, columns), squared model units, the smaller of both frames
+    at_border: Tensor  # (B, 1, rows, columns), bool: no larger displacement was compared
+
+
+def correlation_motion(frames: Tensor, shown: Tensor, reach: int = REACH) -> Tensor:
+    """Displacement per step (B, 2, H, W), px, that correlates successive frames best.
+
+    Parameters
+    ----------
+    frames : Tensor
+        (B, T, H, W) in model units.
+    shown : Tensor
+        (B, T, H, W), 1 where observed, else 0.
+    reach : int
+        Largest displacement that is compared, px per step.
+    """
+    size = frames.shape[-2:]
+    factor = _block_size(size)
+    rain, weight = _coarse(frames, shown, factor)
+    lags = int(min(reach, max(size) * LARGEST_SHARE)) // factor
+    match = _best_match(_window_sums(rain, weight, lags, factor), lags, factor)
+    return F.interpolate(_smooth(match), size, mode="bilinear")
+
+
+def _block_size(size: torch.Size) -> int:
+    """Side of the blocks, px, that are averaged before frames are compared."""
+    side = min(size)
+    return 4 if side >= 96 else 2 if side >= 48 else 1
+
+
+def _coarse(frames: Tensor, shown: Tensor, factor: int) -> tuple[Tensor, Tensor]:
+    """Average of the observed pixels of each block, and the share that was observed."""
+    height, width = frames.shape[-2:]
+    down, right = -height % factor, -width % factor
+    margins = (right // 2, right - right // 2, down // 2, down - down // 2)
+    weight = F.avg_pool2d(F.pad(shown, margins), factor)
+    rain = F.avg_pool2d(F.pad(frames * shown, margins), factor)
+    return rain / weight.clamp(min=1e-6), weight
+
+
+def _window_sums(rain: Tensor, weight: Tensor, reach: int, factor: int) -> Tensor:
+    """Weighted sums of 1, a, b, a², b² and a·b in each window for each displacement.
+
+    (B, T, H, W) → (B, 6, rows, columns, k, k), with k = 2 · reach + 1 displacements down and to the
+    right. a is the earlier rain, b the later. A window stays in the middle between both.
+    """
+    height, width = rain.shape[-2:]
+    lags = torch.arange(-reach, reach + 1).to(rain)
+    k = len(lags)
+    across = _window_weights(width, lags, factor)  # (k, columns, W)
+    down = _window_weights(height, lags, factor)  # (k, rows, H)
+
+    powers = torch.stack([weight, weight * rain, weight * rain**2], 2)  # (B, T, 3, H, W)
+    earlier = powers[:, :-1].permute(2, 0, 4, 1, 3)  # (3, B, W, T-1, H)
+    later = F.pad(powers[:, 1:], (reach,) * 4).unfold(-1, k, 1)
+    later = later.permute(2, 0, 4, 1, 3, 5)  # (3, B, W, T-1, H + 2·reach, k)
+
+    sums = []
+    for row in range(k):
+        weighted = earlier[:, :, :, None] * down[row][:, None]  # (3, B, W, rows, T-1, H)
+        weighted = weighted.flatten(-2)
+        moved = later[..., row : row + height, :].flatten(3, 4)  # (3, B, W, (T-1)·H, k)
+        columns = torch.stack([weighted[i] @ moved[j] for i, j in POWERS], 1)  # (B, 6, W, rows, k)
+        sums.append(torch.einsum("bmwrk,kcw->bmrck", columns, across))
+    return torch.stack(sums, -2)
+
+
+def _window_weights(size: int, lags: Tensor, factor: int) -> Tensor:
+    """Gaussian weights (lag, window, size) along one side, about the middle of each lag."""
+    windows = max(round(size * factor / SPACING), 1)
+    centres = (torch.arange(windows).to(lags) + 0.5) * size / windows - 0.5
+    middle = torch.arange(size).to(lags) + lags[:, None, None] / 2  # (lag, 1, size)
+    return torch.exp(-((middle - centres[:, None]) ** 2) / (2 * (WIDTH / factor) ** 2))
+
+
+def _correlation(sums: Tensor) -> tuple[Tensor, Tensor]:
+    """Correlation and the smaller variance, both (B, rows, columns, k, k), from sums."""
+    a, b, aa, bb, ab = (sums[:, 1:] / sums[:, :1].clamp(min=1e-6)).unbind(1)
+    variance_a = (aa - a * a).clamp(min=0)
+    variance_b = (bb - b * b).clamp(min=0)
+    product = (variance_a + LITTLE_RAIN) * (variance_b + LITTLE_RAIN)
+    return (ab - a * b) / product.sqrt(), torch.minimum(variance_a, variance_b)
+
+
+def _best_match(sums: Tensor, reach: int, factor: int) -> Match:
+    """The best displacement of each window, with a fraction of a lag."""
+    k = 2 * reach + 1
+    correlation, variance = _correlation(sums)
+    score = (correlation + _correlation(_of_regions(sums))[0]) / 2
+
+    lags = torch.arange(-reach, reach + 1).to(score)
+    score = score - PREFERENCE * (lags[:, None] ** 2 + lags**2)
+    overlap = sums[:, 0].flatten(-2)  # (B, rows, columns, k·k)
+    enough = overlap >= SMALLEST_OVERLAP * overlap.amax(-1, keepdim=True)
+    score = score.flatten(-2).where(enough, score.new_tensor(-1.0))
+
+    best = score.argmax(-1, keepdim=True)  # (B, rows, columns, 1)
+    y, x = best // k, best % k
+    right = _vertex(score, best, 1).where((x > 0) & (x < k - 1), torch.zeros_like(x))
+    down = _vertex(score, best, k).where((y > 0) & (y < k - 1), torch.zeros_like(x))
+    at_border = (x == 0) | (x == k - 1) | (y == 0) | (y == k - 1)
+
+    displacement = torch.cat([x - reach + right, y - reach + down], -1) * factor
+    return Match(
+        displacement.permute(0, 3, 1, 2),
+        correlation.flatten(-2).gather(-1, best).permute(0, 3, 1, 2),
+        variance.flatten(-2).gather(-1, best).permute(0, 3, 1, 2),
+        at_border.permute(0, 3, 1, 2),
+    )
+
+
+def _vertex(score: Tensor, best: Tensor, stride: int) -> Tensor:
+    """Vertex, -0.5 to 0.5, of a parabola through the best score and its two neighbours."""
+    last = score.shape[-1] - 1
+    before, peak, after = (
+        score.gather(-1, (best + offset).clamp(0, last)) for offset in (-stride, 0, stride)
+    )
+    curvature = (2 * peak - before - after).clamp(min=1e-6)
+    return ((after - before) / (2 * curvature)).clamp(-0.5, 0.5)
+
+
+def _of_regions(sums: Tensor) -> Tensor:
+    """Sums (B, 6, rows, columns, k, k) over the neighbourhood of each window."""
+    k = sums.shape[-1]
+    maps = sums.permute(0, 1, 4, 5, 2, 3).flatten(1, 3)  # (B, 6·k·k, rows, columns)
+    return _blur_windows(maps, REGION).unflatten(1, (-1, k, k)).permute(0, 1, 4, 5, 2, 3)
+
+
+def _smooth(match: Match) -> Tensor:
+    """Displacements (B, 2, rows, columns), averaged over neighbouring windows.
+
+    Windows with a poor correlation or little rain count less, and so do those that differ from
+    their neighbours. Where no window tells anything, the displacement is 0.
+    """
+    trust = match.correlation.clamp(min=0) ** 4
+    trust = trust * match.variance / (match.variance + LITTLE_RAIN)
+    trust = trust * (match.variance > NO_RAIN)
+
+    average = _average(match.displacement, trust)
+    squared = ((match.displacement - average) ** 2).sum(1, keepdim=True)
+    likely = torch.exp(-squared / (2 * OUTLIER**2)) + 1e-6
+    return _average(match.displacement, trust * likely)
+
+
+def _average(values: Tensor, weight: Tensor) -> Tensor:
+    """Weighted average of neighbouring windows, of distant ones where no near one has a weight."""
+    total = torch.zeros_like(values)
+    weights = torch.zeros_like(weight)
+    for width, share in NEIGHBOURS:
+        total = total + share * _blur_windows(values * weight, width)
+        weights = weights + share * _blur_windows(weight, width)
+    return total / weights.clamp(min=1e-12)
+
+
+def _blur_windows(maps: Tensor, width: float) -> Tensor:
+    """Maps (B, C, rows, columns) smoothed by a Gaussian; beyond the edge they are 0."""
+    margin = int(3 * width)
+    padded = F.pad(maps, (margin,) * 4)
+    return blur(padded, width)[..., margin:-margin, margin:-margin]
