@@ -1,8 +1,7 @@
 """Frames and their grid (…, y, x): the size and the place of a pixel, crops, coarser grids."""
 
 import warnings
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,10 +9,8 @@ import pandas as pd
 import xarray as xr
 
 from nowcastlib.data.coordinates import KM_PER_DEGREE
+from nowcastlib.data.place import at_index, in_degrees, projection
 from nowcastlib.errors import NowcastError
-
-if TYPE_CHECKING:
-    import pyproj
 
 RAIN_RATE = {"standard_name": "rainfall_rate", "long_name": "rain rate", "units": "mm h-1"}
 
@@ -114,7 +111,7 @@ def pixel_size(frames: xr.DataArray) -> PixelSize | None:
     y, x = (frames[axis].values[n - 1 : n + 1] for axis, n in zip("yx", middle, strict=True))
     height, width = abs(float(y[1] - y[0])), abs(float(x[1] - x[0]))
 
-    if _in_degrees(frames):
+    if in_degrees(frames):
         width *= float(np.cos(np.radians(y.mean())))
         return PixelSize(height * KM_PER_DEGREE, width * KM_PER_DEGREE)
     if any(frames[axis].attrs.get("units") != "m" for axis in ("y", "x")):
@@ -137,46 +134,6 @@ def _size_on_the_ground(x: np.ndarray, y: np.ndarray, crs: str) -> PixelSize | N
     origin = ([lon[0]] * 2, [lat[0]] * 2)
     width, height = pyproj.Geod(ellps="WGS84").inv(*origin, lon[1:], lat[1:])[2]
     return PixelSize(height / 1000, width / 1000)
-
-
-def degrees(frames: xr.DataArray, n: int = 17) -> np.ndarray | None:
-    """Return longitudes and latitudes of some pixels, evenly spaced from corner to corner.
-
-    Parameters
-    ----------
-    frames : xarray.DataArray, dimensions (…, y, x)
-        Frames with coordinates in degrees, or in metres with the attribute ``crs``.
-    n : int
-        Number of pixels along each axis.
-
-    Returns
-    -------
-    array, shape (2, n, n), or None
-        Longitude and latitude in degrees; None if the place of the frames is unknown.
-    """
-    if min(frames.sizes["y"], frames.sizes["x"]) < 2:
-        return None
-    columns = np.linspace(float(frames.x[0]), float(frames.x[-1]), n)
-    rows = np.linspace(float(frames.y[0]), float(frames.y[-1]), n)
-    x, y = np.meshgrid(columns, rows)  # (n, n)
-
-    if _in_degrees(frames):
-        return np.stack([(x + 180) % 360 - 180, y])
-    if crs := frames.attrs.get("crs"):
-        return np.stack(projection(crs).transform(x, y, direction="INVERSE"))
-    return None
-
-
-def _in_degrees(frames: xr.DataArray) -> bool:
-    return str(frames.y.attrs.get("units", "")).startswith("degree")
-
-
-@lru_cache(8)
-def projection(crs: str) -> "pyproj.Transformer":
-    """Transformer from longitude and latitude (degrees) to x and y (m) of a map projection."""
-    import pyproj
-
-    return pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
 
 
 def centre(frames: xr.DataArray, size: int) -> xr.DataArray:
@@ -243,9 +200,8 @@ def coarser(rate: xr.DataArray, columns: int) -> xr.DataArray:
     coords = {}
     for axis, n in zip(("y", "x"), values.shape, strict=True):
         old = rate[axis].values
-        edge = old[0] - (old[1] - old[0]) / 2
-        width = (old[-1] - old[0]) / (len(old) - 1) * len(old) / n  # of a new pixel
-        coords[axis] = (axis, edge + width * (np.arange(n) + 0.5), rate[axis].attrs)
+        centres = (np.arange(n) + 0.5) * len(old) / n - 0.5  # of the new pixels, in old ones
+        coords[axis] = (axis, at_index(old, centres), rate[axis].attrs)
     return xr.DataArray(values, coords, ("y", "x"), rate.name, rate.attrs)
 
 

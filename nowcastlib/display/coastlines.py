@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import xarray as xr
 
-from nowcastlib.data import grid
+from nowcastlib.data import place
 
 MARGIN = np.radians(1)  # lines are kept so far beyond the frame
 LONGEST_STEP = 0.25  # degrees between neighbouring points of a line
@@ -29,7 +29,8 @@ def lines(frames: xr.DataArray) -> list[np.ndarray]:
     Parameters
     ----------
     frames : xarray.DataArray, dimensions (…, y, x)
-        Frames with coordinates in degrees, or in metres with the attribute ``crs``.
+        Frames with coordinates in degrees, or in metres or degrees of a rotated pole with the
+        attribute ``crs``.
 
     Returns
     -------
@@ -37,7 +38,7 @@ def lines(frames: xr.DataArray) -> list[np.ndarray]:
         x and y in px; pixel centres are whole numbers. Lines reach beyond the frame. The list is
         empty if the place of the frames is unknown.
     """
-    points = grid.degrees(frames)
+    points = place.degrees(frames)
     if points is None:
         return []
     middle = points[:, points.shape[1] // 2, points.shape[2] // 2]
@@ -46,7 +47,7 @@ def lines(frames: xr.DataArray) -> list[np.ndarray]:
     parts = _parts_near(points, middle)
     if not parts:
         return []
-    pixels = _to_pixels(frames, np.concatenate(parts, axis=1), middle)  # (n, 2), all at once
+    pixels = place.pixels(frames, *np.concatenate(parts, axis=1))  # (n, 2), all at once
     ends = np.cumsum([part.shape[1] for part in parts])
 
     crossing = []
@@ -69,22 +70,6 @@ def _parts_near(points: np.ndarray, middle: np.ndarray) -> list[np.ndarray]:
     near = centre @ _unit_vector(world) > np.cos(radius)  # False at NaN, the end of a line
     edges = np.flatnonzero(np.diff(near, prepend=False, append=False))
     return [world[:, start:end] for start, end in edges.reshape(-1, 2)]
-
-
-def _to_pixels(frames: xr.DataArray, points: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """Points (2, n) in degrees as (n, 2) in px of the frames."""
-    lon, lat = points
-    lon = middle[0] + (lon - middle[0] + 180) % 360 - 180  # frames may lie across 180°
-
-    if "crs" in frames.attrs and frames.y.attrs.get("units") == "m":
-        x, y = grid.projection(frames.attrs["crs"]).transform(lon, lat)
-    else:
-        turns = np.rint((float(frames.x.mean()) - middle[0]) / 360)  # x may run to 360° or more
-        x, y = lon + 360 * turns, lat
-
-    columns = (x - float(frames.x[0])) / float(frames.x[1] - frames.x[0])
-    rows = (y - float(frames.y[0])) / float(frames.y[1] - frames.y[0])
-    return np.stack([columns, rows], axis=1)
 
 
 def _unit_vector(degrees: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from nowcastlib.data import as_frames, grid, open_frames
+from nowcastlib.data import as_frames, grid, open_frames, place
 from nowcastlib.errors import NowcastError
 
 TIMES = pd.date_range("2024-06-01", periods=2, freq="5min")
@@ -89,7 +89,7 @@ def test_degrees_are_recognised_by_units_or_names(tmp_path, units, names):
     size = grid.pixel_size(open_frames(path))
     assert size.y == pytest.approx(11.12, rel=0.01)
     assert size.x == pytest.approx(5.56, rel=0.01)
-    assert grid.degrees(open_frames(path)) is not None
+    assert place.degrees(open_frames(path)) is not None
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_metres_and_kilometres_are_recognised_in_any_case(tmp_path, unit, metres
 def test_a_pixel_of_unknown_size_is_not_given_one(tmp_path, attributes):
     path = store(tmp_path, [2, 1, 0], [0, 1, 2], ("y", "x"), [attributes] * 2)
     assert grid.pixel_size(open_frames(path)) is None
-    assert grid.degrees(open_frames(path)) is None
+    assert place.degrees(open_frames(path)) is None
 
 
 def test_large_numbers_named_latitude_are_no_degrees(tmp_path):
@@ -146,7 +146,7 @@ def test_a_store_whose_first_row_is_in_the_south_is_turned_north_up(tmp_path):
     assert wet_pixel(frames) == (2, 2)  # row 1 from the south
     np.testing.assert_allclose(frames.y, [50.3, 50.2, 50.1, 50.0])  # parallels: the place is known
     np.testing.assert_allclose(frames.x, [10.0, 10.1, 10.2])
-    assert grid.degrees(frames) is not None
+    assert place.degrees(frames) is not None
 
 
 def test_a_frame_without_a_time_is_refused(tmp_path):

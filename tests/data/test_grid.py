@@ -5,7 +5,7 @@ import pyproj
 import pytest
 import xarray as xr
 
-from nowcastlib.data import as_frames, grid
+from nowcastlib.data import as_frames, grid, place
 from nowcastlib.errors import NowcastError
 
 AZIMUTHAL = "+proj=aeqd +lat_0=49 +lon_0=-105 +ellps=WGS84"
@@ -117,14 +117,14 @@ def test_a_finer_grid_is_refused(columns):
 
 def test_frames_of_unknown_place_have_a_pixel_width_but_no_degrees():
     nowhere = projected("")
-    assert grid.degrees(nowhere) is None
+    assert place.degrees(nowhere) is None
     assert grid.pixel_size(nowhere) == (2, 2)
     assert grid.pixel_size(nowhere[:1, :1]) is None
 
 
 def test_degrees_run_from_the_first_to_the_last_pixel():
     frames = projected(AZIMUTHAL)
-    lon, lat = grid.degrees(frames, 3)
+    lon, lat = place.degrees(frames, 3)
     assert (lon[1, 1], lat[1, 1]) == pytest.approx((-105, 49))
     inverse = pyproj.Proj(AZIMUTHAL)(float(frames.x[0]), float(frames.y[-1]), inverse=True)
     assert (lon[2, 0], lat[2, 0]) == pytest.approx(inverse)

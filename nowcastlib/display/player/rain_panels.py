@@ -7,7 +7,7 @@ from itertools import cycle
 import numpy as np
 import xarray as xr
 
-from nowcastlib.data import grid
+from nowcastlib.data import grid, place
 from nowcastlib.display import coastlines
 from nowcastlib.display.player.levels import STEPS, VALUES, pack
 from nowcastlib.display.player.scene import Legend, Map, Panel
@@ -53,7 +53,7 @@ def rain_panels(films: Sequence[Film]) -> tuple[list[Panel], list[bytes]]:
 
 def map_of(frames: xr.DataArray) -> Map:
     """Return the place of frames (…, y, x) on the Earth."""
-    degrees = grid.degrees(frames)
+    degrees = place.degrees(frames)
     size = grid.pixel_size(frames)
     return Map(
         borders=[line.round(1).ravel().tolist() for line in coastlines.lines(frames)],
