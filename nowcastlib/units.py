@@ -55,6 +55,19 @@ def amount_of_water(units: str) -> tuple[str, float]:
     return "rate", mm * HOURLY[time_unit] / float(number or 1)
 
 
+def kind_of_rain(units: str) -> tuple[str, float]:
+    """Recognise a unit of water as ``amount_of_water`` does, and dBZ as a "reflectivity".
+
+    Examples
+    --------
+    >>> kind_of_rain("dBZ")
+    ('reflectivity', 1.0)
+    """
+    if str(units).strip().lower() == "dbz":
+        return "reflectivity", 1.0
+    return amount_of_water(units)
+
+
 def exceeds(rate, threshold: float) -> np.ndarray:
     """Where a rain rate is above a threshold. Both are compared as float32.
 

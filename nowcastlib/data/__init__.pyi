@@ -17,6 +17,8 @@ from .ingestion import ingest as ingest
 from .moving_mnist import DigitScene as DigitScene
 from .moving_mnist import MovingMNIST as MovingMNIST
 from .moving_mnist import OfficialMovingMNIST as OfficialMovingMNIST
+from .read_options import AS_STATED as AS_STATED
+from .read_options import ReadOptions as ReadOptions
 from .splits import SPLITS as SPLITS
 from .splits import check_leakage as check_leakage
 from .splits import split_by_event as split_by_event

@@ -1,10 +1,8 @@
 """Axes of a CF data set: which dimension is time, y or x, in which order and unit; map projections.
 
-See the CF conventions, cfconventions.org: chapters 4 (coordinates), 5.6 (grid mappings) and 7
-(bounds and cell methods).
+See the CF conventions, cfconventions.org: chapters 4 (coordinates) and 5.6 (grid mappings).
 """
 
-import re
 from contextlib import suppress
 
 import numpy as np
@@ -15,13 +13,14 @@ from nowcastlib.data.coordinates import (
     from_two_dimensional,
     has_known_units,
     in_direction,
+    warn_of_unknown_north,
     with_known_unit,
 )
-from nowcastlib.data.times import usual_step
+from nowcastlib.data.overrides import with_north
 from nowcastlib.errors import NowcastError
 
 AXES = {  # words by which an axis is recognised: standard names, units, axis letters, usual names
-    "time": {"time", "t"},
+    "time": {"time", "t", "valid_time", "datetime"},
     "y": {
         "y",
         "latitude",
@@ -30,6 +29,11 @@ AXES = {  # words by which an axis is recognised: standard names, units, axis le
         "grid_latitude",
         "degrees_north",
         "northing",
+        "row",
+        "rows",
+        "nj",
+        "ny",
+        "south_north",
     },
     "x": {
         "x",
@@ -39,13 +43,20 @@ AXES = {  # words by which an axis is recognised: standard names, units, axis le
         "grid_longitude",
         "degrees_east",
         "easting",
+        "col",
+        "cols",
+        "column",
+        "columns",
+        "ni",
+        "nx",
+        "west_east",
     },
 }
 
-SPAN_IN_NAME = r"(?<![a-z\d.])(\d+)[ _-]*(mins?|minutes?|h|hrs?|hours?|d|days?)(?![a-z\d])"
 
-
-def to_time_y_x(variable: xr.DataArray, path: str) -> xr.DataArray:
+def to_time_y_x(
+    variable: xr.DataArray, path: str, first_row_is_north: bool | None = None
+) -> xr.DataArray:
     """Bring a variable of any axes into the order (time, y, x): ascending time, north up.
 
     Parameters
@@ -55,6 +66,9 @@ def to_time_y_x(variable: xr.DataArray, path: str) -> xr.DataArray:
         length 1 are dropped.
     path : str
         What error messages call the store.
+    first_row_is_north : bool, optional
+        By default the coordinates decide. Without any the first row is taken for the north, with a
+        warning.
 
     Returns
     -------
@@ -86,10 +100,16 @@ def to_time_y_x(variable: xr.DataArray, path: str) -> xr.DataArray:
         places = (_renamed(latitude, dimensions), _renamed(longitude, dimensions))
         frames = from_two_dimensional(frames, *places)
     frames = _ascending_times(frames, path)
+
+    if first_row_is_north is None:
+        warn_of_unknown_north(frames, path)
     for axis in ("y", "x"):
         if axis in frames.indexes:
-            frames = in_direction(frames, axis, f"{path} has a coordinate {dimensions[axis]}")
-    return frames
+            where = f"{path} has a coordinate {dimensions[axis]}"
+            turned = in_direction(frames, axis, where)  # refuses disorder, too
+            is_decided = axis == "y" and first_row_is_north is not None
+            frames = frames if is_decided else turned
+    return frames if first_row_is_north is None else with_north(frames, first_row_is_north, path)
 
 
 def _renamed(values: xr.DataArray, dimensions: dict[str, str]) -> xr.DataArray:
@@ -146,6 +166,11 @@ def _ascending_times(frames: xr.DataArray, path: str) -> xr.DataArray:
             f"{times.isna().argmax()}): leave these frames out of the store"
         )
     if not isinstance(times, pd.DatetimeIndex):  # of another calendar, or plain numbers
+        if getattr(times[0], "calendar", "") == "360_day":
+            raise NowcastError(
+                f"{path} has times of the calendar 360_day, such as {times[0]}: radar frames need "
+                "real dates; write its times in the calendar standard"
+            )
         try:
             times = pd.to_datetime([t.isoformat() for t in times], format="ISO8601")
         except (AttributeError, ValueError) as error:
@@ -158,98 +183,6 @@ def _ascending_times(frames: xr.DataArray, path: str) -> xr.DataArray:
     if not times.is_monotonic_increasing:
         frames = frames.sortby("time")
     return frames.drop_duplicates("time") if times.has_duplicates else frames
-
-
-def accumulation_hours(frames: xr.DataArray, bounds: xr.DataArray | None, path: str) -> float:
-    """Hours in which the amount of rain in a frame fell.
-
-    The store states it by the first of: bounds of the times, accumulation_period, cell_methods.
-    Else it is the step of the times, if that is regular and no name states another time.
-
-    Raises
-    ------
-    NowcastError
-        If the store does not state it, if it contradicts itself, or if its times have no regular
-        step.
-    """
-    lengths = _hours_of_bounds(bounds)
-    period = _hours(frames.attrs.get("accumulation_period"))
-    if len(lengths) == 1 and period and not np.isclose(lengths[0], period):
-        raise NowcastError(
-            f"the bounds of the times in {path} say that a sum lasted {60 * lengths[0]:g} minutes, "
-            f"its accumulation_period says {60 * period:g} minutes: remove the wrong one"
-        )
-
-    if len(lengths) <= 1:  # frames of different lengths have no common one
-        stated = [*lengths, period] if lengths or period else [_hours_of_interval_or_step(frames)]
-        for hours in stated:
-            if hours:
-                return hours
-    raise NowcastError(
-        f"{path} does not say in which time the {frames.attrs.get('units')} of its frames fell: "
-        "its variable needs an attribute accumulation_period such as '5 minutes', or its times "
-        "need bounds of one length"
-    )
-
-
-def _hours_of_bounds(bounds: xr.DataArray | None) -> list[float]:
-    """The different lengths (hours) of the bounds of the times."""
-    if bounds is None:
-        return []
-    lengths = pd.to_timedelta(np.diff(bounds.values, axis=-1).ravel()).round("s").unique()
-    return [hours for hours in lengths / pd.Timedelta("1h") if hours > 0]
-
-
-def _hours(span: object) -> float:
-    """A time span such as "5 minutes" or "PT1H" in hours; 0 if it is not understood."""
-    with suppress(ValueError):
-        hours = pd.Timedelta(span) / pd.Timedelta("1h")
-        if hours > 0.001:
-            return hours
-    return 0.0
-
-
-def _hours_of_interval_or_step(frames: xr.DataArray) -> float:
-    """The interval of cell_methods, else the step of the times, in hours; 0 if neither tells.
-
-    By CF the interval is that of the samples that were added. It is the length of the sum only if
-    the step of the frames is no longer.
-    """
-    cell_methods = str(frames.attrs.get("cell_methods"))
-    interval = re.search(r"interval: *([\d.]+ *[a-z]+)", cell_methods, re.IGNORECASE)
-    if not interval:
-        return _hours_of_step(frames)
-
-    hours = _hours(interval[1])
-    step = usual_step(frames.indexes["time"]) / pd.Timedelta("1h")
-    return 0.0 if step > 1.01 * hours else hours
-
-
-def _hours_of_step(frames: xr.DataArray) -> float:
-    """The usual step of the times in hours; 0 if it need not be the length of the sums.
-
-    Missing frames are allowed: single gaps of several steps. Several such gaps in a row are times
-    at which sums may have been longer, and a name may state another length.
-    """
-    gaps = pd.Series(np.diff(frames.time.values))
-    if gaps.empty:
-        return 0.0
-
-    step = gaps.mode()[0]
-    is_long = gaps != step
-    has_longer_steps = (is_long & (gaps == gaps.shift())).any()
-    hours = step / pd.Timedelta("1h")
-    named = _hours_in_names(frames)
-    is_named = not named or any(np.isclose(hours, other) for other in named)
-    return 0.0 if (gaps % step).any() or has_longer_steps or not is_named else hours
-
-
-def _hours_in_names(frames: xr.DataArray) -> list[float]:
-    """Time spans in the names of a variable, such as 1 h, 5min or hourly, in hours."""
-    names = f"{frames.name} {frames.attrs.get('long_name', '')}".lower()
-    spans = re.findall(SPAN_IN_NAME, names)
-    hours = [_hours(f"{number} {'min' if unit[0] == 'm' else unit[0]}") for number, unit in spans]
-    return hours + [h for word, h in {"hourly": 1.0, "daily": 24.0}.items() if word in names]
 
 
 def projection_wkt(mapping: dict) -> str:

@@ -1,9 +1,13 @@
 """Coordinates of rows and columns: in metres or degrees where known, without jumps, north up."""
 
+import logging
+
 import numpy as np
 import xarray as xr
 
 from nowcastlib.errors import NowcastError
+
+log = logging.getLogger("nowcastlib")
 
 METRES = dict.fromkeys(["m", "metre", "metres", "meter", "meters"], 1.0)
 METRES |= dict.fromkeys(["km", "kilometre", "kilometres", "kilometer", "kilometers"], 1000.0)
@@ -57,6 +61,22 @@ def has_known_units(frames: xr.DataArray) -> bool:
 
 def _is_known(unit: str) -> bool:
     return unit == "m" or str(unit).startswith("degree")
+
+
+def warn_of_unknown_north(frames: xr.DataArray, where: str) -> None:
+    """Warn if rows have no coordinate, or mere numbers, which do not tell where north is."""
+    if "y" not in frames.indexes:
+        taken = "the first row of each frame is taken for the north"
+        other = "--south-up"
+    else:
+        is_known = _is_known(frames.y.attrs.get("units", ""))
+        numbers = np.arange(frames.sizes["y"])
+        y = np.asarray(frames.y.values, "f8")
+        if is_known or len(y) < 2 or not np.array_equal(y - y[0], numbers) or y[0] not in (0, 1):
+            return
+        taken = f"row {y[-1]:g} is taken for the north"
+        other = "--north-up"
+    log.warning("%s does not say where north is: %s; give %s if it is not", where, taken, other)
 
 
 def in_direction(frames: xr.DataArray, axis: str, where: str) -> xr.DataArray:

@@ -1,6 +1,7 @@
-"""Reading stores: any CF-Zarr of rain, on disk, on S3 or behind another URL, as frames in mm/h."""
+"""Reading stores: any CF-Zarr or NetCDF of rain, on disk, on S3 or behind a URL, in mm/h."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,17 @@ import xarray as xr
 import zarr
 
 from nowcastlib.data import cf_axes
+from nowcastlib.data.accumulation import accumulation_hours
 from nowcastlib.data.grid import RAIN_RATE
+from nowcastlib.data.overrides import with_pixel_size
 from nowcastlib.data.public_archives import ARCHIVES, PublicArchive
 from nowcastlib.data.rain_check import lazy_rates
+from nowcastlib.data.rain_variable import rain_variable
+from nowcastlib.data.read_options import AS_STATED, ReadOptions
+from nowcastlib.data.reflectivity import lazy_rain
 from nowcastlib.data.times import time_step
 from nowcastlib.errors import NowcastError
-from nowcastlib.units import DRY, amount_of_water, exceeds, is_rain
+from nowcastlib.units import DRY, exceeds, kind_of_rain
 
 SLAB = 64 << 20  # bytes of whole frames that are held in memory together
 
@@ -34,8 +40,13 @@ MAKER_ATTRIBUTES = (  # of a data set, the first that it has names its maker
 )
 
 
-def open_frames(path: str | Path, endpoint: str = "", variable: str = "") -> xr.DataArray:
-    """Open the rain rate of a CF-Zarr store; frames are read and checked when they are used.
+def open_frames(
+    path: str | Path,
+    endpoint: str = "",
+    variable: str = "",
+    options: ReadOptions = AS_STATED,
+) -> xr.DataArray:
+    """Open the rain rate of a CF-Zarr store or NetCDF file; frames are read when they are used.
 
     The axes are recognised by standard name, units, ``axis`` or usual name, the variable by its
     units. An amount of rain is divided by the time in which it fell: that of the bounds of the
@@ -46,12 +57,16 @@ def open_frames(path: str | Path, endpoint: str = "", variable: str = "") -> xr.
     Parameters
     ----------
     path : str or Path
-        A folder, a URL that fsspec understands, or the name of an archive in ``ARCHIVES``, such as
-        "de-dwd". S3 is read anonymously.
+        A folder, a NetCDF file, a URL that fsspec understands, or the name of an archive in
+        ``ARCHIVES``, such as "de-dwd". S3 is read anonymously.
     endpoint : str
         Address of the S3 server, if it is not Amazon's.
     variable : str
-        Name of the variable, needed only where several hold rain.
+        Name of the variable, needed only where several hold rain: short for
+        ``ReadOptions(variable=…)``.
+    options : ReadOptions
+        What the store does not say, or says wrongly: variable, units, minutes of a sum, size of a
+        pixel, north.
 
     Returns
     -------
@@ -64,7 +79,7 @@ def open_frames(path: str | Path, endpoint: str = "", variable: str = "") -> xr.
     ------
     NowcastError
         If there is no such store, or if its variable, its axes or the time in which an amount fell
-        are missing or ambiguous.
+        are missing or ambiguous; the message names the option that settles it.
 
     Examples
     --------
@@ -72,29 +87,50 @@ def open_frames(path: str | Path, endpoint: str = "", variable: str = "") -> xr.
     >>> frames.sel(time="2015-05-15").max()  # doctest: +SKIP
     """
     archive = ARCHIVES.get(str(path), PublicArchive(str(path), endpoint))
-    return lazy_frames(archive, variable)
+    return lazy_frames(archive, replace(options, variable=variable or options.variable))
 
 
 def lazy_frames(
-    archive: PublicArchive, variable: str = "", is_checked: bool = True
+    archive: PublicArchive,
+    options: ReadOptions = AS_STATED,
+    is_checked: bool = True,
 ) -> xr.DataArray:
     """``open_frames`` of an archive; a feed leaves the check of the rates to ``ingest``."""
-    dataset = _open(archive)
-    rain = _rain_variable(_with_auxiliary_coordinates(dataset), archive.path, variable)
+    path, dataset = archive.path, _open(archive)
+    rain = rain_variable(_with_auxiliary_coordinates(dataset), path, options)
     if "lead_time" in rain.dims:
         raise NowcastError(
-            f"{archive.path} is a forecast, not observed frames: give the store it was made from"
+            f"{path} is a forecast, not observed frames: give the store it was made from"
         )
     attributes = _attributes(dataset, rain, archive)
 
-    frames = cf_axes.to_time_y_x(rain, archive.path)
-    kind, mm = amount_of_water(rain.attrs.get("units", ""))
-    if kind == "amount":
-        bounds = dataset.get(frames.time.attrs.get("bounds"))
-        mm /= cf_axes.accumulation_hours(frames, bounds, archive.path)
+    frames = _without_encoding(cf_axes.to_time_y_x(rain, path, options.north_up))
+    bounds = dataset.get(frames.time.attrs.get("bounds"))
+    frames = _rates(frames, bounds, path, options, is_checked)
+    frames = frames.drop_attrs(deep=False).rename("rainfall_rate").assign_attrs(attributes)
+    return with_pixel_size(frames, options.pixel_km, path) if options.pixel_km else frames
 
-    frames = lazy_rates(_without_encoding(frames), mm, archive.path, is_checked)
-    return frames.drop_attrs(deep=False).rename("rainfall_rate").assign_attrs(attributes)
+
+def _rates(
+    frames: xr.DataArray,
+    bounds: xr.DataArray | None,
+    path: str,
+    options: ReadOptions,
+    is_checked: bool,
+) -> xr.DataArray:
+    """Lazy rain rates (time, y, x) in mm/h of frames of any unit of rain."""
+    units, minutes = frames.attrs["units"], options.accumulation_minutes
+    kind, factor = kind_of_rain(units)
+    if kind == "amount":
+        factor /= accumulation_hours(frames, bounds, path, minutes)
+    elif minutes:
+        raise NowcastError(
+            f"{path} holds no amount of rain, but {units}: leave out --accumulation-minutes, or "
+            "give --units mm too"
+        )
+    if kind == "reflectivity":
+        frames = lazy_rain(frames, path)
+    return lazy_rates(frames, factor, path, is_checked)
 
 
 def _open(archive: PublicArchive) -> xr.Dataset:
@@ -102,6 +138,8 @@ def _open(archive: PublicArchive) -> xr.Dataset:
     path, endpoint = archive.path, archive.endpoint
     if "://" not in path:
         _check_folder(Path(path))
+        if Path(path).is_file():
+            return _open_netcdf(path)
     options = {}
     if path.startswith("s3:"):
         options = {"anon": True, "endpoint_url": endpoint or None, "config_kwargs": S3_PATIENCE}
@@ -116,6 +154,17 @@ def _open(archive: PublicArchive) -> xr.Dataset:
         raise NowcastError(
             f"{where} is not a Zarr store that can be read ({type(error).__name__}: {error}): "
             f"check the address {remedy}"
+        ) from error
+
+
+def _open_netcdf(path: str) -> xr.Dataset:
+    """The data set of a NetCDF file."""
+    try:
+        return xr.open_dataset(path, engine="netcdf4")
+    except Exception as error:  # netCDF4 and xarray each have errors of their own
+        raise NowcastError(
+            f"{path} is not a NetCDF file that can be read ({type(error).__name__}: {error}): give "
+            "a CF-Zarr store or a NetCDF file, or read it by nowcast ingest"
         ) from error
 
 
@@ -173,36 +222,6 @@ def _is_consolidated(path: str, options: dict) -> bool:
             return True
         disk.cat_file(f"{root}/.zgroup")  # raises an error if this is not a store
         return False
-
-
-def _rain_variable(dataset: xr.Dataset, path: str, variable: str) -> xr.DataArray:
-    """The variable of that name, else the only one of rain, else the only one of a rain rate."""
-    names = {}  # of the variables of rain: their standard names
-    for name, candidate in dataset.data_vars.items():
-        is_wanted = name == variable if variable else _is_rain(candidate)
-        if is_wanted and amount_of_water(candidate.attrs.get("units", ""))[0]:
-            names[name] = candidate.attrs.get("standard_name", "")
-
-    if len(names) > 1:
-        names = {n: s for n, s in names.items() if s.endswith(("_rate", "_flux"))}
-    if len(names) == 1:
-        return dataset[next(iter(names))]
-
-    has = [f"{n} [{v.attrs.get('units', 'no units')}]" for n, v in dataset.data_vars.items()]
-    wanted = "one rain rate or amount, or be asked for one by name"
-    raise NowcastError(
-        f"{path} should hold {f'rain called {variable}' if variable else wanted} "
-        f"(units such as mm h-1 or mm); it has: {', '.join(has) or 'nothing'}"
-    )
-
-
-def _is_rain(candidate: xr.DataArray) -> bool:
-    """Whether a variable with a unit of water is rain on a grid, by its names."""
-    units, attributes = candidate.attrs.get("units", ""), candidate.attrs
-    if names := attributes.get("standard_name", ""):
-        return candidate.ndim >= 3 and is_rain(units, names)
-    names = f"{attributes.get('long_name', '')} {candidate.name}"
-    return candidate.ndim >= 3 and (is_rain(units, "") or is_rain(units, names))
 
 
 def _attributes(dataset: xr.Dataset, rain: xr.DataArray, archive: PublicArchive) -> dict:

@@ -100,7 +100,7 @@ def test_frames_are_in_order_north_up_and_in_mm_per_hour(tmp_path, names):
         ),
         (foreign(()), "it has: nothing"),
         (foreign().isel(t=slice(0)), "holds no frames"),
-        (tidy().rename(y="row"), "has the axes"),
+        (tidy().rename(y="height"), "has the axes"),
         (tidy().drop_vars("time"), "has the axes"),
         (tidy().assign_coords(x=("x", [0, 1], {"standard_name": "latitude"})), "has the axes"),
         (tidy(times=[1, 2, 3]), "has no dates, but times such as 1"),
@@ -299,7 +299,7 @@ def test_of_several_variables_the_rain_rate_or_the_named_one_is_read(tmp_path):
     assert rates(path, variable="acrr") == [6, 12, 18]
     for name in ("snow", "rain_mask"):
         with pytest.raises(
-            NowcastError, match=rf"rain called {name} (?=.*acrr \[mm\])(?=.*RATE \[mm/h\])"
+            NowcastError, match=rf"rain called {name} .*(?=.*acrr \[mm\])(?=.*RATE \[mm/h\])"
         ):
             open_frames(path, variable=name)
 
@@ -331,15 +331,15 @@ def test_axes_of_any_name_and_order_become_time_y_x_in_metres(tmp_path):
     ]  # the first x, the last y
 
 
-def test_dates_of_another_calendar_are_read_if_such_a_day_exists(tmp_path):
-    for days, calendar in ((59, "noleap"), (59, "360_day")):
+def test_dates_of_another_calendar_are_read_if_its_days_exist(tmp_path):
+    for days, calendar in ((59, "noleap"), (0, "360_day")):
         dataset = tidy(times=[days, days + 1, days + 2])
         dataset.time.attrs = {"units": "days since 2023-01-01", "calendar": calendar}
         path = written(dataset, tmp_path, mode="w")
         if calendar == "noleap":
             assert open_frames(path).indexes["time"][0] == pd.Timestamp("2023-03-01")
         else:
-            with pytest.raises(NowcastError, match="times such as 2023-02-30"):
+            with pytest.raises(NowcastError, match=r"theirs\.zarr .*360_day.*2023-01-01"):
                 open_frames(path)
 
 

@@ -1,6 +1,6 @@
 """The frames of a CF-Zarr store as a feed: MRMS, MLCast's national archives, our own stores."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError
 
 from nowcastlib.data.feeds.protocol import Feed, ServerUnreachable, TimeLike
 from nowcastlib.data.public_archives import ARCHIVES, PublicArchive
+from nowcastlib.data.read_options import AS_STATED, ReadOptions
 from nowcastlib.data.store import lazy_frames
 from nowcastlib.data.times import within
 from nowcastlib.errors import NowcastError
@@ -17,7 +18,7 @@ from nowcastlib.errors import NowcastError
 
 @dataclass(frozen=True)
 class CfZarr(Feed):
-    """Frames of a CF-Zarr store with one rain rate or amount.
+    """Frames of a CF-Zarr store or NetCDF file with one rain rate or amount.
 
     Parameters
     ----------
@@ -29,6 +30,8 @@ class CfZarr(Feed):
         Name of the rain variable, needed if the store has several.
     concurrency
         Frames that are read at the same time.
+    options
+        What the store does not say, or says wrongly; its `variable` may stand in `variable`.
 
     Raises
     ------
@@ -40,12 +43,14 @@ class CfZarr(Feed):
     endpoint: str = ""
     variable: str = ""
     concurrency: int = 4
+    options: ReadOptions = AS_STATED
 
     @cached_property
     def frames(self) -> xr.DataArray:
         """All frames, lazy, (time, y, x) in mm/h; `ingest` checks their rates."""
         archive = ARCHIVES.get(self.path, PublicArchive(self.path, self.endpoint))
-        return lazy_frames(archive, self.variable, is_checked=False)
+        options = replace(self.options, variable=self.variable or self.options.variable)
+        return lazy_frames(archive, options, is_checked=False)
 
     @property
     def attribution(self) -> str:
