@@ -22,7 +22,8 @@ def rain_variable(dataset: xr.Dataset, path: str, options: ReadOptions) -> xr.Da
     name = options.variable or _name_of_rain(dataset, path, options)
     if name not in dataset.data_vars:
         raise NowcastError(
-            f"{path} should hold rain called {name} (as --variable says); it has: {_listed(dataset)}"
+            f"{path} should hold rain called {name} (as --variable says); it has: "
+            f"{_listed(dataset)}"
         )
     rain = dataset[name]
     stated = str(rain.attrs.get("units", ""))
