@@ -68,21 +68,21 @@ def kind_of_rain(units: str) -> tuple[str, float]:
     return amount_of_water(units)
 
 
-def exceeds(rate, threshold: float) -> np.ndarray:
+def exceeds(rate, threshold: float):
     """Where a rain rate is above a threshold. Both are compared as float32.
 
-    Stores and forecasts hold float32: 0.1 mm/h is 0.100000001 there, and no event above 0.1 mm/h.
+    Stores and forecasts hold float32: 0.1 mm/h is 0.100000001 there, and not above 0.1 mm/h.
 
     Parameters
     ----------
-    rate : array_like
+    rate : array_like or torch.Tensor
         Rain rate in mm/h, of any shape and precision.
     threshold : float
         Rain rate in mm/h.
 
     Returns
     -------
-    np.ndarray of bool
+    np.ndarray or torch.Tensor of bool
         The same shape; False where the rate is NaN.
 
     Examples
@@ -90,6 +90,8 @@ def exceeds(rate, threshold: float) -> np.ndarray:
     >>> bool(exceeds(np.float64(np.float32(0.1)), 0.1))
     False
     """
+    if _module(rate) is not np:
+        return rate.float() > float(np.float32(threshold))
     return np.asarray(rate, "f4") > np.float32(threshold)
 
 

@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from made_forecasts import network
+from made_forecasts import moving_rain, network
 
 from nowcastlib.data import as_frames, describe, frames_table, windows
 from nowcastlib.display import rain_scale
 from nowcastlib.display.player.levels import rain_levels
 from nowcastlib.errors import NowcastError
-from nowcastlib.forecasting import BASELINES, baselines, forecast
+from nowcastlib.forecasting import BASELINES, baselines, forecast, forecaster, probabilities
 from nowcastlib.live.issue import Issue
-from nowcastlib.units import DRY, ModelScale, exceeds
+from nowcastlib.units import DRY, RATES, ModelScale, exceeds
 from nowcastlib.verification import EvaluationOptions, count, evaluate
 
 # 0.1 mm/h as stores decode it: float32, float32 made longer, and a multiple of a packed step
@@ -62,6 +62,45 @@ def test_baselines_track_nothing_at_the_limit(limit):
     assert not baselines._can_be_decomposed(rain)
 
 
+def rain_on(background):
+    """Five frames of 64 × 64 px: rain that moves and changes, and the background around it."""
+    rain = np.asarray(moving_rain()[:5], "f8")
+    return np.where(exceeds(rain, DRY), rain, np.float64(background))
+
+
+@limits
+@pytest.mark.parametrize("name", ["sprog", "steps"])
+def test_pysteps_takes_the_limit_for_dry(limit, name):
+    run = BASELINES[name]
+    np.testing.assert_array_equal(run(rain_on(limit), 2), run(rain_on(0.0), 2))
+
+
+@limits
+def test_anvil_takes_the_limit_for_dry(limit):
+    """A little below the limit pysteps itself sees a dry pixel, and forecasts 0."""
+    at, below = (BASELINES["anvil"](rain_on(rate), 2) for rate in (limit, 0.0999999))
+    assert (below == 0).mean() > 0.2
+    np.testing.assert_array_equal(at == 0, below == 0)
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_rain_at_a_rate_of_the_guided_network_is_not_above_it(monkeypatch, rate):
+    """The area of the last frame is counted in the rates as observed, not in model units."""
+    areas = []
+
+    def recorded(logits, now):
+        areas.append(int(exceeds(now, rate).sum()))
+        return matched(logits, now)
+
+    matched = probabilities.matched_threshold
+    monkeypatch.setattr(probabilities, "matched_threshold", recorded)
+    run = forecaster("radar")
+    observed = np.full((run.n_in, 32, 32), rate)
+    observed[:, 8:16, 8:16] += 0.01
+    run(observed, 1)
+    assert areas == [64]
+
+
 @limits
 def test_networks_forecast_no_rain_at_the_limit(limit):
     untrained = network()
@@ -96,3 +135,12 @@ def test_random_squares_count_no_wet_pixel_at_the_limit(rate0):
 
 def test_missing_rain_is_not_above_any_threshold():
     assert exceeds([np.nan, 0.0, 0.6, 0.7], 0.6).tolist() == [False, False, False, True]
+
+
+@pytest.mark.parametrize("threshold", [*RATES, 0.6, 0.7, 3.3])
+def test_tensors_are_compared_as_arrays_are(threshold):
+    rates = np.array([threshold, np.float32(threshold), 1.0001 * threshold, 0, np.nan])
+    for dtype in ("f4", "f8"):
+        array = rates.astype(dtype)
+        for values in (array, torch.from_numpy(array)):
+            assert exceeds(values, threshold).tolist() == [False, False, True, False, False]

@@ -191,8 +191,9 @@ def anvil(observed: np.ndarray, n: int) -> np.ndarray:
 
     def run(velocity: np.ndarray, levels: int) -> np.ndarray:
         recent = np.nan_to_num(observed[-4:])
+        recent[(recent >= DRY) & ~exceeds(recent, DRY)] = 0.0  # for pysteps DRY itself is rain
         rate = pysteps_anvil.forecast(recent, velocity, n, n_cascade_levels=levels)
-        # where older frames do not show the rain
+        # older frames may not show the rain
         return np.where(np.isfinite(rate), rate, extrapolation(observed, n))
 
     return _by_scales(observed, n, 4, run)
@@ -280,7 +281,8 @@ def _can_be_decomposed(recent: np.ndarray) -> bool:
 
 def _to_decibel(rate: np.ndarray) -> np.ndarray:
     """10 log10 of the rain rate (mm/h); -15 where it is dry or not observed."""
-    return dB_transform(np.nan_to_num(rate).astype("f8"), threshold=DRY, zerovalue=-15.0)[0]
+    rain = np.where(exceeds(rate, DRY), rate, 0.0)  # DRY itself is dry
+    return dB_transform(rain.astype("f8"), threshold=DRY, zerovalue=-15.0)[0]
 
 
 def _to_rate(decibel: np.ndarray) -> np.ndarray:

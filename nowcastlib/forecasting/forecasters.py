@@ -109,11 +109,11 @@ class Network:
         if isinstance(self.model, FrameNetwork):
             rate = self.model.rain_rate(logits, scale)[:, 0]  # (n, H, W)
         else:
-            rate = self._rate_from_probabilities(frames, logits)  # or (member, n, H, W)
+            rate = self._rate_from_probabilities(recent[-1], frames, logits)
 
         raining = exceeds(recent.numpy(), DRY).any()
         forecast = rate.numpy() * raining
-        forecast[forecast < DRY] = 0
+        forecast[~exceeds(forecast, DRY)] = 0
         return np.where(np.isfinite(observed[-1]), forecast, np.nan)
 
     def _check_size(self, height: int, width: int) -> None:
@@ -125,11 +125,14 @@ class Network:
                 f"only: cut them with --size {size} (in Python: data.centre)"
             )
 
-    def _rate_from_probabilities(self, frames: Tensor, logits: Tensor) -> Tensor:
-        """One forecast (n, H, W), or an ensemble (member, n, H, W), in mm/h."""
+    def _rate_from_probabilities(self, now: Tensor, frames: Tensor, logits: Tensor) -> Tensor:
+        """One forecast (n, H, W), or an ensemble (member, n, H, W), in mm/h.
+
+        ``now`` is the last frame (H, W) in mm/h, ``frames`` (T, H, W) all in model units.
+        """
         scale = self.config.scale
         if not self.members:
-            threshold = probabilities.matched_threshold(logits, scale.from_model(frames[-1]))
+            threshold = probabilities.matched_threshold(logits, now)
             return probabilities.quantile(logits, threshold, scale)
 
         velocity = cast(MotionGuided, self.model).velocity(frames[None])  # (1, 2, H, W)

@@ -167,9 +167,22 @@ def save(predicted: xr.DataArray, out: str | Path) -> None:
     out = Path(out)
     if out.exists() and not _is_forecast(out):
         raise NowcastError(f"{out} exists and is not a forecast: choose another name")
-    encoding = {"valid_time": {"units": "seconds since 1970-01-01", "dtype": "i8"}}
+    dataset = _dataset(predicted).drop_encoding()  # else it would be written as the frames were
     with written_folder(out) as partial:
-        _dataset(predicted).to_zarr(partial, encoding=encoding, zarr_format=2)
+        dataset.to_zarr(partial, encoding=_encoding(dataset), zarr_format=2)
+
+
+def _encoding(dataset: xr.Dataset) -> dict[str, dict]:
+    """How each variable is written: NaN stands for pixels without a forecast, 0 is dry.
+
+    Readers of Zarr 2 take the fill value of an array for missing values, so it is explicit.
+    """
+    encoding: dict[str, dict] = {"rainfall_rate": {"dtype": "f4", "_FillValue": np.float32(np.nan)}}
+    for name in map(str, dataset.coords):
+        is_time = name in ("valid_time", "issued")
+        seconds = {"units": "seconds since 1970-01-01", "dtype": "i8"} if is_time else {}
+        encoding[name] = {"_FillValue": None} | seconds
+    return encoding
 
 
 def _is_forecast(path: Path) -> bool:

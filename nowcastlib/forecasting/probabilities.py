@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nowcastlib.networks import motion
-from nowcastlib.units import RATES, ModelScale
+from nowcastlib.units import RATES, ModelScale, exceeds
 
 MIN_PROBABILITY_LOGIT = -2.4423  # logit of 0.08; a less probable rate is never forecast
 NOISE_AUTOCORRELATION = 0.9  # correlation of the noise with the noise one step earlier
@@ -64,7 +64,8 @@ def matched_threshold(logits: Tensor, now: Tensor) -> Tensor:
     logits : Tensor
         Logits (…, rate, H, W) of exceeding each rate.
     now : Tensor
-        Rain rate (H, W) of the last frame in mm/h.
+        Rain rate (H, W) of the last frame in mm/h, as observed: on the way through model units a
+        rate of 1 mm/h may become one above it.
 
     Returns
     -------
@@ -78,8 +79,8 @@ def matched_threshold(logits: Tensor, now: Tensor) -> Tensor:
     """
     by_pixel = logits.cummin(-3).values.flatten(-2)  # (…, rate, H·W)
 
-    rates = torch.tensor(RATES).to(now).view(-1, 1, 1)
-    area_now = (now > rates).sum((-2, -1)).to(by_pixel)[:, None]  # px: (rate, 1)
+    above = torch.stack([exceeds(now, rate) for rate in RATES])  # (rate, H, W)
+    area_now = above.sum((-2, -1)).to(by_pixel)[:, None]  # px: (rate, 1)
     area_expected = torch.sigmoid(by_pixel).sum(-1, keepdim=True)  # px: (…, rate, 1)
     area = (area_now * area_expected).sqrt().round().long()
 

@@ -87,3 +87,24 @@ def test_saved_forecast_keeps_forecaster_history_and_comment(tmp_path):
     assert attributes["comment"] == "radar 3 was off"
     assert attributes["forecaster"] == "persistence"
     assert attributes["history"] == "made for a test"
+
+
+def test_a_saved_forecast_is_read_back_exactly_however_the_frames_were_stored(tmp_path):
+    """Bytes with the fill value 0 would make every dry pixel, and the coordinate 0, missing."""
+    rate = np.zeros((3, 32, 32), "f4")
+    rate[:, 8:20, 8:20] = np.random.default_rng(0).gamma(1, 4, (3, 12, 12))
+    rate[:, 0, :5] = np.nan
+    frames = as_frames(rate)
+    frames.x.encoding = {"dtype": "i4", "_FillValue": 0}
+    predicted = forecast(forecaster("persistence"), frames, leads=2)
+    predicted.encoding = {"dtype": "u1", "_FillValue": 0, "chunks": (1, 16, 16)}
+    save(predicted, tmp_path / "f.zarr")
+
+    saved = xr.open_zarr(tmp_path / "f.zarr", decode_timedelta=False)
+    np.testing.assert_array_equal(saved.rainfall_rate, predicted)
+    assert np.isnan(saved.rainfall_rate[0, 0, :5]).all()
+    for name in ("lead_time", "valid_time", "issued", "y", "x"):
+        np.testing.assert_array_equal(saved[name], predicted[name])
+    stored = xr.open_zarr(tmp_path / "f.zarr", decode_cf=False)
+    assert np.isnan(stored.rainfall_rate.attrs["_FillValue"])
+    assert not any("_FillValue" in stored[name].attrs for name in stored.coords)
