@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlparse
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from nowcastlib.data.feeds.fvg import HDF5, Fvg
+from nowcastlib.data.feeds.http import Limits
 
 SPAN = ("2024-06-01T12:00", "2024-06-01T13:00")
 TIMES = pd.date_range(SPAN[0], periods=4, freq="5min")
@@ -101,5 +103,11 @@ def row(id, time, format=HDF5, name="SRI") -> dict:
 
 
 def feed(server: Server, **options) -> Fvg:
-    """A feed that asks this server, by default with one repetition."""
-    return Fvg(base=f"http://127.0.0.1:{server.server_port}", **({"retries": 1} | options))
+    """A feed that asks this server; by default it repeats a request once.
+
+    Options may also be fields of its limits.
+    """
+    names = {field.name for field in fields(Limits)}
+    limits = {"retries": 1} | {key: options.pop(key) for key in names & options.keys()}
+    base = f"http://127.0.0.1:{server.server_port}"
+    return Fvg(base=base, limits=Limits(**limits), **options)

@@ -295,8 +295,10 @@ def test_a_page_warns_when_it_gets_old(server, tmp_path):
 
 
 def test_a_dry_forecast_says_that_no_rain_is_in_sight(server, tmp_path):
-    server.rows = [row(100, TIMES[0] + pd.Timedelta(minutes=5 * k)) for k in range(6)]
-    server.answers["100"] = odim(tmp_path / "dry", np.zeros((32, 32)))
+    server.rows = [row(100 + k, TIMES[0] + pd.Timedelta(minutes=5 * k)) for k in range(6)]
+    server.answers = dict.fromkeys(
+        [f"{100 + k}" for k in range(6)], odim(tmp_path / "dry", np.zeros((32, 32)))
+    )
     runs = {n: forecaster(n) for n in ("convedlstm", "extrapolation", "sprog")}
     page = page_of(feed(server), tmp_path, runs, now="2024-06-01T12:26", leads=6)
     assert "No rain in sight: none observed at 12:25, none forecast until 12:55 UTC." in page
@@ -383,8 +385,8 @@ FAILURES = {
         "",
         r"not one of 4 frames could be read; the first: .*text/html|html",
     ),
-    "busy": (dict(list=Answer(status=429)), "", "too many 429"),
-    "broken": (dict(list=Answer(status=500)), "", "too many 500"),
+    "busy": (dict(list=Answer(status=429)), "", "answered 429"),
+    "broken": (dict(list=Answer(status=500)), "", "answered 500"),
     "down": (dict(), "--base http://127.0.0.1:9", r"127\.0\.0\.1:9/radars/1/products: no answer"),
     "unknown forecaster": (dict(), "--forecasters zzz", "no forecaster 'zzz'"),
     "no time": (dict(), "--at noon", "'noon' is not a time"),

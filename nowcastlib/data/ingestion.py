@@ -5,7 +5,6 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import zarr
 from tqdm.auto import tqdm
 
 from nowcastlib.data import grid
+from nowcastlib.data.background import in_background
 from nowcastlib.data.feeds import Feed, ServerUnreachable
 from nowcastlib.data.rain_check import RainCheck
 from nowcastlib.data.store import open_frames
@@ -239,15 +239,11 @@ class _Reading:
     def _read_ahead(self) -> Generator[tuple[pd.Timestamp, Callable], None, None]:
         """Time and result of each frame; ``feed.concurrency`` frames are read at the same time."""
         waiting: deque = deque()
-        with ThreadPoolExecutor(self.feed.concurrency) as pool:
-            try:
-                for row in self.rows.itertuples():
-                    waiting.append((row.time, pool.submit(self._read, row).result))
-                    if len(waiting) > self.feed.concurrency:
-                        yield waiting.popleft()
-                yield from waiting
-            finally:
-                pool.shutdown(cancel_futures=True)
+        for row in self.rows.itertuples():
+            waiting.append((row.time, in_background(self._read, row).result))
+            if len(waiting) >= self.feed.concurrency:
+                yield waiting.popleft()
+        yield from waiting
 
     def _read(self, row: Any) -> tuple[xr.DataArray, np.ndarray, RainCheck]:
         """A frame as read, its values (y, x) as stored, and what the check changed in them."""

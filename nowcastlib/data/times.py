@@ -1,14 +1,21 @@
 """Times of frames: UTC, spans, the usual step, and how far a frame may be off its time."""
 
+import re
 from datetime import datetime
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nowcastlib.errors import NowcastError
+from nowcastlib.errors import NowcastError, printable
 
 TimeLike = str | datetime | np.datetime64  # a pandas.Timestamp is a datetime
+
+ISO_TIME = re.compile(
+    r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d([.,]\d{1,9})?)?)?)?( ?(Z|[+-]\d\d(:?\d\d)?))?"
+    r"|\d{8}T\d{4}(\d\d)?Z?",
+    re.ASCII,
+)
 
 TOLERANCE = pd.Timedelta(seconds=30)  # a frame is never further off the time asked for
 
@@ -19,7 +26,8 @@ def utc(time: TimeLike) -> pd.Timestamp:
     Parameters
     ----------
     time : str, datetime, numpy.datetime64 or pandas.Timestamp
-        A time with a zone is converted; a time without a zone is UTC already.
+        A time with a zone is converted; a time without a zone is UTC already. Text must be a date
+        or a time as in ISO 8601, such as 2015-05-15 or 2015-05-15T18:00+02:00.
 
     Raises
     ------
@@ -31,10 +39,16 @@ def utc(time: TimeLike) -> pd.Timestamp:
     >>> utc("2015-05-15T18:00+02:00")
     Timestamp('2015-05-15 16:00:00')
     """
+    # pandas would also read "now", "Jun" and "12:00", as times that depend on the clock
     try:
+        if isinstance(time, str) and not ISO_TIME.fullmatch(time.strip()):
+            raise ValueError("it is not written as in ISO 8601")
         stamp = pd.Timestamp(time)
-    except ValueError as error:
-        raise NowcastError(f"{time!r} is not a time: write it like 2015-05-15T16:00") from error
+    except (ValueError, TypeError) as error:
+        written = printable(repr(time))
+        raise NowcastError(f"{written} is not a time: write it like 2015-05-15T16:00") from error
+    if pd.isna(stamp):
+        raise NowcastError("a time is missing (NaT): write it like 2015-05-15T16:00")
     return stamp if stamp.tzinfo is None else stamp.tz_convert("UTC").tz_localize(None)
 
 

@@ -37,3 +37,19 @@ def test_time_step_is_the_most_frequent_gap():
 
 def test_a_single_frame_has_no_time_step():
     assert np.isnan(time_step(as_frames(np.zeros((1, 7, 8)))))
+
+
+@pytest.mark.parametrize(
+    "text", ["now", "today", "Jun", "12:00", "2024", "06/01/2024", "", "NaT", "2024-13-01", "1e9"]
+)
+def test_only_iso_times_are_times(text):
+    with pytest.raises(NowcastError, match="write it like 2015-05-15T16:00"):
+        utc(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2024-06-01T14:05+02:00", "2024-06-01 12:05:00.000", "20240601T1205", "2024-06-01T12:05Z"],
+)
+def test_iso_times_are_read_to_utc(text):
+    assert utc(text) == pd.Timestamp("2024-06-01T12:05")

@@ -1,28 +1,25 @@
 """The weather radars of the Protezione Civile of Friuli Venezia Giulia (Italy), over HTTP."""
 
-import contextlib
+import json
 import logging
 import re
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import requests
 import xarray as xr
-from requests.adapters import HTTPAdapter
 from tqdm.auto import tqdm
-from urllib3 import Retry
 
 from nowcastlib.data.feeds import odim, palettes
+from nowcastlib.data.feeds.http import Answer, Budget, Client, Limits
 from nowcastlib.data.feeds.protocol import Feed, ServerUnreachable, TimeLike
 from nowcastlib.data.grid import frame
 from nowcastlib.data.times import utc, within
-from nowcastlib.errors import NowcastError
+from nowcastlib.errors import NowcastError, printable
 
 log = logging.getLogger("nowcastlib")
 
@@ -30,8 +27,7 @@ FVG = "https://monitor.protezionecivile.fvg.it/api"
 HDF5, PNG = "application/x-hdf5", "image/png"
 SIGNATURES = {b"\x89HDF\r\n\x1a\n": HDF5, b"\x89PNG\r\n\x1a\n": PNG}  # first 8 bytes of a file
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
-BUSY = (429, 500, 502, 503, 504)  # HTTP status codes after which a request is repeated
-FIRST_WAIT = 0.3  # seconds before a request is repeated; then twice as long each time
+LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -55,12 +51,10 @@ class Fvg(Feed):
         Width of a pixel in metres, for files that do not describe their grid.
     page
         Rows of the list to ask for at once.
-    retries
-        How many times a request is repeated.
-    timeout
-        Seconds without a byte after which an answer counts as lost.
     concurrency
         Files that are downloaded at the same time.
+    limits
+        How much patience the feed has with the server.
     """
 
     radar: int = 1
@@ -69,9 +63,8 @@ class Fvg(Feed):
     palette: palettes.Palette = palettes.SRI
     pixel: float = 500.0
     page: int = 10_000
-    retries: int = 5
-    timeout: float = 60.0
     concurrency: int = 4
+    limits: Limits = field(default=Limits(), repr=False)
 
     @property
     def attribution(self) -> str:
@@ -144,26 +137,44 @@ class Fvg(Feed):
 
         rows, invalid = [], []
         days = _days(start, end)
+        whole = Budget(self.limits.list_seconds * len(days), self.limits.list_bytes * len(days))
         for first, last in tqdm(days, desc="list", unit="day", disable=len(days) < 4):
-            for product in self._pages(first, last):
+            for product in self._pages(first, last, whole):
                 try:
                     rows.append(_row(**product))
                 except (TypeError, ValueError, NowcastError) as error:
-                    invalid.append(f"{product} ({error})")
+                    invalid.append(f"{printable(product)} ({printable(error)})")
         if invalid:
             log.warning("%s: left out %d products, such as %s", self.base, len(invalid), invalid[0])
 
         table = pd.DataFrame(rows, columns=["time", "id", "name", "format"])
         table = table.astype({"time": "datetime64[s]"})
         table = table[within(table.time, start, end)].drop_duplicates()
+        table = self._without_contradictions(table)
         return table.sort_values(["time", "id"], ignore_index=True)
 
-    def _pages(self, start: pd.Timestamp, end: pd.Timestamp) -> Iterator[Any]:
+    def _without_contradictions(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The table without the files for which the list gives several times."""
+        times = table.groupby("id").time.nunique()
+        twice = times.index[times > 1]
+        if len(twice):
+            listed = table.time[table.id == twice[0]].sort_values().astype(str)
+            log.warning(
+                "%s: left out %d files for which the list gives several times, such as %d (%s)",
+                self.base,
+                len(twice),
+                twice[0],
+                printable(", ".join(listed)),
+            )
+        return table[~table.id.isin(twice)]
+
+    def _pages(self, start: pd.Timestamp, end: pd.Timestamp, budget: Budget) -> Iterator[Any]:
         """The products of a day, from as many pages as the server needs."""
         offset, previous = 0, None
-        while True:
-            answer = self._get(
-                f"radars/{self.radar}/products",
+        for _ in range(self.limits.pages):
+            answer = self._client.get(
+                f"{self.base}/radars/{self.radar}/products",
+                budget,
                 **{"from": start.strftime(TIME_FORMAT), "to": end.strftime(TIME_FORMAT)},
                 last=self.page,
                 offset=offset,
@@ -181,6 +192,10 @@ class Fvg(Feed):
 
             # a server may send fewer than we ask for, so the next page begins where this one ends
             offset, previous = offset + len(products), products
+        raise NowcastError(
+            f"{answer.url}: the list of {start:%Y-%m-%d} has more than {self.limits.pages} pages: "
+            "it has no end"
+        )
 
     def read(self, row: Any) -> xr.DataArray:
         """Download and decode one frame.
@@ -210,69 +225,34 @@ class Fvg(Feed):
         rate = palettes.decode(content, self.palette, name)
         # a picture has the grid of the product's HDF5 files; one of these may be broken
         for hdf5_id in row.hdf5_ids:
-            with contextlib.suppress(NowcastError):
+            try:
                 grid = _read_hdf5(self, hdf5_id)
-                if grid.shape == rate.shape:
-                    return grid.copy(data=rate)
+            except ServerUnreachable:  # the grid is not known now, but will be later
+                raise
+            except NowcastError:
+                continue
+            if grid.shape == rate.shape:
+                return grid.copy(data=rate)
 
         y, x = (self.pixel * (np.arange(n) - (n - 1) / 2) for n in rate.shape)
         return frame(rate, x, -y)
 
     def fetch(self, id: int) -> bytes:
         """Content of the file with an `id` of `products`; NowcastError unless it is HDF5 or PNG."""
-        answer = self._get(f"products/{int(id)}")
+        budget = Budget(self.limits.file_seconds, self.limits.file_bytes)
+        answer = self._client.get(f"{self.base}/products/{int(id)}", budget)
         if answer.content[:8] not in SIGNATURES:
             content = "an empty file"
             if answer.content:
-                kind = answer.headers.get("Content-Type", "no content type")
-                content = f"{kind}, {answer.content[:20]!r}…"
+                content = f"{answer.kind or 'no content type'}, {answer.content[:20]!r}…"
             raise NowcastError(
                 f"{answer.url} answered {content} instead of HDF5 or PNG: try again later"
             )
         return answer.content
 
     @cached_property
-    def _session(self) -> requests.Session:
-        session = requests.Session()
-        session.headers["User-Agent"] = "nowcastlib (a course on precipitation nowcasting)"
-        retry = Retry(self.retries, backoff_factor=FIRST_WAIT, status_forcelist=BUSY)
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(max_retries=retry))
-        return session
-
-    def _get(self, path: str, **query: Any) -> requests.Response:
-        """The complete answer to a request."""
-        url = f"{self.base}/{path}"
-        attempt = 0
-        while True:
-            try:
-                answer = self._session.get(url, params=query, timeout=self.timeout)
-                answer.raise_for_status()
-                return answer
-
-            # Retry does not see a connection that breaks within the answer
-            except requests.exceptions.ChunkedEncodingError as error:
-                if attempt == self.retries:
-                    raise NowcastError(
-                        f"{url}: the answer is cut off again and again: try again later"
-                    ) from error
-                time.sleep(FIRST_WAIT * 2**attempt)
-                attempt += 1
-
-            except (requests.ConnectionError, requests.Timeout) as error:
-                raise ServerUnreachable(
-                    f"{url}: no answer ({_reason(error)}): no network? Connect, or run again "
-                    "later: it continues from here"
-                ) from error
-            except requests.RequestException as error:
-                raise NowcastError(f"{url}: no answer ({error}): try again later") from error
-
-
-def _reason(error: requests.RequestException) -> str:
-    """The first cause of a failed request, without the names of urllib3's objects."""
-    cause = error.args[0] if error.args else error
-    cause = getattr(cause, "reason", cause)  # of urllib3's MaxRetryError
-    return re.sub(r"^\S*(Connection|Pool)(\(.*?\)| object at \w+>): ", "", str(cause))
+    def _client(self) -> Client:
+        return Client(self.limits)
 
 
 def _days(start: pd.Timestamp, end: pd.Timestamp) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
@@ -282,22 +262,23 @@ def _days(start: pd.Timestamp, end: pd.Timestamp) -> list[tuple[pd.Timestamp, pd
     return list(pairwise([start, *midnights, end]))
 
 
-def _products(answer: requests.Response) -> list[Any]:
+def _products(answer: Answer) -> list[Any]:
     """The products of an answer; a day without data is null."""
     try:
-        return list((answer.json() or {}).get("products") or ())
-    except (ValueError, AttributeError, TypeError) as error:
+        return list((json.loads(answer.content) or {}).get("products") or ())
+    # RecursionError: lists within lists, thousands deep
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise NowcastError(f"{answer.url} did not answer with a list of products") from error
 
 
 def _row(id: Any, dt: Any, name: Any, format: Any, **_: Any) -> tuple[pd.Timestamp, int, str, str]:
     """Time, id, name and format of a product; ValueError if its id or time is invalid."""
-    if not str(id).isdecimal():  # it becomes part of an address
+    # it becomes part of an address
+    if not re.fullmatch(r"[0-9]{1,19}", str(id)) or int(id) > LARGEST_ID:
         raise ValueError("the id is not a number")
-    time = utc(dt) if isinstance(dt, str) else pd.NaT
-    if pd.isna(time):
+    if not isinstance(dt, str):
         raise ValueError("there is no time")
-    return time, int(id), str(name), str(format)
+    return utc(dt), int(id), str(name), str(format)
 
 
 @lru_cache(maxsize=8)

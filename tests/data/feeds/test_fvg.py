@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,7 @@ from fvg_server import LIST, SPAN, TIMES, Answer, feed, row
 from nowcastlib import data
 from nowcastlib.data.feeds import ServerUnreachable, palettes
 from nowcastlib.data.feeds.fvg import FVG, HDF5, PNG, Fvg
+from nowcastlib.data.feeds.http import Limits
 from nowcastlib.errors import NowcastError
 
 
@@ -248,9 +250,9 @@ def test_request_is_repeated_when_the_server_is_busy(server, tmp_path):
 @pytest.mark.parametrize(
     ("answer", "requests", "message"),
     [
-        (Answer(status=500), 6, "too many 500 error responses"),
+        (Answer(status=500), 6, "answered 500 .*6 times"),
         (Answer(status=404), 1, "404"),
-        (Answer(bytes(1000), cut=10), 6, "cut off again and again"),
+        (Answer(bytes(1000), cut=10), 6, "cut off .6 times"),
     ],
     ids=["500", "404", "cut off"],
 )
@@ -261,7 +263,7 @@ def test_file_that_cannot_be_downloaded_stays_a_gap(
     monkeypatch.setattr(time, "sleep", waits.append)  # urllib3's and our own
     server.answers["102"] = [answer]
     assert ingest(server, tmp_path, retries=5).sizes["time"] == 3
-    assert message in caplog.text
+    assert re.search(message, caplog.text)
     assert "products/102" in caplog.text
     assert server.requests.count("/products/102") == requests
     assert bool(waits) == (requests > 1)
@@ -282,7 +284,7 @@ def test_ingest_stops_when_the_server_falls_silent_and_a_rerun_continues(server,
 
     server.answers = good | {f"{id}": [Answer(wait=30)] for id in range(102, 120)}
     with pytest.raises(ServerUnreachable, match=r"products/10\d: no answer .*run again later"):
-        ingest(server, tmp_path, timeout=0.2, retries=0)
+        ingest(server, tmp_path, silence=0.2, retries=0)
     assert not (tmp_path / "f.zarr").exists()
     assert len(server.requests) < 15
 
@@ -296,7 +298,7 @@ def test_missing_server_is_an_error():
     with pytest.raises(
         ServerUnreachable, match=r"no answer \([^()]*refused\): no network\? .* run again later"
     ):
-        Fvg(base="http://127.0.0.1:9", retries=0).list(*SPAN)
+        Fvg(base="http://127.0.0.1:9", limits=Limits(retries=0)).list(*SPAN)
 
 
 def test_four_files_are_downloaded_at_a_time(server, tmp_path):
