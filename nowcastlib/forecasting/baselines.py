@@ -190,11 +190,11 @@ def anvil(observed: np.ndarray, n: int) -> np.ndarray:
     """
 
     def run(velocity: np.ndarray, levels: int) -> np.ndarray:
-        recent = np.nan_to_num(observed[-4:])
-        recent[(recent >= DRY) & ~exceeds(recent, DRY)] = 0.0  # for pysteps DRY itself is rain
+        # for pysteps DRY itself would be rain
+        rain = np.where((observed >= DRY) & ~exceeds(observed, DRY), 0.0, observed)
+        recent = np.nan_to_num(rain[-4:])
         rate = pysteps_anvil.forecast(recent, velocity, n, n_cascade_levels=levels)
-        # older frames may not show the rain
-        return np.where(np.isfinite(rate), rate, extrapolation(observed, n))
+        return np.where(np.isfinite(rate), rate, extrapolation(rain, n))  # not in older frames
 
     return _by_scales(observed, n, 4, run)
 
