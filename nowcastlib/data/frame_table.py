@@ -45,9 +45,11 @@ def frames_table(
     -------
     pandas.DataFrame
         Index: the number of the frame. Columns: ``time`` (UTC); ``gap``, minutes since the frame
-        before; ``valid``, observed share of the pixels; ``wet``, wet share of the pixels; ``mean``
-        and ``max`` in mm/h; ``category``, from 0 (driest) to 4 (wettest), separated by the 25, 50,
-        75 and 95 % quantiles of ``wet``; ``sequence``, its number, a new one after each long gap.
+        before; ``valid``, observed share of the pixels; ``wet``, wet share of the observed pixels;
+        ``mean`` and ``max`` in mm/h; ``category``, from 0 (driest) to 4 (wettest), separated by the
+        25, 50, 75 and 95 % quantiles of ``wet``; ``sequence``, its number, a new one after each
+        long gap. In a frame without observations ``wet``, ``mean`` and ``max`` are NaN and the
+        category is 0.
 
     Raises
     ------
@@ -64,7 +66,7 @@ def frames_table(
 def _measured_store(store: Path, wet: float, progress: bool) -> pd.DataFrame:
     """``measure`` of a store on disk, from the table beside it if that is up to date."""
     csv = Path(f"{store}.csv")
-    stamp = f"# {store.name}, written {_written(store)}, wet above {wet:g} mm/h\n"
+    stamp = f"# {store.name}, written {_written(store)}, wet above {wet:g} mm/h of observed\n"
     with suppress(OSError, ValueError, KeyError):  # missing or broken: measure again
         if csv.read_text().startswith(stamp):
             table = pd.read_csv(csv, comment="#")
@@ -108,16 +110,14 @@ def measure(frames: xr.DataArray, wet: float = DRY, progress: bool = False) -> p
 def _measure(rate: np.ndarray, wet: float) -> pd.DataFrame:
     """Observed share, wet share, mean and maximum of frames (time, pixel); NaN where unobserved."""
     observed = np.isfinite(rate).sum(axis=1)
-    has_pixels = observed > 0
-    amount = np.nansum(rate, axis=1, dtype="f8")
-    mean = np.divide(amount, observed, out=np.full(len(rate), np.nan), where=has_pixels)
-    largest = np.nan_to_num(rate, nan=-np.inf).max(axis=1).astype("f8")
+    pixels = np.where(observed > 0, observed, np.nan)
+    largest = np.fmax.reduce(rate, axis=1, initial=-np.inf).astype("f8")
     return pd.DataFrame(
         {
             "valid": observed / rate.shape[1],
-            "wet": exceeds(rate, wet).mean(axis=1),
-            "mean": mean,
-            "max": np.where(has_pixels, largest, np.nan),
+            "wet": exceeds(rate, wet).sum(axis=1) / pixels,
+            "mean": np.nansum(rate, axis=1, dtype="f8") / pixels,
+            "max": np.where(observed > 0, largest, np.nan),
         }
     )
 
@@ -137,7 +137,7 @@ def arrange(table: pd.DataFrame, max_gap: float | None = None) -> pd.DataFrame:
 
     table = table.assign(gap=_minutes_since_the_frame_before(table.time))
     limits = table.wet.quantile(CATEGORY_QUANTILES)
-    table["category"] = np.searchsorted(limits, table.wet, side="left")
+    table["category"] = np.searchsorted(limits, table.wet.fillna(0), side="left")
 
     if max_gap is None:
         usual_step = table.gap.mode().max() if len(table) > 1 else 0.0

@@ -44,11 +44,23 @@ def test_unobserved_pixels_count_neither_as_rain_nor_in_the_mean():
     rate = np.array([[[4.0, np.nan, 0.0, np.nan]], np.full((1, 4), np.nan)])
     table = frames_table(as_frames(rate))
     assert table.valid.tolist() == [0.5, 0]
-    assert table.wet.tolist() == [0.25, 0]
+    assert table.wet[0] == 0.5
     assert table["mean"][0] == 2
     assert table["max"][0] == 4
-    assert np.isnan(table["mean"][1])
-    assert np.isnan(table["max"][1])
+    assert table.loc[1, ["wet", "mean", "max"]].isna().all()
+    assert table.category[1] == 0
+
+
+def test_half_lost_frames_are_as_wet_as_whole_ones():
+    """All frames rain on a quarter of each half; every second frame lost one half."""
+    rate = np.zeros((8, 4, 8))
+    rate[:, 0] = np.arange(1, 9)[:, None]
+    lost = rate.copy()
+    lost[1::2, :, 4:] = np.nan
+    whole, half = (frames_table(as_frames(field)) for field in (rate, lost))
+    assert half.valid.tolist() == 4 * [1, 0.5]
+    for column in ("wet", "mean", "max", "category"):
+        assert half[column].equals(whole[column])
 
 
 def test_disordered_times_are_refused():
@@ -82,6 +94,18 @@ def test_values_that_are_rewritten_in_place_are_measured_again(stored):
     assert after["max"].tolist()[3] == 7
     assert after.wet.tolist()[3] == 1
     assert after.wet.drop(3).equals(before.wet.drop(3))
+
+
+def test_tables_of_an_older_version_are_measured_again(stored):
+    """Version 0.1.0 kept the wet share of all pixels, observed or not."""
+    path, csv = stored
+    table = frames_table(path)
+    stamp, *rows = csv.read_text().splitlines(keepends=True)
+    old = stamp.replace(" of observed", "")
+    assert old != stamp
+    csv.write_text(old + "".join(rows).replace("0.", "0.9"))
+    pd.testing.assert_frame_equal(frames_table(path), table)
+    assert csv.read_text().startswith(stamp)
 
 
 def test_table_of_a_store_in_the_cloud_is_not_kept(stored):
