@@ -29,6 +29,7 @@ from nowcastlib.networks import SEED, ConvEDLSTMConfig
 from nowcastlib.training import TrainConfig, default_config
 
 ARCHIVE = "NOWCAST_ARCHIVE"
+PERIOD = r"[\dT:.Z+-]*/[\dT:.Z+-]*|\d{4}-\d\S*"  # after @ in NOWCAST_SOURCE; else it is a path
 
 
 @dataclass(frozen=True)
@@ -217,10 +218,12 @@ def _source() -> _Source:
     default = "archive" if os.environ.get(ARCHIVE) else "demo"
     text = os.environ.get("NOWCAST_SOURCE") or default
 
-    feed_and_option, _, days = text.partition("@")
-    name, _, option = feed_and_option.partition(":")
-    if not days:
+    feed_and_option, at, days = text.rpartition("@")
+    is_path = ":" in feed_and_option and not re.fullmatch(PERIOD, days)
+    if not at or is_path:  # such as images:/home/me@work/film
+        name, _, option = text.partition(":")
         return _Source(name, option)
+    name, _, option = feed_and_option.partition(":")
 
     start, slash, end = days.partition("/")
     if not slash or "/" in end:

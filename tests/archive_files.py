@@ -18,8 +18,10 @@ PIXEL = {  # metres
     "knmi": 1000.0,
     "bom": 500.0,
     "odim": 2000.0,
+    "geotiff": 500.0,
 }
-STEP = {"mch": 5, "fmi": 5, "fmi-geotiff": 5, "knmi": 5, "bom": 6, "odim": 15}  # minutes
+MINUTES = (5, 5, 5, 5, 6, 15, 10)
+STEP = dict(zip(PIXEL, MINUTES, strict=True))
 START = pd.Timestamp("2024-06-01T12:00")
 
 FMI_CRS = "+proj=stere +lon_0=25 +lat_0=90 +lat_ts=60 +a=6371288 +x_0=380886.310 +y_0=3395677.920"
@@ -205,6 +207,25 @@ def _write_odim(folder, time, rate):
     return path
 
 
+def _write_geotiff(folder, time, rate):
+    path = folder / f"radar_{time:%Y%m%d%H%M}.tif"
+    pixel = PIXEL["geotiff"]
+    profile = {
+        "driver": "GTiff",
+        "crs": "EPSG:32633",
+        "transform": rasterio.Affine(pixel, 0, 300_000, 0, -pixel, 5_100_000),
+        "height": rate.shape[0],
+        "width": rate.shape[1],
+        "count": 1,
+        "dtype": "uint16",
+        "nodata": 65535,
+    }
+    with rasterio.open(path, "w", **profile) as file:
+        file.write(_levels(rate, rate * 100, 65535, "u2"), 1)
+        file.scales, file.units = (0.01,), ("mm/h",)
+    return path
+
+
 WRITERS = {
     "mch": _write_mch,
     "fmi": _write_fmi,
@@ -212,4 +233,5 @@ WRITERS = {
     "knmi": _write_knmi,
     "bom": _write_bom,
     "odim": _write_odim,
+    "geotiff": _write_geotiff,
 }

@@ -41,6 +41,7 @@ def test_the_default_feed_is_the_archive_if_there_is_one_and_synthetic_rain_othe
             "tiny-cloud-s3-bucket-rain.zarr",
         ),
         ("images:my films", Images("my films"), "tiny-images-my-films"),
+        ("images:/me@work/film", Images("/me@work/film"), "tiny-images--me-work-film"),
     ],
 )
 def test_each_source_has_its_feed_and_its_own_folder(monkeypatch, tmp_path, source, feed, folder):
@@ -69,7 +70,12 @@ def test_frames_are_ingested_only_once(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("source", "period"),
-    [("fvg@2024-06-01/2024-06-08", ("2024-06-01", "2024-06-08")), ("fvg", (None, None))],
+    [
+        ("fvg@2024-06-01/2024-06-08", ("2024-06-01", "2024-06-08")),
+        ("fvg", (None, None)),
+        ("images:/home/me@work/film", (None, None)),
+        ("images:/home/me@work/film@2024-06-01/2024-06-08", ("2024-06-01", "2024-06-08")),
+    ],
 )
 def test_only_the_period_of_the_source_is_ingested(monkeypatch, source, period):
     periods = []

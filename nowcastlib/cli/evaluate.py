@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from nowcastlib.cli.source_options import option
+from nowcastlib.cli.reading import AS_STATED, ReadingOptions, option
 from nowcastlib.errors import NowcastError
 
 log = logging.getLogger("nowcastlib")
@@ -17,7 +17,7 @@ log = logging.getLogger("nowcastlib")
 class Evaluate:
     """Score forecasters on a store by lead time, threshold, scale and event."""
 
-    # CF-Zarr store of rain rate with the observed frames.
+    # CF-Zarr store or NetCDF file of rain with the observed frames.
     data: Path
 
     # Names of shipped networks and baselines, or folders of runs, separated by commas.
@@ -53,6 +53,9 @@ class Evaluate:
     # Write protocol and scores to this file.
     json: Annotated[Path | None, option("FILE", "print a summary only")] = None
 
+    # What the frames of --data are, where the store does not say it or says it wrongly.
+    reading: ReadingOptions = AS_STATED
+
     def run(self) -> None:
         """Evaluate, print the mean CSI, and write the report if ``json`` names a file."""
         from nowcastlib.cli import report
@@ -61,7 +64,7 @@ class Evaluate:
         from nowcastlib.verification import EvaluationOptions, evaluate
 
         thresholds = _rates(self.thresholds)
-        frames = open_frames(self.data)
+        frames = open_frames(self.data, options=self.reading.options())
         times = frames.indexes["time"].to_series()
         frames = frames.isel(time=within(times, self.start, self.end).values)
         if not frames.sizes["time"]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from nowcastlib.cli.source_options import option
+from nowcastlib.cli.reading import AS_STATED, ReadingOptions, option
 
 log = logging.getLogger("nowcastlib")
 
@@ -16,7 +16,7 @@ log = logging.getLogger("nowcastlib")
 class Forecast:
     """Forecast the next steps and write them as CF-Zarr rainfall_rate(lead_time, y, x) in mm/h."""
 
-    # CF-Zarr store of rain rate with the observed frames.
+    # CF-Zarr store or NetCDF file of rain with the observed frames.
     data: Path
 
     # The forecast to write, such as forecast.zarr; an older forecast there is replaced.
@@ -35,12 +35,15 @@ class Forecast:
     # Use only the central square of this many pixels a side; 0 uses the whole grid.
     size: Annotated[int, tyro.conf.arg(metavar="PX")] = 0
 
+    # What the frames of --data are, where the store does not say it or says it wrongly.
+    reading: ReadingOptions = AS_STATED
+
     def run(self) -> None:
         """Write the forecast, then print one line about it."""
         from nowcastlib.data import centre, open_frames
         from nowcastlib.forecasting import forecast, forecaster, save, untested
 
-        frames = open_frames(self.data)
+        frames = open_frames(self.data, options=self.reading.options())
         if self.size:
             frames = centre(frames, self.size)
 

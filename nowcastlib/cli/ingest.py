@@ -6,7 +6,8 @@ from typing import Annotated
 
 import tyro
 
-from nowcastlib.cli.source_options import SourceName, SourceOptions, option
+from nowcastlib.cli.reading import option
+from nowcastlib.cli.source_options import SourceName, SourceOptions
 from nowcastlib.errors import NowcastError
 
 

@@ -1,10 +1,11 @@
 """Options of ``ingest`` and ``live``: where frames come from, and which part of them is kept."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from nowcastlib.cli.reading import AS_STATED, ReadingOptions, option
 from nowcastlib.errors import NowcastError
 
 if TYPE_CHECKING:
@@ -17,14 +18,19 @@ SOURCE_OPTIONS = {
     "demo": {"events": "events", "pixels": "size"},
     "archive": {"path": "path", "product": "product"},
     "fvg": {"radar": "radar", "product": "product", "base": "base"},
-    "cloud": {"path": "path", "endpoint": "endpoint", "variable": "variable"},
+    "cloud": {"path": "path", "endpoint": "endpoint"},
     "images": {"path": "path", "spacing": "spacing"},
 }
 
 
-def option(metavar: str, default: str):
-    """How the help text of an option names its value and its default."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+# options about reading that each source has; of the archive's products, odim and geotiff have them
+READING = {
+    "demo": (),
+    "archive": ("variable", "units", "accumulation_minutes", "pixel_km", "north_up"),
+    "fvg": (),
+    "cloud": ("variable", "units", "accumulation_minutes", "pixel_km", "north_up"),
+    "images": ("pixel_km", "north_up"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +45,8 @@ class SourceOptions:
         None
     )
 
-    # Source archive: mch, fmi, fmi-geotiff, knmi, bom or odim. Source fvg: a product of the radar,
-    # such as SRI or VMI.
+    # Source archive: mch, fmi, fmi-geotiff, knmi, bom, odim or geotiff. Source fvg: a product of
+    # the radar, such as SRI or VMI.
     product: Annotated[str | None, option("NAME", "mch for archive, SRI for fvg")] = None
 
     # Source fvg: number of the radar; 1 is Fossalon di Grado.
@@ -51,9 +57,6 @@ class SourceOptions:
 
     # Source cloud: address of an S3 service other than Amazon's.
     endpoint: Annotated[str | None, option("URL", "Amazon S3")] = None
-
-    # Source cloud: name of the rain variable, needed if the store has several.
-    variable: Annotated[str | None, option("NAME", "the only one")] = None
 
     # Source images: minutes between two pictures.
     spacing: Annotated[float | None, option("MINUTES", "5")] = None
@@ -73,6 +76,9 @@ class SourceOptions:
     # Reduce the grid to this number of columns by area means. The shipped networks were trained at
     # about 1 km per pixel. 0 keeps the grid.
     regrid: Annotated[int, tyro.conf.arg(metavar="COLUMNS")] = 0
+
+    # What the frames of the sources archive (products odim and geotiff), cloud and images are.
+    reading: ReadingOptions = AS_STATED
 
     def feed(self) -> "Feed":
         """The feed that these options describe.
@@ -96,4 +102,19 @@ class SourceOptions:
                     f"--{name} is not an option of the source {self.source}: it has {known}"
                 )
 
-        return feeds.feed(self.source, **{keyword: given[name] for name, keyword in own.items()})
+        keywords = {keyword: given[name] for name, keyword in own.items()}
+        return feeds.feed(self.source, **keywords, **self._reading_keywords())
+
+    def _reading_keywords(self) -> dict[str, Any]:
+        """Keywords of the feed for the options about reading."""
+        options = self.reading.options()
+        options.check_known(READING[self.source], f"the source {self.source}")
+        if self.source in ("archive", "cloud"):
+            return {"options": options} if options.given() else {}
+
+        keywords: dict[str, Any] = {}
+        if options.pixel_km:
+            keywords["pixel"] = 1000 * options.pixel_km
+        if options.north_up is not None:
+            keywords["north_up"] = options.north_up
+        return keywords

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from nowcastlib.cli.config_options import KIND, flat_config, train_config
-from nowcastlib.cli.source_options import option
+from nowcastlib.cli.reading import AS_STATED, ReadingOptions, option
 from nowcastlib.networks import CONFIGS
 from nowcastlib.training import default_config
 
@@ -19,8 +19,8 @@ KIND_OPTION = tyro.conf.arg(name=KIND, metavar="{" + ",".join(CONFIGS) + "}")
 class Train:
     """Train a network on stores of rain, split by event into training, validation and test."""
 
-    # One or several CF-Zarr stores of rain rate, each with the same share of the training batches;
-    # or the word moving-mnist.
+    # One or several CF-Zarr stores or NetCDF files of rain, each with the same share of the
+    # training batches; or the word moving-mnist.
     data: tuple[Path, ...]
 
     # Folder for the weights, the configuration and the history.
@@ -51,6 +51,9 @@ class Train:
     # Write a TensorBoard log to OUT/tensorboard.
     tensorboard: bool = False
 
+    # What the frames of all stores are, where these do not say it or say it wrongly.
+    reading: ReadingOptions = AS_STATED
+
     def run(self) -> None:
         """Train, then print the history and the lowest validation loss."""
         from accelerate import PartialState
@@ -59,7 +62,7 @@ class Train:
         from nowcastlib.training import FitOptions, fit
 
         config = train_config(self.config)
-        stores = TrainingStores(self.data, self.validation, self.shares)
+        stores = TrainingStores(self.data, self.validation, self.shares, self.reading.options())
         train, validation, description = training_data(
             stores, config.windows, config.scale, config.run.seed
         )

@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 from tqdm.auto import tqdm
 
+from nowcastlib.data.read_options import AS_STATED, ReadOptions
 from nowcastlib.data.store import SLAB, open_frames
 from nowcastlib.data.times import nearest_frames
 from nowcastlib.errors import NowcastError
@@ -24,6 +25,7 @@ def frames_table(
     wet: float = DRY,
     max_gap: float | None = None,
     progress: bool = False,
+    options: ReadOptions = AS_STATED,
 ) -> pd.DataFrame:
     """Make the table of frames: one row for each frame, in ascending time.
 
@@ -40,6 +42,8 @@ def frames_table(
         step where that is more.
     progress : bool
         Show a progress bar while frames are read.
+    options : ReadOptions
+        What a store does not say, or says wrongly; frames themselves need none.
 
     Returns
     -------
@@ -59,20 +63,22 @@ def frames_table(
     if isinstance(frames, xr.DataArray):
         return arrange(measure(frames, wet, progress), max_gap)
     if not Path(frames).is_dir():  # in the cloud: there is no place beside it
-        return arrange(measure(open_frames(frames), wet, progress), max_gap)
-    return arrange(_measured_store(Path(frames), wet, progress), max_gap)
+        return arrange(measure(open_frames(frames, options=options), wet, progress), max_gap)
+    return arrange(_measured_store(Path(frames), wet, progress, options), max_gap)
 
 
-def _measured_store(store: Path, wet: float, progress: bool) -> pd.DataFrame:
+def _measured_store(store: Path, wet: float, progress: bool, options: ReadOptions) -> pd.DataFrame:
     """``measure`` of a store on disk, from the table beside it if that is up to date."""
     csv = Path(f"{store}.csv")
-    stamp = f"# {store.name}, written {_written(store)}, wet above {wet:g} mm/h of observed\n"
+    read = f", read with {options.described()}" if options.given() else ""
+    wet_part = f"wet above {wet:g} mm/h of observed"
+    stamp = f"# {store.name}, written {_written(store)}, {wet_part}{read}\n"
     with suppress(OSError, ValueError, KeyError):  # missing or broken: measure again
         if csv.read_text().startswith(stamp):
             table = pd.read_csv(csv, comment="#")
             return table.astype({"time": "datetime64[ns]"})[MEASURED]
 
-    table = measure(open_frames(store), wet, progress)
+    table = measure(open_frames(store, options=options), wet, progress)
     with suppress(NowcastError):  # the folder is not writable: measure each time
         write_atomically(csv, (stamp + table.to_csv(index=False)).encode())
     return table

@@ -1,9 +1,10 @@
-"""What windows to train on, as plain settings: importing them loads neither NumPy nor torch."""
+"""What windows to train on, as plain settings: importing them loads no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nowcastlib.data.read_options import AS_STATED, ReadOptions
 from nowcastlib.errors import NowcastError
 
 Shares = tuple[float, float, float]  # of training, validation and test; their sum is 1
@@ -62,16 +63,19 @@ class TrainingStores:
     ------
     NowcastError
         If ``shares`` are below 0, do not sum to 1, or leave no rain to train or to validate on; if
-        they are given although nothing is split.
+        they are given although nothing is split; if moving-mnist is given ``options``.
     """
 
-    train: Sequence[str | Path]  # CF-Zarr stores, or ("moving-mnist",)
-    validation: Sequence[str | Path] = ()  # CF-Zarr stores
+    train: Sequence[str | Path]  # stores, or ("moving-mnist",)
+    validation: Sequence[str | Path] = ()  # stores
     shares: Shares = SHARES
+    options: ReadOptions = AS_STATED  # what the stores do not say, or say wrongly
 
     def __post_init__(self):
         if self.is_moving_mnist and self.shares != SHARES:
             raise NowcastError("moving-mnist is not split by shares: leave out shares")
+        if self.is_moving_mnist:
+            self.options.check_known((), "moving-mnist")
         if self.validation and self.shares != SHARES:
             raise NowcastError(
                 "stores for validation leave no store to split by shares: give one of the two"

@@ -11,6 +11,7 @@ from torch.utils.data import ConcatDataset, Dataset
 
 from nowcastlib.data.frame_table import find_windows, frames_table
 from nowcastlib.data.moving_mnist import MovingMNIST
+from nowcastlib.data.read_options import ReadOptions
 from nowcastlib.data.splits import check_leakage, split_by_event
 from nowcastlib.data.store import open_frames
 from nowcastlib.data.times import time_step
@@ -200,8 +201,8 @@ def training_data(
     sets: dict[str, list[RadarWindows]] = {"train": [], "validation": []}
     descriptions = []
     for path, shares in jobs:
-        frames = open_frames(path)
-        table = _table_of_rain(path, shares)
+        frames = open_frames(path, options=stores.options)
+        table = _table_of_rain(path, shares, stores.options)
         first, last = table.time.iloc[[0, -1]]
         step = time_step(frames)
 
@@ -250,9 +251,9 @@ def _moving_mnist(windows: WindowOptions, seed: int) -> tuple[Dataset, Dataset, 
     return train, validation, f"Moving MNIST: {films:,} films of {digits:,} training digits"
 
 
-def _table_of_rain(path, shares: Shares) -> pd.DataFrame:
+def _table_of_rain(path, shares: Shares, options: ReadOptions) -> pd.DataFrame:
     """The table of frames of a store with its splits; refused if all of it is dry."""
-    table = split_by_event(frames_table(path, progress=True), shares)
+    table = split_by_event(frames_table(path, progress=True, options=options), shares)
     if not table.wet.max() > 0:
         raise NowcastError(f"{path} holds no rain above {DRY} mm/h: there is nothing to learn from")
     return table

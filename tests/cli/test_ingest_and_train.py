@@ -1,6 +1,7 @@
 """``nowcast ingest`` and ``nowcast train``."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from command_line import TINY, nowcast
 
 from nowcastlib.cli import main
 from nowcastlib.cli.source_options import SOURCE_OPTIONS
-from nowcastlib.data import feeds, open_frames
+from nowcastlib.data import ReadOptions, feeds, open_frames
 from nowcastlib.data.feeds import archive, demo_server
 from nowcastlib.data.feeds.demo import Demo
 
@@ -59,18 +60,26 @@ def test_another_server_with_the_interface_of_the_real_radar(tmp_path, capsys):
     assert url in frames.attrs["source"]
 
 
+SOUTH_UP = {"options": ReadOptions(north_up=False)}
+
+
 @pytest.mark.parametrize(
     ("source", "options", "expected"),
     [
         ("demo", "--events 3 --pixels 9", {"events": 3, "size": 9}),
         ("archive", "--path p --product q", {"path": "p", "product": "q"}),
+        ("archive", "--south-up", {"path": None, "product": None} | SOUTH_UP),
         ("fvg", "--radar 2 --product q --base b", {"radar": 2, "product": "q", "base": "b"}),
         (
             "cloud",
-            "--path p --endpoint e --variable v",
-            {"path": "p", "endpoint": "e", "variable": "v"},
+            "--path p --endpoint e --variable v --units mm --accumulation-minutes 5 --pixel-km 2",
+            {"path": "p", "endpoint": "e", "options": ReadOptions("v", "mm", 5.0, 2.0)},
         ),
-        ("images", "--path p --spacing 7", {"path": "p", "spacing": 7}),
+        (
+            "images",
+            "--path p --spacing 7 --pixel-km 2 --north-up",
+            {"path": "p", "spacing": 7, "pixel": 2000.0, "north_up": True},
+        ),
     ],
 )
 def test_every_option_of_a_feed_reaches_it(monkeypatch, tmp_path, source, options, expected):
@@ -83,6 +92,40 @@ def test_every_option_of_a_feed_reaches_it(monkeypatch, tmp_path, source, option
     monkeypatch.setattr(feeds, "feed", feed)
     assert main(f"ingest --source {source} {options} --out {tmp_path}/d.zarr".split()) == 0
     assert given == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "option"),
+    [
+        ("demo", "--units mm"),
+        ("fvg", "--pixel-km 1"),
+        ("images", "--units mm"),
+        ("images", "--accumulation-minutes 5"),
+        ("demo", "--south-up"),
+    ],
+)
+def test_an_option_about_reading_that_a_source_does_not_use_is_refused(
+    tmp_path, capsys, source, option
+):
+    line = f"ingest --source {source} {option} --out {tmp_path}/out"
+    assert main(line.split()) == 2
+    name = option.split()[0]
+    assert f"{name} does not apply to the source {source}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ("--units parsec", "--units 'parsec' is no unit of rain: .* mm/h"),
+        ("--pixel-km 0", "--pixel-km is 0: give a number above 0"),
+        ("--accumulation-minutes -5", "--accumulation-minutes is -5"),
+        ("--north-up --south-up", "--north-up and --south-up contradict each other"),
+    ],
+)
+def test_a_senseless_option_about_reading_is_refused(tmp_path, capsys, options, why):
+    line = f"forecast --data {tmp_path} --out {tmp_path}/f.zarr {options}"
+    assert main(line.split()) == 2
+    assert re.search(why, capsys.readouterr().err)
 
 
 OTHERS = [

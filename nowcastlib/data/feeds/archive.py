@@ -17,6 +17,7 @@ import xarray as xr
 from nowcastlib import _pysteps  # noqa: F401
 from nowcastlib.data.feeds.products import PRODUCTS
 from nowcastlib.data.feeds.protocol import Feed, TimeLike
+from nowcastlib.data.read_options import AS_STATED, ReadOptions
 from nowcastlib.data.times import within
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import partial_path
@@ -31,24 +32,28 @@ class Archive(Feed):
     Parameters
     ----------
     product
-        A name in `products.PRODUCTS`: mch, fmi, fmi-geotiff, knmi, bom or odim.
+        A name in `products.PRODUCTS`: mch, fmi, fmi-geotiff, knmi, bom, odim or geotiff.
     path
         The folder. Its subfolders are searched too.
+    options
+        What the files do not say, or say wrongly; only for products of files of any maker.
 
     Raises
     ------
     NowcastError
-        If the product is unknown.
+        If the product is unknown, or if options are given that it does not use.
     """
 
     product: str = "mch"
     path: str = "data/archive"
+    options: ReadOptions = AS_STATED
 
     def __post_init__(self) -> None:
         if self.product not in PRODUCTS:
             raise NowcastError(
                 f"unknown product {self.product!r}: choose one of {', '.join(PRODUCTS)}"
             )
+        self.options.check_known(PRODUCTS[self.product].reads, f"the product {self.product}")
 
     @property
     def attribution(self) -> str:
@@ -114,7 +119,8 @@ class Archive(Feed):
         """
         product = PRODUCTS[self.product]
         try:
-            return product.reader(row.path, **product.options)
+            options = {"options": self.options} if product.reads else {}
+            return product.reader(row.path, **options, **product.options)
         except NowcastError:  # from a reader that explains the error itself
             raise
         except Exception as error:  # a broken file makes each library raise errors of its own
@@ -143,6 +149,8 @@ def _other_products(folder: Path) -> str:
     held = [name for name in PRODUCTS if not _files(folder, name).empty]
     if {"odim", "knmi"} <= {*held}:  # the names of KNMI's files would suit odim, too
         held.remove("odim")
+    if {"geotiff", "fmi-geotiff"} <= {*held}:
+        held.remove("geotiff")
     if not held:
         return f"nor those of another known product ({', '.join(PRODUCTS)})"
     return f"it holds {', '.join(held)}: give --product"

@@ -20,7 +20,7 @@ from PIL import Image, ImageSequence
 from nowcastlib.data.feeds.picture_names import steps_by_number, times_in_names
 from nowcastlib.data.feeds.protocol import Feed, TimeLike
 from nowcastlib.data.grid import frame
-from nowcastlib.data.times import within
+from nowcastlib.data.times import utc, within
 from nowcastlib.errors import NowcastError
 
 VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm"}  # and animated .gif
@@ -42,7 +42,7 @@ class Images(Feed):
         names, such as radar_202406011145.png (12 or 14 digits), or are numbered in the order of
         time.
     start
-        Time of the first picture, UTC, if the names have no times.
+        Time of the first picture, UTC or with a zone, if the names have no times.
     spacing
         Minutes between pictures, if the names have no times.
     white
@@ -52,6 +52,8 @@ class Images(Feed):
         Width of a pixel in metres.
     attribution
         Who made the pictures.
+    north_up
+        Whether the first row of a picture is in the north.
     """
 
     path: str
@@ -60,6 +62,7 @@ class Images(Feed):
     white: float = 100.0
     pixel: float = 1000.0
     attribution: str = "own pictures"
+    north_up: bool = True
 
     @cached_property
     def _reader(self) -> "_Reader":
@@ -102,7 +105,7 @@ class Images(Feed):
 
     def _time(self, minute: float) -> pd.Timestamp:
         """The time of a picture, `minute` minutes after the first one."""
-        return pd.Timestamp(self.start) + pd.Timedelta(minutes=minute)
+        return utc(self.start) + pd.Timedelta(minutes=minute)
 
     def _pictures_by_time(self, pictures: Sequence[Path]) -> Iterable[tuple[pd.Timestamp, Path]]:
         """Time and path of each picture, from the times or else the numbers in their names."""
@@ -147,7 +150,7 @@ class Images(Feed):
         grey = _brightness(picture)
         rows, columns = grey.shape
         x, y = self.pixel * np.arange(columns), -self.pixel * np.arange(rows)
-        return frame(grey * self.white, x, y)
+        return frame((grey if self.north_up else grey[::-1]) * self.white, x, y)
 
 
 def _find(place: Path) -> tuple[list[Path], list[Path]]:

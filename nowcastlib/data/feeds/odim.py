@@ -18,7 +18,6 @@ from typing import BinaryIO
 import h5py
 import numpy as np
 import pandas as pd
-import pyproj
 import xarray as xr
 
 from nowcastlib.data.feeds.odim_fields import (
@@ -28,8 +27,11 @@ from nowcastlib.data.feeds.odim_fields import (
     numbers,
     rain_field,
 )
-from nowcastlib.data.grid import frame
+from nowcastlib.data.feeds.odim_grid import placed
+from nowcastlib.data.overrides import with_pixel_size
 from nowcastlib.data.rain_check import describe_impossible, impossible_rate
+from nowcastlib.data.read_options import AS_STATED, ReadOptions, warn_of_contradiction
+from nowcastlib.data.reflectivity import rain_of_dbz
 from nowcastlib.errors import NowcastError
 from nowcastlib.units import RainScale
 
@@ -37,7 +39,12 @@ ROUNDING = 1e-3  # mm/h below 0 that gain and offset in single precision may lea
 MAGIC = b"\x89HDF\r\n\x1a\n"  # the first bytes of an HDF5 file
 
 
-def decode(file: str | Path | bytes, name: str = "", pixel: float | None = None) -> xr.DataArray:
+def decode(
+    file: str | Path | bytes,
+    name: str = "",
+    pixel: float | None = None,
+    options: ReadOptions = AS_STATED,
+) -> xr.DataArray:
     """Read the rain rate of an HDF5 file.
 
     A rate stays as it is, an accumulation is divided by its hours, and reflectivity follows
@@ -54,12 +61,15 @@ def decode(file: str | Path | bytes, name: str = "", pixel: float | None = None)
     pixel
         Width of a pixel in metres, for files that do not describe their grid: such a frame is
         centred at 0 and has no projection.
+    options
+        What the file does not say, or says wrongly; an option wins over the file with a warning.
 
     Returns
     -------
     xarray.DataArray
         (y, x) in mm/h, north up; NaN where not observed. Rates down to -1 mm/h stay: `ingest`
-        counts them and sets them to 0.
+        counts them and sets them to 0. The attribute `capped_pixels` counts those whose
+        reflectivity was above `reflectivity.HAIL_CAP`, if there are any.
 
     Raises
     ------
@@ -71,48 +81,55 @@ def decode(file: str | Path | bytes, name: str = "", pixel: float | None = None)
     name = name or ("the HDF5 content" if isinstance(file, bytes) else str(file))
     try:
         with io.BytesIO(file) if isinstance(file, bytes) else open(file, "rb") as stream:
-            return _decode(stream, pixel)
+            rate = _decode(stream, name, pixel, options)
     except NowcastError as error:
         raise NowcastError(f"{name} {error}") from None
     except Exception as error:  # a broken file makes h5py raise many kinds of errors
         raise NowcastError(
             f"{name} cannot be read ({type(error).__name__}: {error}): fetch it again"
         ) from error
+    return with_pixel_size(rate, options.pixel_km, name) if options.pixel_km else rate
 
 
-def _decode(stream: BinaryIO, pixel: float | None) -> xr.DataArray:
-    """The frame of an open file; errors do not name the file."""
+def _decode(stream: BinaryIO, name: str, pixel: float | None, options: ReadOptions) -> xr.DataArray:
+    """The frame of an open file; errors do not name the file, warnings do."""
     head = stream.read(len(MAGIC))
     if head != MAGIC:
         content = f"it begins with {head!r}" if head else "it is empty"
         raise NowcastError(f"is not an HDF5 file ({content}): fetch it again")
 
     with h5py.File(stream, "r") as content:
-        field = rain_field(content)
-        rate = _rate(field)
-        x, y, crs = _grid(rate.shape, field.attributes, pixel)
-    return frame(rate, x, y, crs)
+        field = rain_field(content, options, name)
+        hours = _hours(field, options.accumulation_minutes, name)
+        rate, capped = _rate(field, hours)
+        is_south_up = _is_south_up(field.data, options.north_up, name)
+        if is_south_up:
+            rate = rate[::-1]
+        if options.pixel_km:
+            pixel = 1000 * options.pixel_km
+        placed_rate = placed(rate, field, pixel, is_south_up)
+    return placed_rate.assign_attrs(capped_pixels=capped) if capped else placed_rate
 
 
-def _rate(field: RainField) -> np.ndarray:
-    """Rain rate, (y, x) in mm/h, north up."""
+def _rate(field: RainField, hours: float) -> tuple[np.ndarray, int]:
+    """Rain rate, (y, x) in mm/h, as the rows are stored, and the number of pixels capped."""
     raw = field.data[()].reshape(field.data.shape[-2:])
     gain, offset, zr = _decoding(field)
+    capped = 0
 
     with np.errstate(over="ignore", invalid="ignore"):  # overflows are reported below
         value = raw.astype("f8") * gain + offset
-        if field.is_reflectivity:
-            rate = RainScale(**zr).from_dbz(value)
-        elif field.rank == ACCUMULATION:
-            rate = value * field.factor / _hours(field.attributes)
-        else:
-            rate = value * field.factor
 
         # marks are compared with the raw values, before gain and offset
         for mark in numbers(field.attributes, "undetect"):
-            rate[raw == mark] = 0
+            value[raw == mark] = -np.inf if field.is_reflectivity else 0
         for mark in numbers(field.attributes, "nodata", "_fillvalue", "missing_value"):
-            rate[raw == mark] = np.nan
+            value[raw == mark] = np.nan
+
+        if field.is_reflectivity:
+            rate, capped = rain_of_dbz(value, RainScale(**zr))
+        else:
+            rate = value * field.factor / hours
 
     if value := impossible_rate(rate):
         raise NowcastError(
@@ -120,7 +137,7 @@ def _rate(field: RainField) -> np.ndarray:
             "its data"
         )
     rate[(rate < 0) & (rate >= -ROUNDING)] = 0  # other small negatives: see ``RainCheck``
-    return rate[::-1] if _is_south_up(field.data) else rate
+    return rate, capped
 
 
 def _decoding(field: RainField) -> tuple[float, float, dict[str, float]]:
@@ -143,25 +160,43 @@ def _decoding(field: RainField) -> tuple[float, float, dict[str, float]]:
     return gain, offset, zr
 
 
-def _is_south_up(data: h5py.Dataset) -> bool:
-    """Whether a netCDF coordinate of the rows rises."""
+def _is_south_up(data: h5py.Dataset, first_row_is_north: bool | None, name: str) -> bool:
+    """Whether the first row is in the south: as the option says, else a netCDF coordinate."""
     scales = data.dims[data.ndim - 2]
-    if not len(scales) or scales[0].shape != (data.shape[-2],):
-        return False
-    return bool(scales[0][0] < scales[0][-1])
+    is_stated = len(scales) > 0 and scales[0].shape == (data.shape[-2],)
+    rises = is_stated and bool(scales[0][0] < scales[0][-1])
+    if first_row_is_north is None:
+        return rises
+
+    if is_stated and rises == first_row_is_north:
+        stated, option = ("south", "--north-up") if rises else ("north", "--south-up")
+        warn_of_contradiction(name, f"that its first row is in the {stated}", option)
+    return not first_row_is_north
 
 
-def _hours(attributes: Attributes) -> float:
-    """How many hours an accumulation lasted."""
+def _hours(field: RainField, minutes: float, name: str) -> float:
+    """How many hours an accumulation lasted; 1 for a rate. The option ``minutes`` decides."""
+    if field.rank != ACCUMULATION:
+        if minutes:
+            raise NowcastError(
+                "holds no amount of rain: leave out --accumulation-minutes, or give --units mm too"
+            )
+        return 1.0
+
     try:
-        start, end = (_time(attributes, edge) for edge in ("start", "end"))
+        start, end = (_time(field.attributes, edge) for edge in ("start", "end"))
         hours = (end - start) / pd.Timedelta(hours=1)
     except (KeyError, ValueError):
-        hours = 0
+        hours = 0.0
+    if minutes:
+        if hours > 0 and not np.isclose(60 * hours, minutes):
+            stated = f"that its accumulation lasted {60 * hours:g} minutes"
+            warn_of_contradiction(name, stated, f"--accumulation-minutes {minutes:g}")
+        return minutes / 60
     if not hours > 0:
         raise NowcastError(
             "has an accumulation, but its startdate, starttime, enddate and endtime do not say how "
-            "many hours it lasted"
+            "many hours it lasted: give --accumulation-minutes"
         )
     return hours
 
@@ -170,69 +205,3 @@ def _time(attributes: Attributes, edge: str) -> pd.Timestamp:
     """The `start` or `end` of an accumulation."""
     text = f"{attributes[edge + 'date']}{attributes[edge + 'time']}"
     return pd.to_datetime(text, format="%Y%m%d%H%M%S")
-
-
-def _grid(
-    shape: tuple[int, ...], attributes: Attributes, pixel: float | None
-) -> tuple[np.ndarray, np.ndarray, str]:
-    """Pixel centres x and y in metres (y falls), and the projection."""
-    rows, columns = shape
-    _check_size(rows, columns, attributes)
-
-    needed = ("projdef", "LL_lon", "LL_lat", "xscale", "yscale")
-    missing = [key for key in needed if key.lower() not in attributes]
-    if not missing:
-        crs = str(attributes["projdef"])
-        west, south, dx, dy = _extent(rows, columns, attributes, crs)
-    elif pixel is not None:
-        crs, dx, dy = "", pixel, pixel
-        west, south = -columns * pixel / 2, -rows * pixel / 2
-    else:
-        raise NowcastError(
-            f"does not describe its grid (no {', '.join(missing)}): give pixel, the width of a "
-            "pixel in metres"
-        )
-
-    x = west + dx * (np.arange(columns) + 0.5)
-    y = south + dy * (rows - 0.5 - np.arange(rows))
-    return x, y, crs
-
-
-def _check_size(rows: int, columns: int, attributes: Attributes) -> None:
-    """Compare the data's shape with that in the attributes."""
-    if not {"xsize", "ysize"} <= attributes.keys():
-        return
-    if numbers(attributes, "ysize", "xsize") != [rows, columns]:
-        raise NowcastError(
-            f"says {attributes['ysize']}×{attributes['xsize']} px, but holds {rows}×{columns}: "
-            "ask its publisher"
-        )
-
-
-def _extent(
-    rows: int, columns: int, attributes: Attributes, crs: str
-) -> tuple[float, float, float, float]:
-    """West and south edge, width and height of a pixel, all in metres, from ODIM's `where`.
-
-    ODIM's corners are those of the outermost pixels, not their centres.
-    """
-    unit = pyproj.CRS(crs).axis_info[0].unit_name
-    if unit != "metre":
-        raise NowcastError(f"has a grid in {unit}s ({crs}): project it to metres first")
-
-    project = pyproj.Proj(crs)
-    lon, lat = numbers(attributes, "ll_lon", "ll_lat")
-    west, south = project(lon, lat)
-    dx, dy = numbers(attributes, "xscale", "yscale")
-    width, height = columns * dx, rows * dy
-    east, north = west + width, south + height
-    if "ur_lon" in attributes:
-        lon, lat = numbers(attributes, "ur_lon", "ur_lat")
-        east, north = project(lon, lat)
-
-    fits = np.allclose([east - west, north - south], [width, height], rtol=0.1)
-    if not (dx > 0 and dy > 0 and fits):
-        raise NowcastError(
-            "has corners that contradict its projdef, xscale and yscale: ask its publisher"
-        )
-    return west, south, dx, dy

@@ -1,11 +1,12 @@
 """The field of rain within an HDF5 file, and the attributes that describe it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import h5py
 import numpy as np
 
+from nowcastlib.data.read_options import AS_STATED, ReadOptions, warn_of_contradiction
 from nowcastlib.errors import NowcastError
 from nowcastlib.units import amount_of_water, is_rain
 
@@ -19,6 +20,9 @@ RANKS = {"rate": RATE, "acrr": ACCUMULATION, "dbzh": 2, "dbz": 2, "dbzv": 3, "th
 # ODIM's objects that are no map
 NO_MAP = dict.fromkeys(["PVOL", "SCAN", "RAY", "AZIM", "ELEV"], "polar volume")
 NO_MAP |= {"XSEC": "vertical section", "VP": "vertical profile", "PIC": "picture"}
+
+# Names of two-dimensional coordinates
+LATITUDES, LONGITUDES = ("lat", "lats", "latitude"), ("lon", "lons", "longitude")
 
 MAX_PIXELS = 100_000_000  # a header can claim any number
 
@@ -37,40 +41,98 @@ class RainField:
         return self.rank > ACCUMULATION
 
 
-def rain_field(content: h5py.File) -> RainField:
-    """The field of rain with the lowest rank."""
-    rain: list[RainField] = []
-    descriptions = []  # of every dataset, for the error message
-    for data in _datasets(content):
-        attributes = _attributes_of(data)
-        kind = str(attributes.get("object"))
-        if kind in NO_MAP:
-            raise NowcastError(
-                f"is a {NO_MAP[kind]} (object {kind}): a Cartesian image or composite is needed"
-            )
+def rain_field(
+    content: h5py.File, options: ReadOptions = AS_STATED, name: str = "the file"
+) -> RainField:
+    """The field of rain that the options name, else that with the lowest rank.
 
-        descriptions.append(_describe(data))
-        meaning = _meaning_of_field(data, attributes)
-        if meaning and _is_image(data) and "/quality" not in data.name.lower():
-            rain.append(RainField(data, attributes, *meaning))
+    Units that the options give win over those of the field, with a warning that names the file.
+    """
+    images, descriptions = _images(content)
+    if options.variable:
+        images = [image for image in images if _is_called(image, options.variable)]
+    meanings = [(image, _meaning_of_field(image, _attributes_of(image))) for image in images]
+    known = [(image, meaning) for image, meaning in meanings if meaning]
+    if not known and options.units:
+        known = [(image, _meaning_of_units(options.units)) for image in images]
 
-    if not rain:
+    if not known:
+        called = f" called {options.variable}" if options.variable else ""
         wanted = "a quantity (RATE, ACRR, DBZH) or units (mm h-1, dBZ) of rain"
-        raise NowcastError(f"has no 2-D field with {wanted}; it has: {_shortened(descriptions)}")
-
-    rank = min(field.rank for field in rain)
-    field, *others = [field for field in rain if field.rank == rank]
-    if others:
         raise NowcastError(
-            f"has {1 + len(others)} fields of the same quantity, and nothing says which one to "
-            f"read: {_describe(field.data)}, {_describe(others[0].data)}, …"
+            f"has no 2-D field{called} with {wanted}; it has: {_shortened(descriptions)}: give "
+            "--variable or --units"
         )
+    field = _the_only(known)
+    if options.units:
+        field = _with_units(field, options.units, name)
     if field.data.size > MAX_PIXELS:
         raise NowcastError(
             f"claims {field.data.size:,} pixels in {_describe(field.data)}: no radar image has "
             f"more than {MAX_PIXELS:,}"
         )
     return field
+
+
+def _images(content: h5py.File) -> tuple[list[h5py.Dataset], list[str]]:
+    """The datasets that may hold rain, and descriptions of all datasets for messages."""
+    images, descriptions = [], []
+    for data in _datasets(content):
+        kind = str(_attributes_of(data).get("object"))
+        if kind in NO_MAP:
+            raise NowcastError(
+                f"is a {NO_MAP[kind]} (object {kind}): a Cartesian image or composite is needed"
+            )
+
+        descriptions.append(_describe(data))
+        is_place = _last_name(data) in (*LATITUDES, *LONGITUDES)
+        if _is_image(data) and "/quality" not in data.name.lower() and not is_place:
+            images.append(data)
+    return images, descriptions
+
+
+def _the_only(known: list[tuple[h5py.Dataset, Any]]) -> RainField:
+    """The field with the lowest rank; NowcastError if there are several."""
+    fields = [RainField(image, _attributes_of(image), *meaning) for image, meaning in known]
+    rank = min(field.rank for field in fields)
+    field, *others = [field for field in fields if field.rank == rank]
+    if others:
+        raise NowcastError(
+            f"has {1 + len(others)} fields of the same quantity, and nothing says which one to "
+            f"read: {_describe(field.data)}, {_describe(others[0].data)}, …: give --variable with "
+            "the path of one of them"
+        )
+    return field
+
+
+def _with_units(field: RainField, units: str, name: str) -> RainField:
+    """A field in units that the options give, with a warning if it states others."""
+    rank, factor = _meaning_of_units(units)
+    as_given = replace(field, rank=rank, factor=factor)
+    stated = " ".join(filter(None, _quantity_and_unit(field.data, field.attributes)))
+    differs = as_given.is_reflectivity != field.is_reflectivity
+    if not differs and not field.is_reflectivity:
+        differs = (rank, factor) != (field.rank, field.factor)
+    if stated and differs:
+        warn_of_contradiction(name, f"{stated} in {field.data.name}", f"--units {units}")
+    return as_given
+
+
+def _meaning_of_units(units: str) -> tuple[int, float]:
+    """Rank and size of units that the options give; m and cm are rain here, not heights."""
+    return _meaning(units) or (ACCUMULATION, amount_of_water(units)[1])
+
+
+def _is_called(data: h5py.Dataset, variable: str) -> bool:
+    """Whether a name is that of a dataset, its path or its quantity, in any case."""
+    quantity, _ = _quantity_and_unit(data, _attributes_of(data))
+    names = (quantity, data.name, data.name.lstrip("/"), _last_name(data))
+    return variable.lower() in (name.lower() for name in names)
+
+
+def _last_name(data: h5py.Dataset) -> str:
+    """The name of a dataset without its groups, in lower case."""
+    return data.name.rsplit("/")[-1].lower()
 
 
 def _datasets(content: h5py.File) -> list[h5py.Dataset]:
@@ -116,7 +178,7 @@ def _meaning(word: str) -> tuple[int, float] | None:
     if kind == "amount":
         # a unit of m or cm is more likely a height
         return (ACCUMULATION, factor) if factor == 1 else None
-    rank = RANKS.get(word.lower())
+    rank = RANKS.get(word.strip().lower())
     return None if rank is None else (rank, factor)
 
 

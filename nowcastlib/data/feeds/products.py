@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,10 @@ import rasterio
 import xarray as xr
 
 from nowcastlib import _pysteps  # noqa: F401
-from nowcastlib.data.feeds import odim
+from nowcastlib.data.feeds import geotiff, odim
 from nowcastlib.data.grid import frame
+from nowcastlib.data.read_options import ReadOptions
+from nowcastlib.data.reflectivity import HAIL_CAP
 
 from pysteps.io import importers  # isort: skip
 from pysteps.utils import to_rainrate  # isort: skip
@@ -39,6 +41,8 @@ class Product:
         Who made the data.
     licence
         The licence of the data, or where to find it.
+    reads
+        The fields of `ReadOptions` that the reader takes as `options`, for files of any maker.
     """
 
     pattern: str
@@ -47,6 +51,7 @@ class Product:
     options: dict[str, Any]
     attribution: str
     licence: str
+    reads: tuple[str, ...] = ()
 
 
 def read_by_pysteps(
@@ -76,8 +81,11 @@ def read_by_pysteps(
         Whatever the importer raises.
     """
     values, _, metadata = getattr(importers, importer)(path, **options)
+    capped = 0
     if metadata["unit"] == "dBZ":
         metadata |= NO_ECHO
+        capped = int((values > HAIL_CAP).sum())
+        values = np.minimum(values, HAIL_CAP)  # NaN stays NaN
     rate, metadata = to_rainrate(values, metadata, **(zr or {}))
     if metadata["yorigin"] == "lower":
         rate = rate[::-1]
@@ -88,7 +96,8 @@ def read_by_pysteps(
     dy = float(metadata["ypixelsize"]) * metres
     x = float(metadata["x1"]) * metres + dx * (np.arange(columns) + 0.5)
     y = float(metadata["y2"]) * metres - dy * (np.arange(rows) + 0.5)
-    return frame(rate, x, y, _in_metres(metadata["projection"], metres))
+    counts = {"capped_pixels": capped} if capped else {}
+    return frame(rate, x, y, _in_metres(metadata["projection"], metres), **counts)
 
 
 def _in_metres(projection: str, metres: float) -> str:
@@ -128,19 +137,21 @@ def read_by_rasterio(
     """
     with rasterio.open(path) as file:
         levels = file.read(1)  # (y, x) uint8
-        transform = file.transform
-        crs = file.crs.to_wkt()
+        grid, crs = file.transform, file.crs
 
     # convert 256 levels and look them up: FMI's composite has 36 million pixels
     dbz = gain * np.arange(256.0) + offset
     dbz[unknown] = np.nan
+    is_capped = dbz > HAIL_CAP
+    dbz[is_capped] = HAIL_CAP
     rates, _ = to_rainrate(dbz, {"unit": "dBZ", "transform": "dB"} | NO_ECHO, **zr)
 
-    rows, columns = levels.shape
-    x = transform.c + transform.a * (np.arange(columns) + 0.5)
-    y = transform.f + transform.e * (np.arange(rows) + 0.5)
-    return frame(rates.astype("f4")[levels], x, y, crs).sortby("y", ascending=False)
+    capped = int(is_capped[levels].sum())
+    counts = {"capped_pixels": capped} if capped else {}
+    return geotiff.placed(rates.astype("f4")[levels], grid, crs, path).assign_attrs(counts)
 
+
+ALL_OPTIONS = tuple(field.name for field in fields(ReadOptions))
 
 FMI_ZR = {"zr_a": 223.0, "zr_b": 1.53}
 
@@ -194,5 +205,15 @@ PRODUCTS = {
         options={},
         attribution="see the files' own attributes (ODIM HDF5)",
         licence="see the publisher's terms",
+        reads=ALL_OPTIONS,
+    ),
+    "geotiff": Product(
+        pattern=r".*?(\d{12})(?:\d\d)?(?:[_.-].*)?\.tiff?",
+        time="%Y%m%d%H%M",
+        reader=geotiff.read,
+        options={},
+        attribution="see the publisher of the files (GeoTIFF)",
+        licence="see the publisher's terms",
+        reads=ALL_OPTIONS,
     ),
 }

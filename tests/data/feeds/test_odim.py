@@ -348,7 +348,7 @@ def test_file_that_is_no_map_is_refused(object, message):
         (with_what(RATE | {"gain": "big"}), "has a gain or scale_factor that is not a number"),
         (with_what(RATE | {"offset": np.inf}), "offset inf"),
         (with_what(REFLECTIVITY, how={"zr_a": 200.0, "zr_b": 0.0}), "zr_b 0"),
-        (with_what(REFLECTIVITY | {"gain": 1e9}), "has a rain rate of inf mm/h"),
+        (with_what(REFLECTIVITY | {"gain": 1e9}), r"holds a reflectivity of 1e\+09 dBZ"),
         (with_what(RATE | {"gain": 500.0}), r"has a rain rate of 2999\.75 mm/h"),
         (
             hdf5({WHAT: ROUNDED | {"offset": -1.5}}, {DATA: np.array([[0, 2]], "u1")}),
@@ -396,7 +396,7 @@ def test_contradictory_grid_is_refused(content, message):
 
 
 def test_file_without_a_grid_needs_the_width_of_a_pixel():
-    message = r"does not describe its grid \(no projdef, .*yscale\): give pixel"
+    message = r"does not describe its grid \(no projdef, .*yscale\): give --pixel-km"
     with pytest.raises(NowcastError, match=message):
         decode(hdf5(ODIM))
 
