@@ -3,8 +3,8 @@
 Each baseline takes the observed rain rate (T, y, x) in mm/h and the number ``n`` of steps to
 forecast. It returns the rain rate (n, y, x) in mm/h; an ensemble returns (member, n, y, x).
 
-NaN marks pixels without a forecast: the last frame does not show them, or their rain comes from
-outside the domain.
+NaN marks pixels without a forecast: the last frame does not show them or the place that their rain
+comes from. For motion and scales, pixels that are lost in some frames are filled: ``fill_lost``.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nowcastlib import _pysteps  # noqa: F401
+from nowcastlib.forecasting.lost_pixels import fill_lost
 from nowcastlib.units import DRY, exceeds
 
 from pysteps import motion as pysteps_motion  # isort: skip
@@ -95,7 +96,7 @@ def motion(observed: np.ndarray, method: str = "LK") -> np.ndarray:
     Proesmans, M., L. Van Gool, E. Pauwels, and A. Oosterlinck (1994): Determination of
     optical flow and its discontinuities using non-linear diffusion. ECCV, 295-304.
     """
-    recent = observed[-3:] if method == "LK" else observed[-2:]
+    recent = fill_lost(observed)[-3 if method == "LK" else -2 :]
     side = min(observed.shape[1:])
     if side < MIN_SIDE or not exceeds(recent, DRY).any():
         return np.zeros((2, *observed.shape[1:]))
@@ -156,9 +157,9 @@ def sprog(observed: np.ndarray, n: int) -> np.ndarray:
     J. Appl. Meteor. 42, 381-388.
     """
 
-    def run(velocity: np.ndarray, levels: int) -> np.ndarray:
+    def run(recent: np.ndarray, velocity: np.ndarray, levels: int) -> np.ndarray:
         options = {"precip_thr": DRY_DECIBEL, "n_cascade_levels": levels}
-        decibel = pysteps_sprog.forecast(_to_decibel(observed[-3:]), velocity, n, **options)
+        decibel = pysteps_sprog.forecast(_to_decibel(recent), velocity, n, **options)
         return np.nan_to_num(_to_rate(decibel))
 
     return _by_scales(observed, n, 3, run)
@@ -189,10 +190,10 @@ def anvil(observed: np.ndarray, n: int) -> np.ndarray:
     58, 7845-7859.
     """
 
-    def run(velocity: np.ndarray, levels: int) -> np.ndarray:
+    def run(recent: np.ndarray, velocity: np.ndarray, levels: int) -> np.ndarray:
         # for pysteps DRY itself would be rain
+        recent[(recent >= DRY) & ~exceeds(recent, DRY)] = 0.0
         rain = np.where((observed >= DRY) & ~exceeds(observed, DRY), 0.0, observed)
-        recent = np.nan_to_num(rain[-4:])
         rate = pysteps_anvil.forecast(recent, velocity, n, n_cascade_levels=levels)
         return np.where(np.isfinite(rate), rate, extrapolation(rain, n))  # not in older frames
 
@@ -228,10 +229,10 @@ def steps(observed: np.ndarray, n: int, members: int = 10) -> np.ndarray:
     Q. J. R. Meteorol. Soc. 132, 2127-2155.
     """
 
-    def run(velocity: np.ndarray, levels: int) -> np.ndarray:
+    def run(recent: np.ndarray, velocity: np.ndarray, levels: int) -> np.ndarray:
         before = np.random.get_state()  # noqa: NPY002 (pysteps seeds NumPy's global generator)
         decibel = pysteps_steps.forecast(
-            _to_decibel(observed[-3:]),
+            _to_decibel(recent),
             velocity,
             n,
             n_ens_members=members,
@@ -252,23 +253,23 @@ def _by_scales(
     observed: np.ndarray,
     n: int,
     frames: int,
-    run: Callable[[np.ndarray, int], np.ndarray],
+    run: Callable[[np.ndarray, np.ndarray, int], np.ndarray],
     outside: float = np.nan,
 ) -> np.ndarray:
-    """Forecast ``run(motion, number of scales)`` where extrapolation has a forecast, else NaN.
+    """Forecast ``run(recent, motion, scales)`` where extrapolation has one, else NaN.
 
-    ``frames`` is the number of frames that ``run`` uses; ``outside`` is the rain rate (mm/h)
+    ``recent``: the last ``frames`` frames, without lost pixels; ``outside`` is the rain rate (mm/h)
     assumed beyond the edge. Frames that cannot be decomposed are extrapolated.
     """
-    recent = np.nan_to_num(observed[-frames:])
-    if not _can_be_decomposed(recent):
+    recent = np.nan_to_num(fill_lost(observed)[-frames:])
+    if not np.isfinite(observed[-1]).any() or not _can_be_decomposed(recent):
         return extrapolation(observed, n)
 
-    velocity = motion(observed)
+    velocity = motion(recent)
     advected = extrapolate(observed[-1], velocity, n, outval=outside, allow_nonfinite_values=True)
     levels = int(np.clip(np.log2(min(observed.shape[1:])) - 2, 3, 6))
     with contextlib.redirect_stdout(io.StringIO()):  # pysteps prints its settings
-        rate = run(velocity, levels)
+        rate = run(recent, velocity, levels)
     return np.where(np.isfinite(advected), rate, np.nan)
 
 

@@ -10,7 +10,13 @@ from torch import Tensor
 from nowcastlib.errors import NowcastError, did_you_mean
 from nowcastlib.forecasting import probabilities
 from nowcastlib.forecasting.baselines import BASELINES
-from nowcastlib.networks import ForecastNetwork, FrameNetwork, MotionGuided, motion
+from nowcastlib.networks import (
+    ForecastNetwork,
+    FrameNetwork,
+    MotionGuided,
+    motion,
+    network_input,
+)
 from nowcastlib.training import TrainConfig, load, load_config, load_description
 from nowcastlib.units import DRY, exceeds
 
@@ -46,7 +52,9 @@ class Network:
     """Forecaster that runs a trained network.
 
     Any number of steps can be forecast, also more than the network was trained for. Dry frames
-    give a dry forecast.
+    give a dry forecast. Pixels that are lost in some of the frames are filled from the others, see
+    ``networks.fill_unobserved``; pixels that no frame shows are dry. There is no forecast where
+    the last frame is not observed; rain that comes from there is a guess of the network.
 
     Parameters
     ----------
@@ -102,8 +110,8 @@ class Network:
         """Rain rate (n, y, x), or (member, n, y, x), in mm/h after ``observed`` (T, y, x)."""
         self._check_size(*observed.shape[1:])
         scale = self.config.scale
-        recent = torch.from_numpy(np.nan_to_num(observed[-self.n_in :]).astype("f4"))
-        frames = scale.to_model(recent)  # (T, H, W)
+        recent = torch.from_numpy(observed[-self.n_in :].astype("f4"))
+        frames = network_input(scale.to_model(recent)[None, :, None])[0, :, 0]  # (T, H, W)
 
         logits = self.model(frames[None, :, None], n)[0]  # (n, channel or rate, H, W)
         if isinstance(self.model, FrameNetwork):

@@ -20,3 +20,5 @@ from .losses import ssim_mse as ssim_mse
 from .motion_guided import MotionGuided as MotionGuided
 from .registry import NETWORKS as NETWORKS
 from .registry import build as build
+from .unobserved import fill_unobserved as fill_unobserved
+from .unobserved import network_input as network_input

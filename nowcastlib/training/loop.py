@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from nowcastlib.errors import NowcastError
 from nowcastlib.networks import LOSSES, ForecastNetwork, build, compile_cells, ssim_mse
+from nowcastlib.networks.unobserved import network_input
 from nowcastlib.training import checkpoint, schedules
 from nowcastlib.training.batches import batches, check_datasets, part_of_process
 from nowcastlib.training.checkpoint import TrainingState
@@ -165,7 +166,7 @@ def validate(
     for frames in DataLoader(part_of_process(dataset, accelerator), config.run.batch):
         frames = frames[:, : n_in + n_out].to(accelerator.device)  # (B, T, C, H, W)
         with autocast(config, accelerator):
-            logits = model(torch.nan_to_num(frames[:, :n_in]), n_out)
+            logits = model(network_input(frames[:, :n_in]), n_out)
         loss = loss_of(logits.float(), frames[:, n_in:])
         totals += len(frames) * torch.stack([loss, totals.new_ones(())])
 
@@ -244,12 +245,11 @@ def _initial_state(
 
 
 def _split(config: TrainConfig, frames: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
-    """Input, 0 where not observed, and target: (B, seen, C, H, W) and (B, length, C, H, W)."""
+    """Input, see ``network_input``, and target: (B, seen, C, H, W) and (B, length, C, H, W)."""
     n_in = config.windows.n_in
     seen = schedules.input_length(config, epoch)
     length = schedules.forecast_length(config, epoch)
-    x = torch.nan_to_num(frames[:, n_in - seen : n_in])
-    return x, frames[:, n_in : n_in + length]
+    return network_input(frames[:, n_in - seen : n_in]), frames[:, n_in : n_in + length]
 
 
 def _update_weights(config: TrainConfig, state: TrainingState, time: float) -> None:

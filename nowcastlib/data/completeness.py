@@ -1,0 +1,126 @@
+"""Which frames are complete: one rule for forecasts, evaluation, windows and the live page.
+
+A frame is complete if it shows at least ``MIN_OBSERVED`` of the pixels that the frames around it
+usually show. Pixels that no frame shows, such as the corners of a composite, do not count. Any
+other frame counts as missing, as if there were no frame at that time.
+"""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from nowcastlib.data.store import SLAB
+from nowcastlib.data.times import nearest_frames
+
+MIN_OBSERVED = 0.9  # share of the usually observed pixels that a complete frame has at least
+NEIGHBOURS = 12  # frames before and after a frame, which tell how many pixels are usual
+MAX_MISSING = 1 / 3  # share of the frames of a forecast that may be missing
+
+
+def observed_shares(frames: xr.DataArray) -> np.ndarray:
+    """Observed share of the pixels of each frame.
+
+    Parameters
+    ----------
+    frames : xarray.DataArray (time, y, x)
+        Rain rate in mm/h; NaN is not observed. A large store is read part by part.
+
+    Returns
+    -------
+    array (time,)
+    """
+    pixels = max(1, frames.shape[1] * frames.shape[2])
+    n = max(1, SLAB // (4 * pixels))  # frames that are read together, of 4 bytes a pixel
+    parts = [np.zeros(0)]
+    for k in range(0, len(frames), n):
+        rate = frames[k : k + n].values
+        parts.append(np.isfinite(rate).mean(axis=(1, 2)))
+    return np.concatenate(parts)
+
+
+def complete(shares: np.ndarray) -> np.ndarray:
+    """Which frames are complete.
+
+    Parameters
+    ----------
+    shares : array (time,)
+        Observed share of the pixels of each frame, in ascending time.
+
+    Returns
+    -------
+    array of bool (time,)
+        Frames that show at least ``MIN_OBSERVED`` of what is usual. Usual is the median of the up
+        to 2 · ``NEIGHBOURS`` + 1 frames around a frame, without those that show nothing.
+    """
+    shares = pd.Series(shares, dtype="f8")
+    window = shares.where(shares > 0).rolling(2 * NEIGHBOURS + 1, center=True, min_periods=1)
+    usual = window.median().to_numpy()  # NaN where all of them show nothing
+    return (shares.to_numpy() > 0) & (shares.to_numpy() >= MIN_OBSERVED * usual)
+
+
+def mark_complete(frames: xr.DataArray) -> xr.DataArray:
+    """The frames (time, y, x) with the coordinate ``is_complete`` (time), see ``complete``.
+
+    All frames are read once, unless they have this coordinate already.
+    """
+    if "is_complete" in frames.coords:
+        return frames
+    return frames.assign_coords(is_complete=("time", complete(observed_shares(frames))))
+
+
+def mark_last(frames: xr.DataArray) -> xr.DataArray:
+    """The last frames (time, y, x), with ``is_complete``, as far as ``NEIGHBOURS`` reaches back.
+
+    No other frames are read: what a forecast needs of a store that may be large.
+    """
+    return mark_complete(frames[-NEIGHBOURS - 1 :])
+
+
+def has_enough(is_complete: np.ndarray) -> np.ndarray:
+    """Whether successive frames are enough to make a forecast, or to verify one.
+
+    Parameters
+    ----------
+    is_complete : array of bool (n, …)
+        Whether each of the ``n`` frames is complete.
+
+    Returns
+    -------
+    array of bool (…)
+        The first and the last frame are complete, and at most ``MAX_MISSING`` of them are missing.
+    """
+    missing = (~is_complete).sum(axis=0)
+    return is_complete[0] & is_complete[-1] & (missing <= MAX_MISSING * len(is_complete))
+
+
+def frames_at(
+    frames: xr.DataArray, times: pd.DatetimeIndex, step: pd.Timedelta | None = None
+) -> xr.DataArray:
+    """The frames nearest to some times, NaN where there is none.
+
+    Parameters
+    ----------
+    frames : xarray.DataArray (time, y, x)
+        Rain rate in mm/h.
+    times : pandas.DatetimeIndex
+        Times asked for.
+    step : pandas.Timedelta, optional
+        Time between frames: see ``times.nearest_frames`` for how much a frame may be off.
+
+    Returns
+    -------
+    xarray.DataArray (time, y, x)
+        Each frame has its own time; where there is none, the time asked for.
+    """
+    numbers = nearest_frames(frames.indexes["time"], times, step)
+    picked = frames.isel(time=np.maximum(numbers, 0))
+    if (numbers >= 0).all():
+        return picked
+
+    has_frame = numbers >= 0
+    own = np.where(has_frame, picked.time.values, times.values)
+    there = xr.DataArray(has_frame, {"time": own}, ("time",))
+    coordinates = {"time": own}
+    if "is_complete" in frames.coords:
+        coordinates["is_complete"] = ("time", picked.is_complete.values & has_frame)
+    return picked.assign_coords(coordinates).where(there)
