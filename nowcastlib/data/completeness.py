@@ -52,10 +52,9 @@ def complete(shares: np.ndarray) -> np.ndarray:
         Frames that show at least ``MIN_OBSERVED`` of what is usual. Usual is the median of the up
         to 2 · ``NEIGHBOURS`` + 1 frames around a frame, without those that show nothing.
     """
-    shares = pd.Series(shares, dtype="f8")
-    window = shares.where(shares > 0).rolling(2 * NEIGHBOURS + 1, center=True, min_periods=1)
-    usual = window.median().to_numpy()  # NaN where all of them show nothing
-    return (shares.to_numpy() > 0) & (shares.to_numpy() >= MIN_OBSERVED * usual)
+    shown = pd.Series(shares, dtype="f8").where(shares > 0)
+    around = shown.rolling(2 * NEIGHBOURS + 1, center=True, min_periods=1)
+    return (shown >= MIN_OBSERVED * around.median()).to_numpy()  # False for NaN: shows nothing
 
 
 def mark_complete(frames: xr.DataArray) -> xr.DataArray:
