@@ -3,8 +3,8 @@
 Each baseline takes the observed rain rate (T, y, x) in mm/h and the number ``n`` of steps to
 forecast. It returns the rain rate (n, y, x) in mm/h; an ensemble returns (member, n, y, x).
 
-NaN marks pixels without a forecast: the last frame does not show them or the place that their rain
-comes from. For motion and scales, pixels that are lost in some frames are filled: ``fill_lost``.
+NaN marks pixels without a forecast: the last frame does not show them or where their rain is from.
+For motion and scales, pixels that are lost in some frames are filled: see ``fill_lost``.
 """
 
 import contextlib
@@ -191,8 +191,7 @@ def anvil(observed: np.ndarray, n: int) -> np.ndarray:
     """
 
     def run(recent: np.ndarray, velocity: np.ndarray, levels: int) -> np.ndarray:
-        # for pysteps DRY itself would be rain
-        recent[(recent >= DRY) & ~exceeds(recent, DRY)] = 0.0
+        recent[(recent >= DRY) & ~exceeds(recent, DRY)] = 0.0  # for pysteps DRY itself is rain
         rain = np.where((observed >= DRY) & ~exceeds(observed, DRY), 0.0, observed)
         rate = pysteps_anvil.forecast(recent, velocity, n, n_cascade_levels=levels)
         return np.where(np.isfinite(rate), rate, extrapolation(rain, n))  # not in older frames

@@ -117,7 +117,8 @@ class Network:
         if isinstance(self.model, FrameNetwork):
             rate = self.model.rain_rate(logits, scale)[:, 0]  # (n, H, W)
         else:
-            rate = self._rate_from_probabilities(recent[-1], frames, logits)
+            now = torch.where(torch.isnan(recent[-1]), scale.from_model(frames[-1]), recent[-1])
+            rate = self._rate_from_probabilities(now, frames, logits)
 
         raining = exceeds(recent.numpy(), DRY).any()
         forecast = rate.numpy() * raining
