@@ -52,8 +52,8 @@ _ONE_CELL = ConvEDLSTMConfig(hidden=(64,), kernel=(5,), stride=1, patch=4)
 _RADAR = TrainConfig()
 _SEED = TrainConfig().changed(
     model=SEED, n_in=6, n_out=6, crop=0,
-    curriculum=(2, 3, 4, 5, 6), curriculum_in=True, restart=True,
-    epochs=10, steps=140, batch=64, lr=0.01, schedule="step", loss="bce",
+    curriculum=(2, 3, 4, 5, 6), curriculum_in=True,
+    epochs=10, steps=1690, batch=64, lr=0.01, schedule="constant", loss="bce", clip=0.0,
 )  # fmt: skip
 _WARM = TrainConfig().changed(
     model=_ONE_CELL, n_in=3, n_out=5, crop=0, curriculum=(1, 1, 3, 5, 5, 5), lr=3e-3, loss="kl"
@@ -161,7 +161,7 @@ PRESETS = {
         leads=6,
         every=1,
         mnist=_SEED,
-        radar=_SEED.changed(size=128, crop=128, batch=16, steps=500),
+        radar=_SEED.changed(size=128, crop=128, batch=16, steps=500, schedule="step", restart=True),
         guided=_GUIDED.changed(n_out=6, crop=128),
     ),
 }

@@ -22,3 +22,4 @@ from .registry import NETWORKS as NETWORKS
 from .registry import build as build
 from .unobserved import fill_unobserved as fill_unobserved
 from .unobserved import network_input as network_input
+from .zampar_weights import load_zampar_weights as load_zampar_weights

@@ -8,12 +8,20 @@ class ConvCellOptions:
     """Options of a convolutional cell. Raises ValueError for invalid or contradictory ones."""
 
     stride: int = 1  # 2 halves height and width (odd sizes are rounded up)
-    pool: bool = False  # halve by max pooling after a convolution of stride 1, not by its stride
+    # window of max pooling, px, which halves after a convolution of stride 1; 0: the stride halves
+    pool: int = 0
     double: str = ""  # double height and width: "transpose" (convolution) or "nearest" (neighbours)
     state_kernel: int = 0  # kernel size from state to state, px; 0: that of the input's kernel
-    norm: str = ""  # after each convolution: "layer" over all channels, "group" over each gate's
+    # after each convolution: "layer" over all channels and pixels, "group" over each gate's;
+    # "pixel" is "layer" with a weight and a bias for each pixel, and needs ``size``
+    norm: str = ""
     leaky_slope: float = 0.0  # slope below zero of a LeakyReLU after the norm; 0: none
     bias: bool = True  # the convolutions add a bias
+    # the convolution of the state has a bias of its own, too, as it always has with a norm
+    state_bias: bool = False
+    # (H', W') of the states, px: peepholes have one weight a pixel, as in the paper, and the cell
+    # works at this size only; (1, 1): one weight a channel, at any size
+    size: tuple[int, int] = (1, 1)
 
     def __post_init__(self):
         if self.stride not in (1, 2):
@@ -28,8 +36,12 @@ class ConvCellOptions:
             )
         if self.pool and self.stride != 2:
             raise ValueError("pool halves the size: it needs stride 2")
-        if self.norm not in ("", "layer", "group"):
-            raise ValueError(f"unknown norm {self.norm!r}: choose layer or group, or none")
+        if self.pool < 0 or self.pool == 1:
+            raise ValueError(f"pool is {self.pool}: a window has 2 px or more")
+        if self.norm not in ("", "layer", "group", "pixel"):
+            raise ValueError(f"unknown norm {self.norm!r}: choose layer, group or pixel, or none")
+        if self.norm == "pixel" and self.size == (1, 1):
+            raise ValueError("the norm pixel has weights for each pixel: it needs size")
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,16 @@ class ConvLSTMOptions(ConvCellOptions):
     """Options of a ``ConvLSTMCell``."""
 
     peephole: bool = True  # the gates see the cell state
-    # (H', W') of the states, px: one peephole weight a pixel, as in the paper, and the cell works
-    # at this size only; (1, 1): one weight a channel, at any size
-    size: tuple[int, int] = (1, 1)
+    # initial weights of the peepholes: 0, or random and uniform (Glorot and Bengio 2010)
+    peephole_init: str = "zeros"
+    # initial bias of the forget gate; 1 keeps the memory (Jozefowicz et al. 2015); 0: that of the
+    # other gates
+    forget_bias: float = 1.0
     gate_out: bool = False  # the output is the output gate o, not the hidden state H (Zampar 2025)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.peephole_init not in ("zeros", "xavier"):
+            raise ValueError(
+                f"unknown peephole_init {self.peephole_init!r}: choose zeros or xavier"
+            )

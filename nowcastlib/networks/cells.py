@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nowcastlib.networks.cell_options import ConvCellOptions, ConvLSTMOptions
+from nowcastlib.networks.pixel_norm import PixelNorm
 from nowcastlib.networks.recurrence import RecurrentCell, State
 
 
@@ -38,7 +39,7 @@ class LSTMCell(RecurrentCell):
         self.from_h = nn.Linear(hidden, 4 * hidden, bias=not inputs)
         # w_ci, w_cf, w_co
         self.peephole = nn.Parameter(torch.zeros(3, hidden)) if peephole else None
-        _open_forget_gate((self.from_x or self.from_h).bias, hidden)
+        _set_forget_bias((self.from_x or self.from_h).bias, hidden, 1.0)
 
     def _inputs(self, x: Tensor | None) -> Tensor:
         return self.from_h.weight.new_zeros(()) if self.from_x is None else self.from_x(x)
@@ -85,9 +86,10 @@ class _ConvCell(RecurrentCell):
 
         self.from_x = self._input_convolution(kernel) if in_channels else None
 
-        # One bias is enough for both convolutions. A norm, however, amplifies near-zero initial
-        # states to the size of the input; a bias beside them prevents that.
-        second_bias = self.options.bias and bool(self.options.norm or not in_channels)
+        # One bias is enough for the sum of both convolutions. A norm, however, amplifies near-zero
+        # initial states to the size of the input; a bias beside them prevents that.
+        needs_bias = self.options.norm or self.options.state_bias or not in_channels
+        second_bias = self.options.bias and bool(needs_bias)
         channels = self.n_gates * hidden
         self.from_h = nn.Conv2d(
             hidden, channels, state_kernel, padding=state_kernel // 2, bias=second_bias
@@ -110,15 +112,21 @@ class _ConvCell(RecurrentCell):
         options = self.options
         nearest = options.double == "nearest"
         self.enlarge = nn.Upsample(scale_factor=2) if nearest else nn.Identity()
-        self.pool = nn.MaxPool2d(2, ceil_mode=True) if options.pool else nn.Identity()
-
-        groups = {"": 0, "layer": 1, "group": self.n_gates}[options.norm]
-        normed_input = groups and self.in_channels
-        self.norm_x = nn.GroupNorm(groups, channels) if normed_input else nn.Identity()
-        self.norm_h = nn.GroupNorm(groups, channels) if groups else nn.Identity()
+        self.pool = _half_size_pooling(options.pool) if options.pool else nn.Identity()
+        self.norm_x = self._norm(channels) if self.in_channels else nn.Identity()
+        self.norm_h = self._norm(channels)
 
         slope = options.leaky_slope
         self.activation = nn.LeakyReLU(slope) if slope else nn.Identity()
+
+    def _norm(self, channels: int) -> nn.Module:
+        """The normalisation of (B, channels, H', W') after a convolution."""
+        if self.options.norm == "pixel":
+            return PixelNorm(channels, self.options.size)
+        if self.options.norm:
+            groups = 1 if self.options.norm == "layer" else self.n_gates
+            return nn.GroupNorm(groups, channels)
+        return nn.Identity()
 
     def _inputs(self, x: Tensor | None) -> Tensor:
         if self.from_x is None:
@@ -171,16 +179,22 @@ class ConvLSTMCell(_ConvCell):
     def __init__(self, in_channels: int, hidden: int, kernel: int = 3, **options):
         super().__init__(in_channels, hidden, kernel, **options)
         self.output = "o" if self.options.gate_out else "H"
-        # W_ci, W_cf, W_co
-        weights = torch.zeros(3, hidden, *self.options.size)
-        self.peephole = nn.Parameter(weights) if self.options.peephole else None
+        self.peephole = self._initial_peepholes() if self.options.peephole else None
 
         # A norm undoes the bias before it: the forget gate's bias is that of the last layer.
         norm = self.norm_h if self.from_x is None else self.norm_x
         bias = getattr(norm, "bias", None)
         if bias is None:
             bias = getattr(self.from_x or self.from_h, "bias", None)
-        _open_forget_gate(bias, hidden)
+        _set_forget_bias(bias, hidden, self.options.forget_bias)
+
+    def _initial_peepholes(self) -> nn.Parameter:
+        """W_ci, W_cf and W_co: (3, hidden, H', W'), or (3, hidden, 1, 1)."""
+        weights = torch.zeros(3, self.hidden, *self.options.size)
+        if self.options.peephole_init == "xavier":
+            for weight in weights:
+                nn.init.xavier_uniform_(weight)
+        return nn.Parameter(weights)
 
     def _gates(self, inputs: Tensor, state: State) -> tuple[Tensor, ...]:
         h, c = state
@@ -231,11 +245,18 @@ def compile_cells(model: nn.Module) -> None:
             setattr(cell, "_gates", torch.compile(cell._gates))  # noqa: B010 (a method)
 
 
-def _open_forget_gate(bias: Tensor | None, hidden: int) -> None:
-    """Initialise the forget gate's bias to 1, so that memory lasts (Jozefowicz et al. 2015)."""
-    if bias is not None:
+def _set_forget_bias(bias: Tensor | None, hidden: int, value: float) -> None:
+    """Initialise the bias of the forget gate, the second of four gates, to ``value``."""
+    if bias is not None and value:
         with torch.no_grad():
-            bias[hidden : 2 * hidden] = 1.0
+            bias[hidden : 2 * hidden] = value
+
+
+def _half_size_pooling(window: int) -> nn.MaxPool2d:
+    """Max pooling that halves height and width, rounded up; windows above 2 px overlap."""
+    if window % 2:
+        return nn.MaxPool2d(window, 2, window // 2)
+    return nn.MaxPool2d(window, 2, window // 2 - 1, ceil_mode=True)
 
 
 def _convolve(layer: nn.Module, x: Tensor) -> Tensor:

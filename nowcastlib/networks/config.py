@@ -45,8 +45,8 @@ class ConvStackConfig(NetworkConfig):
     peephole: bool = True  # convlstm: the gates see the cell state
     state_kernel: int = 0  # kernel size from state to state, px; 0: that of the cell
     # normalisation after each convolution: "layer" over all channels and pixels, "group" over
-    # those of each gate
-    norm: Literal["", "layer", "group"] = ""
+    # those of each gate; "pixel" is "layer" with a weight and a bias for each pixel of ``size``
+    norm: Literal["", "layer", "group", "pixel"] = ""
     leaky_slope: float = 0.0  # slope below zero of a LeakyReLU after each convolution; 0: none
     bias: bool = True  # the convolutions in the cells add a bias
 
@@ -79,12 +79,19 @@ class ConvEDLSTMConfig(ConvStackConfig):
     # 2: the first half of the cells halves height and width, the second half doubles them
     stride: Literal[1, 2] = 2
     max_pool: bool = False  # halve by max pooling after a convolution of stride 1, not by stride 2
+    pool_window: int = 2  # window of max_pool, px; 0: that of the cell's kernel
     transpose: bool = True  # double by a transposed convolution, not by nearest neighbours
     skip: bool = True  # the output layer also sees the frame that entered
     use_lstm_output: bool = False  # the next cell sees the output gate, not the hidden state
     # height and width of the frames, px: one peephole weight for each pixel, as in the paper, and
     # the network works at this size only; 0: one weight for each channel, at any size
     size: int = 0
+    # initial weights of the peepholes: 0, or random and uniform (Glorot and Bengio 2010)
+    peephole_init: Literal["zeros", "xavier"] = "zeros"
+    # initial bias of the forget gates; 1 keeps the memory; 0: that of the other gates
+    forget_bias: float = 1.0
+    state_bias: bool = False  # the convolutions of the states have a bias, too
+    head_bias: bool = True  # the output layer adds a bias
 
     def __post_init__(self):
         super().__post_init__()
@@ -93,20 +100,45 @@ class ConvEDLSTMConfig(ConvStackConfig):
             raise ValueError(f"a {self.cell} has no output gate: use_lstm_output needs convlstm")
         if self.size:
             self._check_size()
+        if self.norm == "pixel" and not self.size:
+            raise ValueError("the norm pixel has weights for each pixel: give the size of frames")
+        self._check_initial_weights()
 
     def _check_stride(self) -> None:
         if self.stride == 2 and len(self.hidden) % 2:
             raise ValueError(f"stride 2 needs an even number of cells, not {len(self.hidden)}")
         if self.stride == 1 and (self.max_pool or not self.transpose):
             raise ValueError("stride 1 keeps the size: max_pool and transpose apply to stride 2")
+        if self.pool_window < 0 or self.pool_window == 1:
+            raise ValueError(f"pool_window is {self.pool_window}: 2 px or more, or 0")
+        if self.pool_window != 2 and not self.max_pool:
+            raise ValueError("pool_window is the window of max_pool: switch max_pool on")
 
     def _check_size(self) -> None:
         if self.size < 0 or self.size % self.size_multiple:
             raise ValueError(
                 f"size {self.size} px does not divide by {self.size_multiple} (patch and halvings)"
             )
-        if self.cell != "convlstm" or not self.peephole:
-            raise ValueError("size is for peepholes of a convlstm: leave it at 0 without them")
+        has_peepholes = self.cell == "convlstm" and self.peephole
+        if not has_peepholes and self.norm != "pixel":
+            raise ValueError(
+                "size is for peepholes of a convlstm and for the norm pixel: "
+                "leave it at 0 without them"
+            )
+
+    def _check_initial_weights(self) -> None:
+        has_peepholes = self.cell == "convlstm" and self.peephole
+        if self.peephole_init != "zeros" and not has_peepholes:
+            raise ValueError("peephole_init is for peepholes of a convlstm: leave it at zeros")
+        has_forget_bias = self.cell == "convlstm" and (self.bias or self.norm)
+        if self.forget_bias != 1 and not has_forget_bias:
+            raise ValueError(
+                "forget_bias is for a convlstm with bias or norm: leave it at 1 without them"
+            )
+        if self.state_bias and (self.norm or not self.bias):
+            raise ValueError(
+                "state_bias needs bias; with a norm, the states' convolutions have one anyway"
+            )
 
     @property
     def size_multiple(self) -> int:
@@ -123,6 +155,10 @@ class EncoderForecasterConfig(ConvStackConfig):
     """The encoder-forecaster of the ConvLSTM paper (Shi et al. 2015)."""
 
     kind = "forecaster"
+
+    # normalisation after each convolution: "layer" over all channels and pixels, "group" over
+    # those of each gate
+    norm: Literal["", "layer", "group"] = ""
 
 
 @dataclass(frozen=True)
@@ -205,13 +241,18 @@ def _check_at_least_1(config, *names: str) -> None:
             raise ValueError(f"{name} is {value}: it must be 1 or more")
 
 
-# The best network of Zampar (2025), for frames of 64 px
+# The network of the two best runs of Zampar (2025), for frames of 64 px: 4,273,424 weights
 SEED = ConvEDLSTMConfig(
     hidden=(64, 32, 32, 16),
     kernel=(5, 5, 5, 5),
     patch=1,
     skip=False,
     size=64,
-    norm="layer",
+    norm="pixel",
     max_pool=True,
+    pool_window=0,
+    bias=False,
+    head_bias=False,
+    peephole_init="xavier",
+    forget_bias=0.0,
 )

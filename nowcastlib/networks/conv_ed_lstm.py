@@ -35,33 +35,41 @@ class ConvEDLSTM(FrameNetwork):
         self.cells = self._make_cells(packed)
 
         top = config.hidden[-1]
-        self.head = nn.Conv2d(top + (packed if config.skip else 0), packed, 1)
+        seen = top + (packed if config.skip else 0)
+        self.head = nn.Conv2d(seen, packed, 1, bias=config.head_bias)
         if config.skip:
             # Untrained, the output is nearly the last input: training starts at persistence.
             with torch.no_grad():
                 self.head.weight[:, top:] = torch.eye(packed)[..., None, None]
-                self.head.get_parameter("bias").zero_()
+                if self.head.bias is not None:
+                    self.head.bias.zero_()
 
     def _make_cells(self, in_channels: int) -> nn.ModuleList:
         config = self.config
         cells = nn.ModuleList()
         size = config.size // config.patch  # px of the states; 0: any
         for k, (hidden, kernel) in enumerate(zip(config.hidden, config.kernel, strict=True)):
-            options: dict = {}
+            options: dict = {"state_bias": config.state_bias}
             if config.stride == 2:
                 halves = k < len(config.hidden) // 2
-                options = self._halving() if halves else self._doubling()
+                options |= self._halving(kernel) if halves else self._doubling()
                 size = size // 2 if halves else size * 2
+            if size:
+                options["size"] = (size, size)
             if config.cell == "convlstm":
-                options["gate_out"] = config.use_lstm_output
-                if size:
-                    options["size"] = (size, size)
+                # The output layer sees the hidden state of the highest cell in any case.
+                highest = k == len(config.hidden) - 1
+                options["gate_out"] = config.use_lstm_output and not highest
+                options["peephole_init"] = config.peephole_init
+                options["forget_bias"] = config.forget_bias
             cells.append(stacks.make_cell(config, in_channels, hidden, kernel, **options))
             in_channels = hidden
         return cells
 
-    def _halving(self) -> dict:
-        return {"stride": 2, "pool": self.config.max_pool}
+    def _halving(self, kernel: int) -> dict:
+        if not self.config.max_pool:
+            return {"stride": 2}
+        return {"stride": 2, "pool": self.config.pool_window or kernel}
 
     def _doubling(self) -> dict:
         return {"double": "nearest" if self.config.transpose is False else "transpose"}

@@ -64,13 +64,15 @@ class OptimisationConfig:
     schedule: Literal["cosine", "step", "constant"] = "cosine"
     gamma: float = 0.95  # factor of the schedule "step"
     warmup: float = 0.0  # share of the schedule in which the learning rate rises to lr
-    clip: float = 1.0  # largest norm of the gradient
+    clip: float = 1.0  # largest norm of the gradient; 0: any
 
     def __post_init__(self):
         check_choices(self)
         _check_share(self, "warmup")
-        if not self.lr > 0 or not self.clip > 0:
-            raise ValueError(f"lr {self.lr} and clip {self.clip} must be above 0")
+        if not self.lr > 0:
+            raise ValueError(f"lr {self.lr} must be above 0")
+        if not self.clip >= 0:
+            raise ValueError(f"clip is {self.clip}: it must not be below 0")
         if not self.weight_decay >= 0:
             raise ValueError(f"weight_decay is {self.weight_decay}: it must not be below 0")
         if not 0 < self.gamma <= 1:

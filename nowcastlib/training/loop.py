@@ -256,7 +256,8 @@ def _update_weights(config: TrainConfig, state: TrainingState, time: float) -> N
     """One step of the optimiser along the clipped gradient; ``time`` is in epochs."""
     state.optimiser.param_groups[0]["lr"] = schedules.learning_rate(config, time)
     state.scaler.unscale_(state.optimiser)
-    nn.utils.clip_grad_norm_(state.model.parameters(), config.optimisation.clip)
+    if config.optimisation.clip:
+        nn.utils.clip_grad_norm_(state.model.parameters(), config.optimisation.clip)
     state.scaler.step(state.optimiser)
     state.scaler.update()
     state.optimiser.zero_grad()

@@ -72,6 +72,11 @@ def _upgrade_model(written: dict) -> dict:
     names = option_names(config_class(kind))
     of_other_kinds = {name for config in CONFIGS.values() for name in option_names(config)}
     model = {k: v for k, v in model.items() if k in names or k not in of_other_kinds}
+    if model.get("use_lstm_output"):
+        raise ValueError(
+            "the output layer of version 0.1 saw the output gate where use_lstm_output was on; "
+            "today it sees the hidden state: train the network again"
+        )
 
     if model.get("transpose") is None or model.get("stride") == 1:
         model.pop("transpose", None)  # None stood for the default

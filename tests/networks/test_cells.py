@@ -127,7 +127,7 @@ def test_lstm_by_hand_is_torchs_lstm():
 SHAPES = [
     (ConvLSTMCell, {}, (6, 8)),
     (ConvLSTMCell, {"stride": 2}, (3, 4)),
-    (ConvLSTMCell, {"stride": 2, "pool": True}, (3, 4)),
+    (ConvLSTMCell, {"stride": 2, "pool": 2}, (3, 4)),
     (ConvLSTMCell, {"double": "transpose"}, (12, 16)),
     (ConvLSTMCell, {"double": "nearest", "gate_out": True}, (12, 16)),
     (ConvLSTMCell, {"leaky_slope": 0.3}, (6, 8)),
@@ -221,7 +221,7 @@ def test_state_of_another_shape_is_refused(shape):
     ],
 )
 def test_odd_sizes_one_frame_and_one_sample(options, size):
-    for pool in [{}, {"pool": True}][: 1 + ("stride" in options)]:
+    for pool in [{}, {"pool": 2}][: 1 + ("stride" in options)]:
         outputs, _ = ConvLSTMCell(2, 3, 5, **options, **pool).sequence(torch.zeros(1, 1, 2, 7, 9))
         assert outputs.shape == (1, 1, 3, *size)
 
@@ -324,7 +324,7 @@ def test_norm_and_activation_are_part_of_the_step(options):
 @pytest.mark.parametrize("shape", [(6, 8), (7, 9)])
 def test_pooling_keeps_the_largest_of_four_after_a_convolution_of_stride_1(shape):
     pooled, plain = (
-        seeded(lambda o=o: ConvLSTMCell(2, 3, **o)) for o in ({"stride": 2, "pool": True}, {})
+        seeded(lambda o=o: ConvLSTMCell(2, 3, **o)) for o in ({"stride": 2, "pool": 2}, {})
     )
     x = torch.randn(1, 2, *shape, dtype=torch.float64)
     before, after = plain._inputs(x), pooled._inputs(x)
@@ -396,8 +396,8 @@ def test_bias_of_the_forget_gate_starts_at_1(options):
         ({"kernel": 4}, "kernel size 4 is even"),
         ({"state_kernel": 2}, "kernel size 2 is even"),
         ({"stride": 3}, "stride is 3: choose 1 or 2"),
-        ({"pool": True}, "needs stride 2"),
-        ({"norm": "batch"}, "unknown norm 'batch': choose layer or group"),
+        ({"pool": 2}, "needs stride 2"),
+        ({"norm": "batch"}, "unknown norm 'batch': choose layer, group or pixel"),
         (
             {"double": "cubic"},
             "unknown double 'cubic': choose transpose or nearest",

@@ -149,9 +149,10 @@ GUIDED = {"model": GuidedConfig(), "loss": "exceedance"}
         ),
         *(
             ({name: value}, "must be above 0")
-            for name in ("lr", "clip", "gamma")
+            for name in ("lr", "gamma")
             for value in (0.0, float("nan"))
         ),
+        *(({"clip": value}, "must not be below 0") for value in (-1.0, float("nan"))),
         ({"gamma": 1.1}, "at most 1"),
         *(
             ({name: value}, f"{name} {value} is a share of the run")
@@ -161,6 +162,15 @@ GUIDED = {"model": GuidedConfig(), "loss": "exceedance"}
         ({"loss": "ssim_mse", "crop": 10}, "windows of 11 px: a crop of 10 is too small"),
         ({"strides": ()}, "strides"),
         ({"strides": (0, 1)}, "strides"),
+        # weights for each pixel, and initial weights
+        ({"norm": "pixel"}, "the norm pixel has weights for each pixel: give the size"),
+        ({"pool_window": 3}, "pool_window is the window of max_pool: switch max_pool on"),
+        ({"pool_window": 1, "max_pool": True}, "pool_window is 1: 2 px or more"),
+        ({"peephole": False, "peephole_init": "xavier"}, "peephole_init is for peepholes"),
+        ({"cell": "convgru", "forget_bias": 0.0}, "forget_bias is for a convlstm"),
+        ({"bias": False, "forget_bias": 0.0}, "forget_bias is for a convlstm with bias"),
+        ({"bias": False, "state_bias": True}, "state_bias needs bias"),
+        ({"norm": "layer", "state_bias": True}, "state_bias needs bias; with a norm"),
         # options without effect
         ({"gamma": 0.5}, "gamma has no effect here: it needs the schedule step"),
         ({"decay": "exponential"}, "decay has no effect here: it needs sampling above 0"),

@@ -38,6 +38,11 @@ OTHER = {
     "skip": False,
     "use_lstm_output": True,
     "size": 16,
+    "pool_window": {"pool_window": 3, "max_pool": True},
+    "peephole_init": "xavier",
+    "forget_bias": 0.0,
+    "state_bias": True,
+    "head_bias": False,
     "motion": False,
     # scale
     "rate0": 0.5,
