@@ -1,5 +1,7 @@
 """Frames in GeoTIFF files of any maker: the files state grid, projection, scale and nodata."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -7,6 +9,12 @@ import rasterio
 import xarray as xr
 
 from nowcastlib.data.coordinates import DEGREES, in_direction
+from nowcastlib.data.feeds.file_limits import (
+    MAX_GEOTIFF_PIXELS,
+    check_pixels,
+    check_regular,
+    named,
+)
 from nowcastlib.data.grid import frame
 from nowcastlib.data.overrides import with_north, with_pixel_size
 from nowcastlib.data.read_options import AS_STATED, ReadOptions, warn_of_contradiction
@@ -38,7 +46,7 @@ def read(path: str, options: ReadOptions = AS_STATED) -> xr.DataArray:
     Exception
         Whatever rasterio raises.
     """
-    with rasterio.open(path) as file:
+    with opened(path) as file:
         band = _band(file, options.variable, path)
         values = file.read(band, masked=True).astype("f8").filled(np.nan)  # (y, x)
         values = values * file.scales[band - 1] + file.offsets[band - 1]
@@ -49,6 +57,26 @@ def read(path: str, options: ReadOptions = AS_STATED) -> xr.DataArray:
     counts = {"capped_pixels": capped} if capped else {}
     result = placed(rate, grid, crs, path, options.north_up).assign_attrs(counts)
     return with_pixel_size(result, options.pixel_km, path) if options.pixel_km else result
+
+
+@contextmanager
+def opened(path: str) -> Iterator[rasterio.DatasetReader]:
+    """Open a GeoTIFF whose size is checked; its values are not read yet.
+
+    Raises
+    ------
+    NowcastError
+        If the file is not regular, or claims too many pixels.
+    Exception
+        Whatever rasterio raises.
+    """
+    with named(path):
+        check_regular(path)
+    with rasterio.open(path, driver="GTiff") as file:  # other drivers may read other files
+        with named(path):
+            for rows, columns in (file.shape, *file.block_shapes):
+                check_pixels(columns, rows, MAX_GEOTIFF_PIXELS)
+        yield file
 
 
 def _band(file: Any, variable: str, path: str) -> int:

@@ -1,6 +1,6 @@
 """Your own numbered pictures, or videos, as frames: anything that moves can be forecast.
 
-Sources: imageio (ffmpeg) reads videos; Pillow reads pictures and animated GIF.
+Sources: ffmpeg reads videos; Pillow reads pictures and animated GIF.
 """
 
 import contextlib
@@ -11,13 +11,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as iio
+import imageio_ffmpeg
 import numpy as np
 import pandas as pd
 import xarray as xr
-from PIL import Image, ImageSequence
+from PIL import ImageSequence
 
+from nowcastlib.data.feeds.file_limits import MAX_FRAMES, check_pixels, check_regular
 from nowcastlib.data.feeds.picture_names import steps_by_number, times_in_names
+from nowcastlib.data.feeds.pictures import open_picture
 from nowcastlib.data.feeds.protocol import Feed, TimeLike
 from nowcastlib.data.grid import frame
 from nowcastlib.data.times import utc, within
@@ -26,6 +28,8 @@ from nowcastlib.errors import NowcastError
 VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm"}  # and animated .gif
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp"}
 DAY = 1440  # minutes
+FIRST, LAST = pd.Timestamp("1700-01-01"), pd.Timestamp("2250-01-01")  # times that a store can hold
+LOCAL = ["-protocol_whitelist", "file"]  # a playlist in disguise must not reach the network
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,11 @@ class Images(Feed):
                 f"{place} holds no numbered pictures (such as frame_001.png) and no videos"
             )
 
+        for time, path, _ in rows:
+            if not FIRST <= time <= LAST:
+                raise NowcastError(
+                    f"the number in {path} leads to {time}: number the pictures 1, 2, 3, …"
+                )
         table = pd.DataFrame(rows, columns=["time", "path", "number"])
         return table[within(table.time, start, end)].reset_index(drop=True)
 
@@ -143,6 +152,8 @@ class Images(Feed):
         """
         try:
             picture = self._reader.read(row.path, row.number)
+        except NowcastError as error:
+            raise NowcastError(f"{row.path} {error}") from error
         except Exception as error:  # Pillow and imageio raise errors of their own
             reason = str(error).partition("\n")[0]  # without ffmpeg's log
             raise NowcastError(f"{row.path} cannot be read ({reason}): save it again") from error
@@ -156,6 +167,7 @@ class Images(Feed):
 def _find(place: Path) -> tuple[list[Path], list[Path]]:
     """The videos of a folder (or the one video) and the numbered pictures, in natural order."""
     files = sorted(place.iterdir() if place.is_dir() else [place], key=_natural_order)
+    files = [path for path in files if path.is_file()]  # a pipe would block
     videos = [path for path in files if _is_video(path)]
     if not videos and not place.is_dir():
         raise NowcastError(
@@ -191,7 +203,7 @@ def _is_video(path: Path) -> bool:
     """Whether a file is a video or an animated GIF."""
     if path.suffix.lower() == ".gif":
         # a broken file is reported when it is read; Pillow raises many kinds of errors for it
-        with contextlib.suppress(Exception), Image.open(path) as file:
+        with contextlib.suppress(Exception), open_picture(path) as file:
             return getattr(file, "is_animated", False)
         return False
     return path.suffix.lower() in VIDEOS and path.is_file()
@@ -203,6 +215,10 @@ def _count_frames(path: Path) -> int:
     with contextlib.suppress(Exception):  # imageio and Pillow raise errors of their own
         for _ in _decode(path):
             count += 1
+            if count > MAX_FRAMES:
+                break
+    if count > MAX_FRAMES:
+        raise NowcastError(f"{path} has more than {MAX_FRAMES:,} frames: cut it into parts")
     if not count:
         raise NowcastError(f"{path} holds no frame that can be read: save it again, or remove it")
     return count
@@ -231,12 +247,12 @@ class _Reader:
 def _decode(path: Path) -> Iterator[np.ndarray]:
     """The pictures of a file: grey (y, x) uint16, or colour (y, x, RGB or RGBA) uint8."""
     if path.suffix.lower() in VIDEOS:
-        # each stored frame once, however long it is shown
-        yield from iio.imiter(path, plugin="FFMPEG", output_params=["-fps_mode", "passthrough"])
+        yield from _decode_video(path)
         return
 
-    with Image.open(path) as file:
+    with open_picture(path) as file:
         for page in ImageSequence.Iterator(file):
+            check_pixels(*page.size)
             # older versions of Pillow give 16-bit PNG the mode "I" too
             if page.mode == "F" or (page.mode == "I" and page.format != "PNG"):
                 raise ValueError("its pixels have 32 bits; only 8 and 16 are supported")
@@ -244,6 +260,18 @@ def _decode(path: Path) -> Iterator[np.ndarray]:
                 yield np.asarray(page).astype("u2")
             else:
                 yield np.asarray(page.convert("RGBA"))
+
+
+def _decode_video(path: Path) -> Iterator[np.ndarray]:
+    """The stored frames of a video, (y, x, RGB) uint8, each once, however long it is shown."""
+    check_regular(path)
+    options = {"input_params": LOCAL, "output_params": ["-fps_mode", "passthrough"]}
+    frames = imageio_ffmpeg.read_frames(path, **options)
+    columns, rows = next(frames)["size"]
+    check_pixels(columns, rows)
+    with contextlib.closing(frames):
+        for frame_bytes in frames:
+            yield np.frombuffer(frame_bytes, "u1").reshape(rows, columns, 3)
 
 
 def _brightness(picture: np.ndarray) -> np.ndarray:

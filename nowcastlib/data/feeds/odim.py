@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from nowcastlib.data.feeds.file_limits import check_hdf5, check_regular
 from nowcastlib.data.feeds.odim_fields import (
     ACCUMULATION,
     Attributes,
@@ -80,6 +81,8 @@ def decode(
     """
     name = name or ("the HDF5 content" if isinstance(file, bytes) else str(file))
     try:
+        if not isinstance(file, bytes):
+            check_regular(file)
         with io.BytesIO(file) if isinstance(file, bytes) else open(file, "rb") as stream:
             rate = _decode(stream, name, pixel, options)
     except NowcastError as error:
@@ -99,6 +102,7 @@ def _decode(stream: BinaryIO, name: str, pixel: float | None, options: ReadOptio
         raise NowcastError(f"is not an HDF5 file ({content}): fetch it again")
 
     with h5py.File(stream, "r") as content:
+        check_hdf5(content)
         field = rain_field(content, options, name)
         hours = _hours(field, options.accumulation_minutes, name)
         rate, capped = _rate(field, hours)

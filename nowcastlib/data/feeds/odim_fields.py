@@ -24,8 +24,6 @@ NO_MAP |= {"XSEC": "vertical section", "VP": "vertical profile", "PIC": "picture
 # Names of two-dimensional coordinates
 LATITUDES, LONGITUDES = ("lat", "lats", "latitude"), ("lon", "lons", "longitude")
 
-MAX_PIXELS = 100_000_000  # a header can claim any number
-
 
 @dataclass(frozen=True)
 class RainField:
@@ -66,11 +64,6 @@ def rain_field(
     field = _the_only(known)
     if options.units:
         field = _with_units(field, options.units, name)
-    if field.data.size > MAX_PIXELS:
-        raise NowcastError(
-            f"claims {field.data.size:,} pixels in {_describe(field.data)}: no radar image has "
-            f"more than {MAX_PIXELS:,}"
-        )
     return field
 
 

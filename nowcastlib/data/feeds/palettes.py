@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from nowcastlib.data.feeds.pictures import open_picture
 from nowcastlib.errors import NowcastError
 
 OUTSIDE = 0  # class of a pixel that is not observed
@@ -210,8 +211,10 @@ def draw(rate: np.ndarray, palette: Palette = SRI) -> bytes:
 def _open(content: bytes, name: str) -> Image.Image:
     """The picture, read completely."""
     try:
-        picture = Image.open(io.BytesIO(content))
+        picture = open_picture(content)
         picture.load()
+    except NowcastError as error:
+        raise NowcastError(f"{name} {error}") from error
     except Exception as error:  # each of Pillow's formats raises errors of its own
         raise NowcastError(
             f"{name} cannot be read as a picture ({error}): fetch it again"

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from nowcastlib.errors import NowcastError
+from nowcastlib.errors import NowcastError, printable
 
 FORMATS = {12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # of a time in a name, by its digits
+MOST_MISSING = 1_000_000  # pictures between two that are there
 YEARS = range(1950, 2100)  # a number of 12 or 14 digits outside of these years is no time
 
 
@@ -71,6 +72,12 @@ def steps_by_number(paths: Sequence[Path]) -> dict[int, Path]:
             "as 202406011145 into their names"
         )
     first = min(pictures)
+    for (before, path), (after, next_path) in pairwise(pictures.items()):
+        if after - before > MOST_MISSING * step:
+            raise NowcastError(
+                f"the numbers of {printable(path.name)} and {printable(next_path.name)} are "
+                f"{after - before} apart: number the pictures 1, 2, 3"
+            )
     return {(number - first) // step: path for number, path in pictures.items()}
 
 

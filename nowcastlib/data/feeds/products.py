@@ -6,11 +6,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-import rasterio
 import xarray as xr
 
 from nowcastlib import _pysteps  # noqa: F401
 from nowcastlib.data.feeds import geotiff, odim
+from nowcastlib.data.feeds.file_limits import check_file, named
 from nowcastlib.data.grid import frame
 from nowcastlib.data.read_options import ReadOptions
 from nowcastlib.data.reflectivity import HAIL_CAP
@@ -80,6 +80,8 @@ def read_by_pysteps(
     Exception
         Whatever the importer raises.
     """
+    with named(path):
+        check_file(path)
     values, _, metadata = getattr(importers, importer)(path, **options)
     capped = 0
     if metadata["unit"] == "dBZ":
@@ -135,7 +137,7 @@ def read_by_rasterio(
     Exception
         Whatever rasterio raises.
     """
-    with rasterio.open(path) as file:
+    with geotiff.opened(path) as file:
         levels = file.read(1)  # (y, x) uint8
         grid, crs = file.transform, file.crs
 
