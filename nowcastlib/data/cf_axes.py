@@ -99,7 +99,7 @@ def to_time_y_x(
     if latitude is not None and longitude is not None and not has_known_units(frames):
         places = (_renamed(latitude, dimensions), _renamed(longitude, dimensions))
         frames = from_two_dimensional(frames, *places)
-    frames = _ascending_times(frames, path)
+    frames = ascending_times(frames, path)
 
     if first_row_is_north is None:
         warn_of_unknown_north(frames, path)
@@ -154,7 +154,7 @@ def axis_of(coordinate: xr.DataArray) -> str:
     return str(coordinate.name)
 
 
-def _ascending_times(frames: xr.DataArray, path: str) -> xr.DataArray:
+def ascending_times(frames: xr.DataArray, path: str) -> xr.DataArray:
     """Frames in ascending time, each time once, as dates of the usual calendar."""
     times = frames.indexes["time"]
     if times.empty:

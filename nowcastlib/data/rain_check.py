@@ -22,7 +22,10 @@ log = logging.getLogger("nowcastlib")
 
 LOWEST = -1.0  # mm/h; rates from here to 0 are noise of a product and become 0
 HIGHEST = 1000.0  # mm/h; higher rates are no rain
-REMEDY = "declare it as _FillValue if it marks missing pixels, else check the units and the scale"
+REMEDY = (
+    "declare it as _FillValue, or make it NaN, if it marks missing pixels, else check the units "
+    "and the scale"
+)
 
 
 @dataclass
@@ -160,3 +163,11 @@ def lazy_rates(
     # as xarray does for a file: frames that were read stay in memory with the frames
     cached: Any = indexing.MemoryCachedArray(indexing.CopyOnWriteArray(rates))
     return xr.DataArray(xr.Variable(frames.dims, cached, frames.attrs), frames.coords)
+
+
+def are_checked(frames: xr.DataArray) -> bool:
+    """Whether the values of frames come from ``LazyRates`` that checks them, unread so far."""
+    values: Any = frames.variable._data  # a chain of wrappers, each around its ``array``
+    while values is not None and not isinstance(values, LazyRates):
+        values = getattr(values, "array", None)
+    return values is not None and values.is_checked

@@ -7,7 +7,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nowcastlib.data import RAIN_RATE, nearest_frames, pixel_size, time_text, usual_step, utc
+from nowcastlib.data import (
+    RAIN_RATE,
+    checked_frames,
+    nearest_frames,
+    on_own_grid,
+    pixel_size,
+    time_text,
+    usual_step,
+    utc,
+)
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import written_folder
 from nowcastlib.forecasting.forecasters import Forecaster
@@ -93,7 +102,8 @@ def forecast(
     run : Forecaster
         The forecaster, see ``forecaster``.
     frames : xr.DataArray
-        Rain rate (time, y, x) in mm/h.
+        Rain rate (time, y, x) in mm/h, of ``open_frames`` or of your own. Your own is checked as a
+        store is: see ``data.checked_frames``.
     at : str | datetime | np.datetime64 | None
         Time of the last frame to use, UTC; None for the last frame of the store.
     leads : int
@@ -102,28 +112,31 @@ def forecast(
     Returns
     -------
     xr.DataArray
-        Rain rate (lead_time, y, x) in mm/h; of an ensemble (member, lead_time, y, x).
+        Rain rate (lead_time, y, x) in mm/h; of an ensemble (member, lead_time, y, x). Rows and
+        columns have the direction and the coordinates of ``frames``.
         ``lead_time`` is in minutes, ``valid_time`` (UTC) is the time that each field is a forecast
         for, ``issued`` (UTC) the time of the last frame used.
 
     Raises
     ------
     NowcastError
-        If a frame that the forecaster needs is missing.
+        If a frame that the forecaster needs is missing, or if the check refuses the frames.
     """
     if leads < 1:
         raise NowcastError(f"a forecast needs leads, not {leads}: ask for at least 1")
+    given, frames = frames, checked_frames(frames)
     observed = observed_until(frames, at, run.n_in)
     rate = run(observed.values.astype("f8"), leads)
 
     steps = pd.TimedeltaIndex(_step(frames) * np.arange(1, leads + 1))
-    return xr.DataArray(
+    predicted = xr.DataArray(
         rate.astype("f4"),
         coords=_times(observed, steps) | {"y": observed.y, "x": observed.x},
         dims=("member", "lead_time", "y", "x")[-rate.ndim :],
         name="rainfall_rate",
         attrs=_attributes(observed),
     )
+    return predicted if given is frames else on_own_grid(predicted, given)
 
 
 def _times(observed: xr.DataArray, leads: pd.TimedeltaIndex) -> dict:

@@ -9,7 +9,14 @@ import pandas as pd
 import xarray as xr
 from tqdm.auto import tqdm
 
-from nowcastlib.data import centre, nearest_frames, pixel_size, time_step, usual_step
+from nowcastlib.data import (
+    centre,
+    checked_frames,
+    nearest_frames,
+    pixel_size,
+    time_step,
+    usual_step,
+)
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import Forecaster, forecast
 from nowcastlib.units import exceeds
@@ -127,7 +134,8 @@ def evaluate(
     Parameters
     ----------
     frames : xr.DataArray
-        Rain rate (time, y, x) in mm/h.
+        Rain rate (time, y, x) in mm/h, of ``open_frames`` or of your own; checked as for
+        ``forecast``.
     forecasters : Mapping[str, Forecaster]
         The forecasters by their names.
     options : EvaluationOptions | None
@@ -149,6 +157,7 @@ def evaluate(
         If there is no complete case, or no rain above the lowest threshold.
     """
     options = options or EvaluationOptions()
+    frames = checked_frames(frames)
     frames = centre(frames, options.size) if options.size else frames
     n_in = max(run.n_in for run in forecasters.values())
     times = issue_times(frames, n_in, options.leads, options.every)

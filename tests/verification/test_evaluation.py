@@ -151,7 +151,8 @@ def test_new_event_begins_after_an_hour_without_frames(storm):
         times = [*storm.time.values[:6], *(storm.time.values[6:] + np.timedelta64(pause, "m"))]
         frames = storm.assign_coords(time=times)
         options = EvaluationOptions(leads=2, thresholds=(0.5,), size=0, scales=(2,))
-        return times, evaluate(frames, {"run": run}, options, progress=False)
+        counts = evaluate(frames, {"run": run}, options, progress=False)
+        return frames.time.values.astype("datetime64[ns]"), counts
 
     times, counts = cases(Baseline(baselines.persistence, n_in=3), 65)
     assert counts.issued.values.tolist() == [times[k].tolist() for k in (2, 3, 8, 9)]
