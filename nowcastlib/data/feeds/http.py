@@ -164,12 +164,12 @@ class Client:
                 raise _Failure("silent", _reason(error), is_late=watch.is_late) from error
             except urllib3.exceptions.ReadTimeoutError as error:
                 raise _Failure("silent", "silent", is_late=watch.is_late) from error
-            except urllib3.exceptions.HTTPError as error:
-                raise _Failure("cut off", is_late=watch.is_late) from error
             except (requests.RequestException, ValueError) as error:
                 raise NowcastError(
                     f"{url}: no answer ({printable(error)}): check the address"
                 ) from error
+            except urllib3.exceptions.HTTPError as error:
+                raise _Failure("cut off", is_late=watch.is_late) from error
 
     def _follow(self, url: str, query: dict[str, Any]) -> requests.Response:
         """The answer after redirections, its body not yet read."""
