@@ -12,6 +12,12 @@ import zarr
 
 from nowcastlib.data import cf_axes
 from nowcastlib.data.accumulation import accumulation_hours
+from nowcastlib.data.feeds.file_limits import (
+    MAX_COMPOSITE_PIXELS,
+    check_netcdf,
+    check_pixels,
+    named,
+)
 from nowcastlib.data.grid import RAIN_RATE
 from nowcastlib.data.overrides import with_pixel_size
 from nowcastlib.data.public_archives import ARCHIVES, PublicArchive
@@ -20,9 +26,11 @@ from nowcastlib.data.rain_variable import rain_variable
 from nowcastlib.data.read_options import AS_STATED, ReadOptions
 from nowcastlib.data.reflectivity import lazy_rain
 from nowcastlib.data.times import time_step
-from nowcastlib.errors import NowcastError
+from nowcastlib.data.zarr_check import check_zarr
+from nowcastlib.errors import NowcastError, printable
 from nowcastlib.units import DRY, exceeds, kind_of_rain
 
+LONGEST_ATTRIBUTE = 10_000  # characters that are kept of an attribute
 SLAB = 64 << 20  # bytes of whole frames that are held in memory together
 
 # An S3 server that does not exist is reported within seconds, and a silent one within a minute:
@@ -106,6 +114,8 @@ def lazy_frames(
 
     frames = _without_encoding(cf_axes.to_time_y_x(rain, path, options.north_up))
     bounds = dataset.get(frames.time.attrs.get("bounds"))
+    with named(path):
+        check_pixels(frames.shape[2], frames.shape[1], MAX_COMPOSITE_PIXELS)
     frames = _rates(frames, bounds, path, options, is_checked)
     frames = frames.drop_attrs(deep=False).rename("rainfall_rate").assign_attrs(attributes)
     return with_pixel_size(frames, options.pixel_km, path) if options.pixel_km else frames
@@ -147,7 +157,10 @@ def _open(archive: PublicArchive) -> xr.Dataset:
     try:
         how: dict[str, Any] = {"chunks": None, "storage_options": options or None}
         how["consolidated"] = _is_consolidated(path, options)
+        check_zarr(*fsspec.url_to_fs(path, **options), how["consolidated"])
         return _with_zeros(xr.open_zarr(path, **how), path, how)
+    except NowcastError as error:
+        raise NowcastError(f"{path} {error}") from error
     except Exception as error:  # zarr, fsspec, botocore and xarray each have errors of their own
         where = f"{path} at {endpoint}" if endpoint else path
         remedy = "and the network" if "://" in path else f"or give one of {', '.join(ARCHIVES)}"
@@ -160,7 +173,11 @@ def _open(archive: PublicArchive) -> xr.Dataset:
 def _open_netcdf(path: str) -> xr.Dataset:
     """The data set of a NetCDF file."""
     try:
+        with named(path):
+            check_netcdf(path)
         return xr.open_dataset(path, engine="netcdf4")
+    except NowcastError:
+        raise
     except Exception as error:  # netCDF4 and xarray each have errors of their own
         raise NowcastError(
             f"{path} is not a NetCDF file that can be read ({type(error).__name__}: {error}): give "
@@ -226,7 +243,10 @@ def _is_consolidated(path: str, options: dict) -> bool:
 
 def _attributes(dataset: xr.Dataset, rain: xr.DataArray, archive: PublicArchive) -> dict:
     """Unit, maker, licence and, if known, map projection of the frames."""
-    given = {key.lower(): str(value) for key, value in dataset.attrs.items() if value}
+    attributes_of_store = {k: str(v) for k, v in dataset.attrs.items()}
+    given = {
+        k.lower(): printable(v, LONGEST_ATTRIBUTE) for k, v in attributes_of_store.items() if v
+    }
     makers = [given[key] for key in MAKER_ATTRIBUTES if key in given]
     licence = given.get("license", given.get("licence", archive.licence))
     attributes = RAIN_RATE | {

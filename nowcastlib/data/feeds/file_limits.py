@@ -20,7 +20,7 @@ from PIL import Image
 from nowcastlib.errors import NowcastError, printable
 
 MAX_PIXELS = 25_000_000  # of a picture or an HDF5 image; the MRMS mosaic has 24,500,000
-MAX_GEOTIFF_PIXELS = 40_000_000  # FMI's composite has 36,000,000
+MAX_COMPOSITE_PIXELS = 40_000_000  # of GeoTIFF and stores; FMI's composite has 36,000,000
 MAX_BYTES = 256 << 20  # of a file, and of what its compression unpacks
 MAX_CHUNK_BYTES = 512 << 20  # of a chunk of HDF5 after decompression
 MAX_OBJECTS = 10_000  # groups and datasets of an HDF5 file, chunks of a PNG
@@ -79,11 +79,8 @@ def check_file(path: str | Path) -> None:
     check_regular(path)
     with open(path, "rb") as file:
         head = file.read(8)
-    if head == HDF5:
-        with h5py.File(path, "r") as content:
-            check_hdf5(content)
-    elif head[:3] == NETCDF:
-        _check_netcdf(path)
+    if head == HDF5 or head[:3] == NETCDF:
+        check_netcdf(path)
     elif head[:2] == GZIP:
         _check_picture_size(io.BytesIO(_unpacked(path)))
     else:
@@ -232,8 +229,14 @@ def _check_object(name: str, item: h5py.HLObject) -> None:
         raise NowcastError(f"has chunks of {size >> 20} MiB in {printable(name)}: this is refused")
 
 
-def _check_netcdf(path: str | Path) -> None:
-    """Check the sizes of the variables of a classic netCDF file."""
+def check_netcdf(path: str | Path) -> None:
+    """Check an HDF5 or a netCDF file of any size: see `check_hdf5`."""
+    with open(path, "rb") as file:
+        head = file.read(8)
+    if head == HDF5:
+        with h5py.File(path, "r") as content:
+            check_hdf5(content)
+        return
     with netCDF4.Dataset(path) as content:
         for variable in content.variables.values():
             rows, columns = ((1, 1, *variable.shape))[-2:]

@@ -10,7 +10,7 @@ import xarray as xr
 
 from nowcastlib.data.coordinates import DEGREES, in_direction
 from nowcastlib.data.feeds.file_limits import (
-    MAX_GEOTIFF_PIXELS,
+    MAX_COMPOSITE_PIXELS,
     check_pixels,
     check_regular,
     named,
@@ -75,7 +75,7 @@ def opened(path: str) -> Iterator[rasterio.DatasetReader]:
     with rasterio.open(path, driver="GTiff") as file:  # other drivers may read other files
         with named(path):
             for rows, columns in (file.shape, *file.block_shapes):
-                check_pixels(columns, rows, MAX_GEOTIFF_PIXELS)
+                check_pixels(columns, rows, MAX_COMPOSITE_PIXELS)
         yield file
 
 
