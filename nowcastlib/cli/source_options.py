@@ -19,7 +19,12 @@ SOURCE_OPTIONS = {
     "archive": {"path": "path", "product": "product"},
     "fvg": {"radar": "radar", "product": "product", "base": "base"},
     "cloud": {"path": "path", "endpoint": "endpoint"},
-    "images": {"path": "path", "spacing": "spacing"},
+    "images": {
+        "path": "path",
+        "spacing": "spacing",
+        "palette": "palette",
+        "brightness": "brightness",
+    },
 }
 
 
@@ -61,6 +66,13 @@ class SourceOptions:
     # Source images: minutes between two pictures.
     spacing: Annotated[float | None, option("MINUTES", "5")] = None
 
+    # Source images: CSV or JSON file with the rain rate in mm/h of each colour, such as #0a96ff,1.5
+    # a row. The rate of a colour that means not observed is none.
+    palette: Annotated[str | None, option("FILE", "none, for grey pictures")] = None
+
+    # Source images: brighter means more rain in pictures with colours, too.
+    brightness: bool = False
+
     # Source demo: number of synthetic storms of 36 frames each.
     events: Annotated[int | None, option("N", "6")] = None
 
@@ -96,7 +108,7 @@ class SourceOptions:
         given = {name: getattr(self, name) for name in sorted(names)}
 
         for name, value in given.items():
-            if value is not None and name not in own:
+            if value is not None and value is not False and name not in own:
                 known = ", ".join(f"--{option}" for option in own)
                 raise NowcastError(
                     f"--{name} is not an option of the source {self.source}: it has {known}"

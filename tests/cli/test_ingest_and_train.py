@@ -77,8 +77,14 @@ SOUTH_UP = {"options": ReadOptions(north_up=False)}
         ),
         (
             "images",
-            "--path p --spacing 7 --pixel-km 2 --north-up",
-            {"path": "p", "spacing": 7, "pixel": 2000.0, "north_up": True},
+            "--path p --spacing 7 --palette q --brightness",
+            {"path": "p", "spacing": 7, "palette": "q", "brightness": True},
+        ),
+        (
+            "images",
+            "--path p --pixel-km 2 --north-up",
+            {"path": "p", "spacing": None, "palette": None, "brightness": False}
+            | {"pixel": 2000.0, "north_up": True},
         ),
     ],
 )
@@ -138,7 +144,8 @@ OTHERS = [
 @pytest.mark.parametrize(("source", "option"), sorted(OTHERS))
 @pytest.mark.parametrize("command", ["ingest", "live"])
 def test_option_of_another_source_is_refused_by_name(tmp_path, capsys, command, source, option):
-    line = f"{command} --source {source} --{option} 3 --out {tmp_path}/out"
+    value = "" if option == "brightness" else "3"  # a flag
+    line = f"{command} --source {source} --{option} {value} --out {tmp_path}/out"
     assert main(line.split()) == 2
     assert f"--{option} is not an option of the source {source}" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

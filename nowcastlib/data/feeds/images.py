@@ -1,40 +1,42 @@
-"""Your own numbered pictures, or videos, as frames: anything that moves can be forecast.
-
-Sources: ffmpeg reads videos; Pillow reads pictures and animated GIF.
-"""
+"""Your own numbered pictures, or videos, as frames: anything that moves can be forecast."""
 
 import contextlib
-import re
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import imageio_ffmpeg
 import numpy as np
 import pandas as pd
 import xarray as xr
-from PIL import ImageSequence
 
-from nowcastlib.data.feeds.file_limits import MAX_FRAMES, check_pixels, check_regular
+from nowcastlib.data.feeds.brightness import brightness, has_colours
+from nowcastlib.data.feeds.file_limits import MAX_FRAMES
+from nowcastlib.data.feeds.palettes import rates_of_pixels
+from nowcastlib.data.feeds.picture_files import PictureReader, decode, find
 from nowcastlib.data.feeds.picture_names import steps_by_number, times_in_names
-from nowcastlib.data.feeds.pictures import open_picture
 from nowcastlib.data.feeds.protocol import Feed, TimeLike
+from nowcastlib.data.feeds.rate_palettes import RatePalette, Rows, rate_palette
 from nowcastlib.data.grid import frame
 from nowcastlib.data.times import utc, within
 from nowcastlib.errors import NowcastError
 
-VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm"}  # and animated .gif
-PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp"}
+log = logging.getLogger("nowcastlib")
+
 DAY = 1440  # minutes
+LEAST_REPORTED = 0.001  # a smaller fraction of pixels outside the palette is not reported
+SAMPLE = 8  # pictures of a folder in which colours are looked for before the first is read
 FIRST, LAST = pd.Timestamp("1700-01-01"), pd.Timestamp("2250-01-01")  # times that a store can hold
-LOCAL = ["-protocol_whitelist", "file"]  # a playlist in disguise must not reach the network
 
 
 @dataclass(frozen=True)
 class Images(Feed):
-    """Pictures or videos whose brightness stands for rain; transparent pixels are not observed.
+    """Pictures or videos of rain: by the colours of a palette, or by the brightness of grey ones.
+
+    The brightness of a radar's colours is no measure of rain: pictures with colours are refused
+    unless `palette` or `brightness` says how to read them. Transparent pixels are not observed.
 
     Each video is an event of its own and begins a day after the one before; `a2.mp4` comes before
     `a10.mp4`. Most videos are compressed with loss, so that black is not exactly 0.
@@ -49,9 +51,15 @@ class Images(Feed):
         Time of the first picture, UTC or with a zone, if the names have no times.
     spacing
         Minutes between pictures, if the names have no times.
+    palette
+        Rain rate of each colour: (colour, mm/h) pairs such as ("#0a96ff", 1.5), or a CSV or JSON
+        file of them; see `rate_palettes.rate_palette`. Pixels of other colours, such as coastlines
+        and text, take the rate of the nearest pixel that has one.
+    brightness
+        Whether brighter means more in pictures with colours too.
     white
-        Rain rate of a white pixel in mm/h; black is 0. For pictures that do not show rain it may be
-        any unit.
+        Rain rate of a white pixel in mm/h, without a palette; black is 0. For pictures that do not
+        show rain it may be any unit.
     pixel
         Width of a pixel in metres.
     attribution
@@ -63,14 +71,31 @@ class Images(Feed):
     path: str
     start: str = "2000-01-01"
     spacing: float = 5.0
+    palette: Rows | str | Path | None = None
+    brightness: bool = False
     white: float = 100.0
     pixel: float = 1000.0
     attribution: str = "own pictures"
     north_up: bool = True
 
     @cached_property
-    def _reader(self) -> "_Reader":
-        return _Reader()
+    def _reader(self) -> PictureReader:
+        return PictureReader()
+
+    @cached_property
+    def _palette(self) -> RatePalette | None:
+        """The palette, checked; NowcastError if it or another option is invalid."""
+        if self.palette is None:
+            return None
+        for name in ("brightness", "white"):
+            if getattr(self, name) != getattr(Images, name):
+                raise NowcastError(f"a palette gives the rain rates: leave out {name}")
+        return rate_palette(self.palette)
+
+    @property
+    def product(self) -> str:
+        """The palette, so that a store is not continued with another one; "" without."""
+        return self._palette.summary if self._palette else ""
 
     def list(self, start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
         """Table of the pictures in [start, end).
@@ -85,17 +110,19 @@ class Images(Feed):
         ------
         NowcastError
             If there are no pictures, if there are both pictures and videos, if a number or time
-            occurs twice, if numbers jump unevenly, or if no frame of a video can be read.
+            occurs twice, if numbers jump unevenly, if no frame of a video can be read, if the
+            palette is invalid, or if some pictures have colours and there is no palette.
         """
         place = Path(self.path)
-        videos, pictures = _find(place)
+        needs_grey = not (self._palette or self.brightness)
+        videos, pictures = find(place)
 
         if videos and pictures:
             raise NowcastError(
                 f"{place} holds both videos and numbered pictures: keep them in separate folders"
             )
         if videos:
-            minutes = _rows_of_videos(videos, self.spacing)
+            minutes = _rows_of_videos(videos, self.spacing, needs_grey)
             rows = [(self._time(minute), path, number) for minute, path, number in minutes]
         elif pictures:
             rows = [(time, str(path), 0) for time, path in self._pictures_by_time(pictures)]
@@ -110,7 +137,10 @@ class Images(Feed):
                     f"the number in {path} leads to {time}: number the pictures 1, 2, 3, …"
                 )
         table = pd.DataFrame(rows, columns=["time", "path", "number"])
-        return table[within(table.time, start, end)].reset_index(drop=True)
+        table = table[within(table.time, start, end)].reset_index(drop=True)
+        if needs_grey and not videos and len(table):
+            _check_grey(table.path)
+        return table
 
     def _time(self, minute: float) -> pd.Timestamp:
         """The time of a picture, `minute` minutes after the first one."""
@@ -148,7 +178,8 @@ class Images(Feed):
         Raises
         ------
         NowcastError
-            If the file cannot be read; the message names it.
+            If the file cannot be read, has colours but there is no palette, or has other colours
+            than the palette; the message names it.
         """
         try:
             picture = self._reader.read(row.path, row.number)
@@ -158,35 +189,61 @@ class Images(Feed):
             reason = str(error).partition("\n")[0]  # without ffmpeg's log
             raise NowcastError(f"{row.path} cannot be read ({reason}): save it again") from error
 
-        grey = _brightness(picture)
-        rows, columns = grey.shape
+        rate = self._rate(picture, row.path)
+        rows, columns = rate.shape
         x, y = self.pixel * np.arange(columns), -self.pixel * np.arange(rows)
-        return frame((grey if self.north_up else grey[::-1]) * self.white, x, y)
+        return frame(rate if self.north_up else rate[::-1], x, y)
+
+    def _rate(self, picture: np.ndarray, path: str) -> np.ndarray:
+        """Rain rate (y, x) in mm/h of a decoded picture."""
+        if not self._palette:
+            if not self.brightness and has_colours(picture):
+                raise _colours_without_palette(path)
+            return brightness(picture) * self.white
+
+        if picture.dtype != np.uint8:
+            raise NowcastError(
+                f"{path} is grey with 16 bits, and has no colours: leave out palette"
+            )
+        rate, unsure = rates_of_pixels(picture, self._palette, path)
+        if unsure > max(2 * self._reader.reported, LEAST_REPORTED):
+            self._reader.reported = unsure
+            log.warning(
+                "%.1f%% of %s has colours that are not in the palette: these pixels take the rate "
+                "of the nearest one that has (pictures with up to twice as many are not reported)",
+                100 * unsure,
+                path,
+            )
+        return rate
 
 
-def _find(place: Path) -> tuple[list[Path], list[Path]]:
-    """The videos of a folder (or the one video) and the numbered pictures, in natural order."""
-    files = sorted(place.iterdir() if place.is_dir() else [place], key=_natural_order)
-    files = [path for path in files if path.is_file()]  # a pipe would block
-    videos = [path for path in files if _is_video(path)]
-    if not videos and not place.is_dir():
-        raise NowcastError(
-            f"{place} is not a folder or a video: give the one that holds the pictures or videos"
-        )
-
-    pictures = [
-        path
-        for path in files
-        if path not in videos and path.suffix.lower() in PICTURES and re.search(r"\d", path.stem)
-    ]
-    return videos, pictures
+def _colours_without_palette(path: str | Path) -> NowcastError:
+    """The error for a picture with colours whose meaning is not known."""
+    return NowcastError(
+        f"{path} has colours, and their brightness is no measure of rain: give the rain rate of "
+        "each colour with --palette FILE (palette=…), or --brightness (brightness=True) if "
+        "brighter means more"
+    )
 
 
-def _rows_of_videos(videos: list[Path], spacing: float) -> Iterator[tuple[float, str, int]]:
+def _check_grey(paths: Sequence[str]) -> None:
+    """NowcastError if one of some pictures, evenly chosen, has colours; `read` checks the rest."""
+    for k in np.unique(np.linspace(0, len(paths) - 1, SAMPLE).round().astype(int)):
+        picture = None
+        with contextlib.suppress(Exception):  # a broken picture is reported when it is read
+            picture = next(decode(Path(paths[k])))
+        if picture is not None and has_colours(picture):
+            raise _colours_without_palette(paths[k])
+
+
+def _rows_of_videos(
+    videos: list[Path], spacing: float, needs_grey: bool
+) -> Iterator[tuple[float, str, int]]:
     """(Minute, path, number within the file) of each frame of each video."""
     begin = 0
     for path in videos:
-        minutes = [begin + number * spacing for number in range(_count_frames(path))]
+        frames = _count_frames(path, needs_grey)
+        minutes = [begin + number * spacing for number in range(frames)]
         for number, minute in enumerate(minutes):
             yield minute, str(path), number
 
@@ -194,92 +251,19 @@ def _rows_of_videos(videos: list[Path], spacing: float) -> Iterator[tuple[float,
         begin += DAY * (1 + round((minutes[-1] - begin) / DAY))
 
 
-def _natural_order(path: Path) -> str:
-    """Sort key: numbers within the name count as numbers."""
-    return re.sub(r"\d+", lambda digits: digits[0].zfill(20), path.name.lower())
-
-
-def _is_video(path: Path) -> bool:
-    """Whether a file is a video or an animated GIF."""
-    if path.suffix.lower() == ".gif":
-        # a broken file is reported when it is read; Pillow raises many kinds of errors for it
-        with contextlib.suppress(Exception), open_picture(path) as file:
-            return getattr(file, "is_animated", False)
-        return False
-    return path.suffix.lower() in VIDEOS and path.is_file()
-
-
-def _count_frames(path: Path) -> int:
+def _count_frames(path: Path, needs_grey: bool) -> int:
     """Number of frames of a video that can be read; a truncated video keeps its first frames."""
-    count = 0
+    count, is_coloured = 0, False
     with contextlib.suppress(Exception):  # imageio and Pillow raise errors of their own
-        for _ in _decode(path):
+        for picture in decode(path):
             count += 1
+            is_coloured |= needs_grey and has_colours(picture)
             if count > MAX_FRAMES:
                 break
     if count > MAX_FRAMES:
         raise NowcastError(f"{path} has more than {MAX_FRAMES:,} frames: cut it into parts")
     if not count:
         raise NowcastError(f"{path} holds no frame that can be read: save it again, or remove it")
+    if is_coloured:
+        raise _colours_without_palette(path)
     return count
-
-
-class _Reader:
-    """Reads pictures of one file at a time, which stays open and is read forward only."""
-
-    def __init__(self) -> None:
-        self.path = ""
-        self.passed = 0  # pictures of the file that were decoded
-        self.pictures: Iterator[np.ndarray] = iter(())
-
-    def read(self, path: str, number: int) -> np.ndarray:
-        """Picture `number` of a file; a number that has passed opens the file again."""
-        if path != self.path or number < self.passed:
-            self.path, self.passed, self.pictures = path, 0, _decode(Path(path))
-
-        for picture in self.pictures:
-            self.passed += 1
-            if self.passed > number:
-                return picture
-        raise EOFError(f"it ends before its frame {number}")
-
-
-def _decode(path: Path) -> Iterator[np.ndarray]:
-    """The pictures of a file: grey (y, x) uint16, or colour (y, x, RGB or RGBA) uint8."""
-    if path.suffix.lower() in VIDEOS:
-        yield from _decode_video(path)
-        return
-
-    with open_picture(path) as file:
-        for page in ImageSequence.Iterator(file):
-            check_pixels(*page.size)
-            # older versions of Pillow give 16-bit PNG the mode "I" too
-            if page.mode == "F" or (page.mode == "I" and page.format != "PNG"):
-                raise ValueError("its pixels have 32 bits; only 8 and 16 are supported")
-            if page.mode.startswith("I"):
-                yield np.asarray(page).astype("u2")
-            else:
-                yield np.asarray(page.convert("RGBA"))
-
-
-def _decode_video(path: Path) -> Iterator[np.ndarray]:
-    """The stored frames of a video, (y, x, RGB) uint8, each once, however long it is shown."""
-    check_regular(path)
-    options = {"input_params": LOCAL, "output_params": ["-fps_mode", "passthrough"]}
-    frames = imageio_ffmpeg.read_frames(path, **options)
-    columns, rows = next(frames)["size"]
-    check_pixels(columns, rows)
-    with contextlib.closing(frames):
-        for frame_bytes in frames:
-            yield np.frombuffer(frame_bytes, "u1").reshape(rows, columns, 3)
-
-
-def _brightness(picture: np.ndarray) -> np.ndarray:
-    """Brightness of each pixel, (y, x) float32 from 0 to 1; NaN where transparent."""
-    values = picture / np.float32(np.iinfo(picture.dtype).max)
-    if values.ndim == 2:
-        return values
-
-    # (y, x, RGB or RGBA) -> (y, x)
-    grey, opacity = values[..., :3].mean(axis=-1), values[..., 3:]
-    return np.where(opacity.all(axis=-1), grey, np.nan)

@@ -8,7 +8,7 @@ from archive_files import truncate
 from PIL import Image
 
 from nowcastlib.data import find_windows, frames_table, ingest, open_frames
-from nowcastlib.data.feeds import images
+from nowcastlib.data.feeds import picture_files
 from nowcastlib.data.feeds.images import Images
 from nowcastlib.errors import NowcastError
 
@@ -152,7 +152,7 @@ def test_pictures_of_all_kinds_are_read_as_brightness(tmp_path, name, picture, b
     if not isinstance(picture, Image.Image):
         picture = Image.fromarray(picture)
     picture.save(tmp_path / name.replace(".", "_1."))
-    frame = first_frame(Images(str(tmp_path), white=50))
+    frame = first_frame(Images(str(tmp_path), white=50, brightness=name == "red.bmp"))
     np.testing.assert_allclose(frame, brightness * 50.0, atol=1e-4)
     assert frame.dims == ("y", "x")
     assert frame.dtype == "f4"
@@ -203,6 +203,172 @@ def test_two_pictures_of_the_same_number_are_named(tmp_path):
     names = r"frame_(01|1)\.png and frame_(01|1)\.png"
     with pytest.raises(NowcastError, match=rf"{names} have the same number"):
         Images(str(tmp_path)).list()
+
+
+# ---- colours
+
+SCALE = [("#ffffff", 0), ("#0000ff", 1), ("#00c800", 10), ("#ff0000", 50), ("#808080", None)]
+RATES = np.array([rate if rate is not None else np.nan for _, rate in SCALE])
+RGB = np.array([list(bytes.fromhex(colour[1:])) for colour, _ in SCALE], "u1")
+
+
+def blocks(size=24):
+    """Blocks of the colours of SCALE, (size, 5 · size), by their number."""
+    return np.repeat(np.repeat(np.arange(5, dtype="u1")[None], size, axis=1), size, axis=0)
+
+
+def coloured(path, **options):
+    """A folder with a picture of the blocks, saved by Pillow with these options; its feed."""
+    mode = options.pop("mode", "RGB")
+    Image.fromarray(RGB[blocks()]).convert(mode).save(path / options.pop("name"), **options)
+    return Images(str(path), palette=SCALE)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "1.png"},
+        {"name": "1.png", "mode": "RGBA"},
+        {"name": "1.png", "mode": "P"},
+        {"name": "1.gif", "mode": "P"},
+        {"name": "1.bmp"},
+        {"name": "1.tif"},
+    ],
+    ids=lambda options: options["name"] + options.get("mode", ""),
+)
+def test_colours_are_rain_rates_however_the_picture_was_saved(tmp_path, options):
+    if options.get("mode") == "P":  # with exactly these colours
+        picture = Image.fromarray(blocks(), "P")
+        picture.putpalette(RGB.tobytes())
+        picture.save(tmp_path / options["name"])
+        feed = Images(str(tmp_path), palette=SCALE)
+    else:
+        feed = coloured(tmp_path, **options)
+    np.testing.assert_array_equal(first_frame(feed), RATES[blocks()].astype("f4"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"name": "1.jpg", "quality": 60}, {"name": "1.jpg", "mode": "CMYK", "quality": 95}],
+    ids=["JPEG", "CMYK"],
+)
+def test_colours_that_compression_smeared_keep_their_rates(tmp_path, options):
+    rate = first_frame(coloured(tmp_path, **options)).values
+    inner = np.abs((np.arange(120) % 24) - 11.5) < 8  # not beside the edge of a block
+    np.testing.assert_array_equal(rate[:, inner], RATES[blocks()][:, inner].astype("f4"))
+    assert set(np.unique(rate[np.isfinite(rate)])) <= {0, 1, 10, 50}
+
+
+def test_videos_and_animated_gifs_are_read_by_their_colours(tmp_path):
+    frames = np.stack([RGB[blocks(32)], RGB[blocks(32)][:, ::-1]])
+    iio.imwrite(tmp_path / "1.mp4", frames, plugin="FFMPEG", fps=5, codec="libx264",
+                pixelformat="yuv420p", output_params=["-crf", "12"])  # fmt: skip
+    pages = [Image.fromarray(page) for page in frames]
+    pages[0].save(tmp_path / "2.gif", save_all=True, append_images=pages[1:])
+    feed = Images(str(tmp_path), palette=SCALE)
+    expected = RATES[blocks(32)].astype("f4")
+    inner = np.abs((np.arange(160) % 32) - 15.5) < 10
+    for row in feed.list().itertuples():
+        wanted = expected[:, ::-1] if row.number else expected
+        np.testing.assert_array_equal(feed.read(row).values[:, inner], wanted[:, inner])
+
+
+def test_transparent_pixels_are_not_observed_unless_the_palette_says_so(tmp_path):
+    pixels = np.dstack([RGB[blocks()], np.where(blocks() == 0, 0, 255).astype("u1")])
+    Image.fromarray(pixels).save(tmp_path / "1.png")
+    scale = SCALE[1:]
+    assert np.isnan(first_frame(Images(str(tmp_path), palette=scale))[:, :24]).all()
+    dry = Images(str(tmp_path), palette=[*scale, ("transparent", 0)])
+    assert (first_frame(dry)[:, :24] == 0).all()
+    assert (first_frame(dry)[:, 24:48] == 1).all()
+
+
+def test_coastlines_take_the_rate_beside_them_and_their_share_is_reported(tmp_path, caplog):
+    pixels = RGB[blocks()]
+    pixels[:, 40] = pixels[12] = (255, 0, 255)  # of 120 columns and 24 rows
+    Image.fromarray(pixels).save(tmp_path / "1.png")
+    feed = Images(str(tmp_path), palette=SCALE)
+    np.testing.assert_array_equal(first_frame(feed), RATES[blocks()].astype("f4"))
+    assert "5.0% of" in caplog.text
+    assert "1.png has colours that are not in the palette" in caplog.text
+    caplog.clear()
+    first_frame(feed)
+    assert not caplog.text  # reported once
+
+
+def test_a_picture_of_another_palette_is_refused(tmp_path):
+    feed = coloured(tmp_path, name="1.png")
+    other = Images(feed.path, palette=[("#ffffff", 0), ("#ffaa00", 1), ("#552200", 5)])
+    with pytest.raises(NowcastError, match=r"80% of .*1\.png has colours that are not in the pal"):
+        first_frame(other)
+
+
+def test_colours_without_a_palette_are_refused_before_anything_is_read(tmp_path):
+    feed = Images(coloured(tmp_path, name="1.png").path)
+    with pytest.raises(NowcastError, match=r"1\.png has colours.*--palette.*--brightness"):
+        feed.list()
+
+    # the picture that comes first may be grey
+    path = tmp_path / "film"
+    path.mkdir()
+    for number in range(20):
+        colour = (128, 128, 128) if number < 19 else (128, 128, 140)
+        Image.new("RGB", (4, 6), colour).save(path / f"{number}.png")
+    with pytest.raises(NowcastError, match=r"19\.png has colours"):
+        Images(str(path)).list()
+
+
+def test_a_video_with_colours_in_its_last_frame_is_refused_without_a_palette(tmp_path):
+    frames = np.zeros((3, 32, 48, 3), "u1")
+    frames[2, :4] = (0, 90, 200)
+    iio.imwrite(tmp_path / "a.mkv", frames, **LOSSLESS)
+    with pytest.raises(NowcastError, match=r"a\.mkv has colours"):
+        Images(str(tmp_path / "a.mkv")).list()
+    assert len(Images(str(tmp_path / "a.mkv"), brightness=True).list()) == 3
+
+
+def test_a_coloured_picture_among_grey_ones_is_refused_when_it_is_read(tmp_path):
+    feed = coloured(tmp_path, name="1.png")
+    row = next(feed.list().itertuples())
+    with pytest.raises(NowcastError, match=r"1\.png has colours"):
+        Images(feed.path).read(row)
+
+
+def test_grey_pictures_of_16_bits_have_no_colours(tmp_path):
+    Image.fromarray(SIXTEEN_BITS).save(tmp_path / "1.png")
+    with pytest.raises(NowcastError, match=r"1\.png is grey with 16 bits.*leave out palette"):
+        first_frame(Images(str(tmp_path), palette=SCALE))
+
+
+@pytest.mark.parametrize("option", [{"brightness": True}, {"white": 50.0}])
+def test_a_palette_leaves_nothing_to_brightness_and_white(tmp_path, option):
+    coloured(tmp_path, name="1.png")
+    with pytest.raises(NowcastError, match=f"leave out {next(iter(option))}"):
+        Images(str(tmp_path), palette=SCALE, **option).list()
+
+
+def test_rows_that_begin_in_the_south_are_turned_by_their_colours_too(tmp_path):
+    pixels = RGB[blocks()]
+    pixels[:12] = RGB[2]
+    Image.fromarray(pixels).save(tmp_path / "1.png")
+    frame = first_frame(Images(str(tmp_path), palette=SCALE, north_up=False))
+    assert (frame[12:] == 10).all()
+    assert (frame[:12, :24] == 0).all()
+
+
+def test_a_time_without_pictures_has_an_empty_table(tmp_path):
+    write_picture(tmp_path / "1.png", 100)
+    assert len(Images(str(tmp_path)).list(start="2020-01-01")) == 0
+
+
+def test_a_store_is_not_continued_with_another_palette(tmp_path):
+    (tmp_path / "film").mkdir()
+    feed = coloured(tmp_path / "film", name="1.png")
+    ingest(feed, tmp_path / "out.zarr")
+    ingest(Images(feed.path, palette=SCALE[::-1]), tmp_path / "out.zarr")  # the order is no matter
+    other = Images(feed.path, palette=[*SCALE[:3], ("#ff0000", 60), SCALE[4]])
+    with pytest.raises(NowcastError, match="other settings"):
+        ingest(other, tmp_path / "out.zarr")
 
 
 # ---- videos
@@ -265,14 +431,14 @@ def test_windows_do_not_join_two_videos_even_if_one_lasts_a_day(tmp_path):
 @pytest.fixture
 def decoded(monkeypatch):
     """The names of the files of which a frame was decoded, in order."""
-    names, decode = [], images._decode
+    names, decode = [], picture_files.decode
 
     def recorded(path):
         for picture in decode(path):
             names.append(path.name)
             yield picture
 
-    monkeypatch.setattr(images, "_decode", recorded)
+    monkeypatch.setattr(picture_files, "decode", recorded)
     return names
 
 
@@ -306,7 +472,7 @@ def test_truncated_video_keeps_the_frames_before(tmp_path, name, reason):
     path = tmp_path / name
     iio.imwrite(path, noise, **({} if name == "a.gif" else LOSSLESS))
     truncate(path)
-    feed = Images(str(path))
+    feed = Images(str(path), brightness=True)
     table = feed.list()
     assert 5 < len(table) < 15
     assert all(feed.read(row).shape == (32, 48) for row in table.itertuples())

@@ -1,0 +1,40 @@
+"""Brightness of pictures that are grey, or whose maker says that brighter is more."""
+
+import numpy as np
+
+COLOURED = 8  # levels of 255 by which the channels differ; compression with loss leaves grey below
+
+
+def brightness(picture: np.ndarray) -> np.ndarray:
+    """Brightness of each pixel.
+
+    Parameters
+    ----------
+    picture
+        Grey (y, x) uint8 or uint16, or colour (y, x, RGB or RGBA) uint8.
+
+    Returns
+    -------
+    numpy.ndarray
+        (y, x) float32 from 0 to 1; NaN where transparent.
+    """
+    values = picture / np.float32(np.iinfo(picture.dtype).max)
+    if values.ndim == 2:
+        return values
+
+    # (y, x, RGB or RGBA) -> (y, x)
+    grey, opacity = values[..., :3].mean(axis=-1), values[..., 3:]
+    return np.where(opacity.all(axis=-1), grey, np.nan)
+
+
+def has_colours(picture: np.ndarray) -> bool:
+    """Whether a picture, as for `brightness`, shows a colour that is not grey."""
+    if picture.ndim == 2:
+        return False
+    red, green, blue = (picture[..., k] for k in range(3))
+    highest = np.maximum(np.maximum(red, green), blue)
+    lowest = np.minimum(np.minimum(red, green), blue)
+    is_coloured = highest - lowest > COLOURED
+    if picture.shape[-1] == 4:
+        is_coloured &= picture[..., 3] > 0
+    return bool(is_coloured.any())
