@@ -157,7 +157,8 @@ def _open(archive: PublicArchive) -> xr.Dataset:
     try:
         how: dict[str, Any] = {"chunks": None, "storage_options": options or None}
         how["consolidated"] = _is_consolidated(path, options)
-        check_zarr(*fsspec.url_to_fs(path, **options), how["consolidated"])
+        disk, root = fsspec.url_to_fs(path, **options)
+        check_zarr(disk, root, how["consolidated"])
         return _with_zeros(xr.open_zarr(path, **how), path, how)
     except NowcastError as error:
         raise NowcastError(f"{path} {error}") from error
@@ -243,10 +244,8 @@ def _is_consolidated(path: str, options: dict) -> bool:
 
 def _attributes(dataset: xr.Dataset, rain: xr.DataArray, archive: PublicArchive) -> dict:
     """Unit, maker, licence and, if known, map projection of the frames."""
-    attributes_of_store = {k: str(v) for k, v in dataset.attrs.items()}
-    given = {
-        k.lower(): printable(v, LONGEST_ATTRIBUTE) for k, v in attributes_of_store.items() if v
-    }
+    stated = {key.lower(): printable(v, LONGEST_ATTRIBUTE) for key, v in dataset.attrs.items()}
+    given = {key: text for key, text in stated.items() if text.strip()}
     makers = [given[key] for key in MAKER_ATTRIBUTES if key in given]
     licence = given.get("license", given.get("licence", archive.licence))
     attributes = RAIN_RATE | {

@@ -220,7 +220,7 @@ class Fvg(Feed):
         content = self.fetch(row.id)
         name = f"{self.base}/products/{int(row.id)}"
         if SIGNATURES[content[:8]] == HDF5:
-            return odim.decode(content, name, self.pixel)
+            return odim.decode(content, name, self.pixel, time=row.time)
 
         rate = palettes.decode(content, self.palette, name)
         # a picture has the grid of the product's HDF5 files; one of these may be broken

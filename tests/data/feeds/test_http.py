@@ -9,7 +9,8 @@ from fvg_server import LIST, SPAN, TIMES, row
 from hostile import feed_server as attacks
 
 from nowcastlib import data
-from nowcastlib.data.feeds import ServerUnreachable
+from nowcastlib.data.feeds import ServerUnreachable, demo_server
+from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.feeds.fvg import Fvg
 from nowcastlib.data.feeds.http import Limits
 from nowcastlib.errors import NowcastError
@@ -177,6 +178,26 @@ def test_file_that_the_list_gives_for_several_times_is_left_out_by_name(server, 
     server.attacks[LIST] = attacks.products(*rows)
     assert feed(server).list(*SPAN).id.tolist() == [101]
     assert "1 files for which the list gives several times, such as 100" in caplog.text
+
+
+def test_files_under_swapped_ids_are_refused_by_name(tmp_path, caplog):
+    with demo_server.serve(Demo(events=1, frames=6, size=16), trouble=0) as url:
+        right = Fvg(base=url)
+        table = right.list("2024-06-01T12:00", "2024-06-01T12:30")
+        assert right.read(next(table.itertuples())).shape == (16, 16)
+
+        table.loc[[0, 1], "id"] = table.id[[1, 0]].values
+        for row_ in list(table.itertuples())[:2]:
+            with pytest.raises(NowcastError, match=r"products/\d+ is of .*, but is listed as of"):
+                right.read(row_)
+        right.read(list(table.itertuples())[2])
+
+
+@pytest.mark.parametrize("time", ["now", "today", "12:00", "Jun", ""])
+def test_times_that_depend_on_the_clock_are_left_out(server, caplog, time):
+    server.attacks[LIST] = attacks.products(row(100, TIMES[0]), row(101, time))
+    assert feed(server).list(*SPAN).id.tolist() == [100]
+    assert "left out 1 products" in caplog.text
 
 
 # ---- interruption
