@@ -11,13 +11,13 @@ Padfield 2012, IEEE Trans. Image Process. 21 (masked normalised correlation). Ri
 1978, Nature 273 (TREC).
 """
 
+import functools
+import logging
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-from nowcastlib.networks.smoothing import blur
 
 REACH = 48  # px per step; displacements up to it are compared by default
 LARGEST_SHARE = 2 / 3  # of the longer side; displacements are not larger in small frames
@@ -29,8 +29,11 @@ LITTLE_RAIN = 2e-3  # squared model units; windows with a smaller variance count
 PREFERENCE = 1e-5  # of the smaller of two displacements that fit equally well
 REGION = 1.5  # windows; width of the region whose correlation supports that of a window
 OUTLIER = 8.0  # px; windows that differ more from their neighbours count little
+POOR = 0.3  # correlation; windows of real rain within reach are above it
+BEYOND_REACH = 0.4  # share of rainy windows that fit poorly, or best at the largest displacement
 NEIGHBOURS = ((0.7, 1.0), (2.0, 1e-2), (6.0, 1e-4))  # widths (windows) and weights
-POWERS = ((0, 0), (1, 0), (0, 1), (2, 0), (0, 2), (1, 1))  # of earlier and later rain
+
+log = logging.getLogger("nowcastlib")
 
 
 class Match(NamedTuple):
@@ -59,7 +62,27 @@ def correlation_motion(frames: Tensor, shown: Tensor, reach: int = REACH) -> Ten
     rain, weight = _coarse(frames, shown, factor)
     lags = int(min(reach, max(size) * LARGEST_SHARE)) // factor
     match = _best_match(_window_sums(rain, weight, lags, factor), lags, factor)
+    if lags and _is_beyond_reach(match):
+        warn_beyond_reach(lags * factor)
     return F.interpolate(_smooth(match), size, mode="bilinear")
+
+
+def _is_beyond_reach(match: Match) -> bool:
+    """Whether rain seems to move farther than the largest displacement."""
+    rainy = _rainy(match)
+    beyond = rainy * (match.at_border | (match.correlation < POOR))
+    return bool((rainy.sum() > 1) & (beyond.sum() > BEYOND_REACH * rainy.sum()))
+
+
+@functools.cache
+def warn_beyond_reach(reach: int) -> None:
+    """Warn once, not for every batch."""
+    log.warning(
+        "the rain seems to move more than %d px from one frame to the next, or to change "
+        "completely: its estimated motion is probably wrong. Use a coarser grid (--regrid) or "
+        "shorter steps",
+        reach,
+    )
 
 
 def _block_size(size: torch.Size) -> int:
@@ -79,7 +102,7 @@ def _coarse(frames: Tensor, shown: Tensor, factor: int) -> tuple[Tensor, Tensor]
 
 
 def _window_sums(rain: Tensor, weight: Tensor, reach: int, factor: int) -> Tensor:
-    """Weighted sums of 1, a, b, a², b² and a·b in each window for each displacement.
+    """Weighted sums of 1, b, b², a, a·b and a² in each window for each displacement.
 
     (B, T, H, W) → (B, 6, rows, columns, k, k), with k = 2 · reach + 1 displacements down and to the
     right. a is the earlier rain, b the later. A window stays in the middle between both.
@@ -91,17 +114,20 @@ def _window_sums(rain: Tensor, weight: Tensor, reach: int, factor: int) -> Tenso
     down = _window_weights(height, lags, factor)  # (k, rows, H)
 
     powers = torch.stack([weight, weight * rain, weight * rain**2], 2)  # (B, T, 3, H, W)
-    earlier = powers[:, :-1].permute(2, 0, 4, 1, 3)  # (3, B, W, T-1, H)
+    earlier = powers[:, :-1].permute(2, 0, 4, 3, 1)[:, :, :, None]  # (3, B, W, 1, H, T-1)
     later = F.pad(powers[:, 1:], (reach,) * 4).unfold(-1, k, 1)
-    later = later.permute(2, 0, 4, 1, 3, 5)  # (3, B, W, T-1, H + 2·reach, k)
+    later = later.permute(0, 4, 3, 1, 2, 5).flatten(-2)  # (B, W, H + 2·reach, T-1, 3·k)
 
     sums = []
     for row in range(k):
-        weighted = earlier[:, :, :, None] * down[row][:, None]  # (3, B, W, rows, T-1, H)
-        weighted = weighted.flatten(-2)
-        moved = later[..., row : row + height, :].flatten(3, 4)  # (3, B, W, (T-1)·H, k)
-        columns = torch.stack([weighted[i] @ moved[j] for i, j in POWERS], 1)  # (B, 6, W, rows, k)
-        sums.append(torch.einsum("bmwrk,kcw->bmrck", columns, across))
+        weighted = (earlier * down[row][:, :, None]).flatten(-2)  # (3, B, W, rows, H·(T-1))
+        moved = later[:, :, row : row + height].flatten(2, 3)  # (B, W, H·(T-1), 3·k)
+        columns = torch.cat(  # (B, W, rows, 6·k)
+            [weighted[0] @ moved, weighted[1] @ moved[..., : 2 * k], weighted[2] @ moved[..., :k]],
+            -1,
+        )
+        columns = columns.unflatten(-1, (-1, k))  # (B, W, rows, 6, k)
+        sums.append(torch.einsum("bwrmk,kcw->bmrck", columns, across))
     return torch.stack(sums, -2)
 
 
@@ -115,7 +141,7 @@ def _window_weights(size: int, lags: Tensor, factor: int) -> Tensor:
 
 def _correlation(sums: Tensor) -> tuple[Tensor, Tensor]:
     """Correlation and the smaller variance, both (B, rows, columns, k, k), from sums."""
-    a, b, aa, bb, ab = (sums[:, 1:] / sums[:, :1].clamp(min=1e-6)).unbind(1)
+    b, bb, a, ab, aa = (sums[:, 1:] / sums[:, :1].clamp(min=1e-6)).unbind(1)
     variance_a = (aa - a * a).clamp(min=0)
     variance_b = (bb - b * b).clamp(min=0)
     product = (variance_a + LITTLE_RAIN) * (variance_b + LITTLE_RAIN)
@@ -126,7 +152,7 @@ def _best_match(sums: Tensor, reach: int, factor: int) -> Match:
     """The best displacement of each window, with a fraction of a lag."""
     k = 2 * reach + 1
     correlation, variance = _correlation(sums)
-    score = (correlation + _correlation(_of_regions(sums))[0]) / 2
+    score = (correlation + _correlation(_blur_windows(sums, REGION))[0]) / 2
 
     lags = torch.arange(-reach, reach + 1).to(score)
     score = score - PREFERENCE * (lags[:, None] ** 2 + lags**2)
@@ -136,11 +162,10 @@ def _best_match(sums: Tensor, reach: int, factor: int) -> Match:
 
     best = score.argmax(-1, keepdim=True)  # (B, rows, columns, 1)
     y, x = best // k, best % k
-    right = _vertex(score, best, 1).where((x > 0) & (x < k - 1), torch.zeros_like(x))
-    down = _vertex(score, best, k).where((y > 0) & (y < k - 1), torch.zeros_like(x))
     at_border = (x == 0) | (x == k - 1) | (y == 0) | (y == k - 1)
+    fraction = _vertex(score, best, k).where(~at_border, score.new_tensor(0.0))
 
-    displacement = torch.cat([x - reach + right, y - reach + down], -1) * factor
+    displacement = (torch.cat([x, y], -1) - reach + fraction) * factor
     return Match(
         displacement.permute(0, 3, 1, 2),
         correlation.flatten(-2).gather(-1, best).permute(0, 3, 1, 2),
@@ -149,21 +174,33 @@ def _best_match(sums: Tensor, reach: int, factor: int) -> Match:
     )
 
 
-def _vertex(score: Tensor, best: Tensor, stride: int) -> Tensor:
-    """Vertex, -0.5 to 0.5, of a parabola through the best score and its two neighbours."""
+def _vertex(score: Tensor, best: Tensor, k: int) -> Tensor:
+    """Distance, at most half a lag, from the best score to the vertex of a paraboloid.
+
+    (B, rows, columns, k·k), (B, rows, columns, 1) → (B, rows, columns, 2). The paraboloid goes
+    through the best score and its neighbours.
+    """
     last = score.shape[-1] - 1
-    before, peak, after = (
-        score.gather(-1, (best + offset).clamp(0, last)) for offset in (-stride, 0, stride)
-    )
-    curvature = (2 * peak - before - after).clamp(min=1e-6)
-    return ((after - before) / (2 * curvature)).clamp(-0.5, 0.5)
+
+    def near(down: int, right: int) -> Tensor:
+        return score.gather(-1, (best + down * k + right).clamp(0, last))
+
+    peak = near(0, 0)
+    x = (near(0, 1) - near(0, -1)) / 2
+    y = (near(1, 0) - near(-1, 0)) / 2
+    xx = (near(0, 1) + near(0, -1) - 2 * peak).clamp(max=-1e-6)
+    yy = (near(1, 0) + near(-1, 0) - 2 * peak).clamp(max=-1e-6)
+    xy = (near(1, 1) + near(-1, -1) - near(1, -1) - near(-1, 1)) / 4
+
+    determinant = (xx * yy - xy * xy).clamp(min=1e-12)
+    vertex = torch.cat([xy * y - yy * x, xy * x - xx * y], -1) / determinant
+    return vertex.clamp(-0.5, 0.5)
 
 
-def _of_regions(sums: Tensor) -> Tensor:
-    """Sums (B, 6, rows, columns, k, k) over the neighbourhood of each window."""
-    k = sums.shape[-1]
-    maps = sums.permute(0, 1, 4, 5, 2, 3).flatten(1, 3)  # (B, 6·k·k, rows, columns)
-    return _blur_windows(maps, REGION).unflatten(1, (-1, k, k)).permute(0, 1, 4, 5, 2, 3)
+def _rainy(match: Match) -> Tensor:
+    """Weight (B, 1, rows, columns), 0 to 1, of each window: how much rain it shows."""
+    share = match.variance / (match.variance + LITTLE_RAIN)
+    return share * (match.variance > NO_RAIN)
 
 
 def _smooth(match: Match) -> Tensor:
@@ -172,9 +209,7 @@ def _smooth(match: Match) -> Tensor:
     Windows with a poor correlation or little rain count less, and so do those that differ from
     their neighbours. Where no window tells anything, the displacement is 0.
     """
-    trust = match.correlation.clamp(min=0) ** 4
-    trust = trust * match.variance / (match.variance + LITTLE_RAIN)
-    trust = trust * (match.variance > NO_RAIN)
+    trust = match.correlation.clamp(min=0) ** 4 * _rainy(match)
 
     average = _average(match.displacement, trust)
     squared = ((match.displacement - average) ** 2).sum(1, keepdim=True)
@@ -193,7 +228,10 @@ def _average(values: Tensor, weight: Tensor) -> Tensor:
 
 
 def _blur_windows(maps: Tensor, width: float) -> Tensor:
-    """Maps (B, C, rows, columns) smoothed by a Gaussian; beyond the edge they are 0."""
-    margin = int(3 * width)
-    padded = F.pad(maps, (margin,) * 4)
-    return blur(padded, width)[..., margin:-margin, margin:-margin]
+    """Maps (B, C, rows, columns, …) smoothed by a Gaussian; beyond the edge they are 0."""
+    for side in (2, 3):
+        place = torch.arange(maps.shape[side]).to(maps)
+        weights = torch.exp(-((place[:, None] - place) ** 2) / (2 * width**2))
+        weights = weights / (width * (2 * torch.pi) ** 0.5)
+        maps = torch.tensordot(weights, maps, ([1], [side])).movedim(0, side)
+    return maps

@@ -13,12 +13,12 @@ from nowcastlib.networks.smoothing import blur, blur_observed
 
 REFINEMENTS = 3  # iterations of least squares
 LARGEST_CORRECTION = 3.0  # px, of one iteration
-DAMPING = 2e-4  # squared gradient; without rain the correction is 0
+DAMPING = 4e-5  # squared gradient; without rain the correction is 0
 BLOCK = 4  # px; products of gradients are averaged over blocks before they are smoothed
 
 
 def flow(
-    frames: Tensor, observed: Tensor | None = None, reach: int = REACH, smooth: float = 20.0
+    frames: Tensor, observed: Tensor | None = None, reach: int = REACH, smooth: float = 16.0
 ) -> Tensor:
     """Estimate the motion of rain.
 
@@ -52,7 +52,10 @@ def flow(
     velocity = correlation_motion(frames, shown, reach)
 
     sharp = blur_observed(frames, shown, 1.5)
-    with_mask = torch.stack([sharp, shown], 2)  # (B, T, 2, H, W)
+    complete = 1 - F.max_pool2d(
+        F.pad(1 - shown, (1,) * 4, value=1.0), 3, 1
+    )  # the 8 neighbours, too
+    with_mask = torch.stack([sharp, complete], 2)  # (B, T, 2, H, W)
     earlier = with_mask[:, :-1].flatten(0, 1)  # (B·(T-1), 2, H, W)
     later = with_mask[:, 1:].flatten(0, 1)
 
@@ -67,14 +70,15 @@ def _least_squares_correction(
 ) -> Tensor:
     """Change (B, 2, H, W) of a velocity that makes pairs of frames agree better.
 
-    The frames (B·(T-1), 2, H, W) hold the rain and its mask, which is 1 where it was observed.
+    The frames (B·(T-1), 2, H, W) hold the rain and its mask, which is 1 where a pixel and its
+    neighbours were observed.
     """
     pairs = len(earlier) // len(velocity)
     dx, dy, dt = _gradients(earlier, later, velocity.repeat_interleave(pairs, 0))
 
     # Sums over all pairs and over the neighbourhood: (B, 5, H, W)
     products = torch.cat([dx * dx, dx * dy, dy * dy, dx * dt, dy * dt], 1)
-    products = products.unflatten(0, (len(velocity), -1)).mean(1)
+    products = products.unflatten(0, (len(velocity), -1)).sum(1)
     blocks = F.avg_pool2d(products, BLOCK, ceil_mode=True)
     xx, xy, yy, xt, yt = blur(blocks, smooth / BLOCK).unbind(1)  # each (B, H/4, W/4)
     xx = xx + DAMPING
@@ -89,10 +93,9 @@ def _least_squares_correction(
 def _gradients(earlier: Tensor, later: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Derivatives (B·(T-1), 1, H, W) by x, y and time, 0 where they touch unobserved pixels."""
     # Both frames are advected to the time halfway between them.
-    a, a_shown = sample(earlier, -velocity / 2, "zeros").split(1, 1)
-    b, b_shown = sample(later, velocity / 2, "zeros").split(1, 1)
-    complete = (torch.minimum(a_shown, b_shown) > 0.999).to(a)
-    complete = -F.max_pool2d(-complete, 3, 1, 1)  # the neighbours, too
+    a, a_complete = sample(earlier, -velocity / 2, "zeros").split(1, 1)
+    b, b_complete = sample(later, velocity / 2, "zeros").split(1, 1)
+    complete = torch.minimum(a_complete, b_complete) > 0.999
 
     mean = (a + b) / 2
     dx = torch.gradient(mean, dim=3)[0] * complete

@@ -10,7 +10,7 @@ import torch
 from nowcastlib.data import storms
 from nowcastlib.forecasting import Network
 from nowcastlib.forecasting.probabilities import quantile
-from nowcastlib.networks import GuidedConfig, build, motion
+from nowcastlib.networks import GuidedConfig, build, correlation, motion
 from nowcastlib.networks.smoothing import blur
 from nowcastlib.training import default_config
 from nowcastlib.units import RATES, ModelScale, RainScale
@@ -54,8 +54,112 @@ def test_flow_recovers_fast_motion(right):
     np.testing.assert_allclose(velocity[0, :, 80, 80], [right, 0], atol=0.5)
 
 
+def moved(plane, right, down, frames=3, size=128):
+    """Frames (1, T, size, size) cut from a larger plane, so that real rain enters."""
+    margin = (len(plane) - size) // 2
+    steps = range(-(frames // 2), frames - frames // 2)
+    cuts = [plane.roll((t * down, t * right), (0, 1)) for t in steps]
+    return torch.stack(cuts)[None, :, margin : margin + size, margin : margin + size]
+
+
+def errors(velocity, right, down, margin=16):
+    """Distances, px per step, between a motion and the true one, away from the edge."""
+    true = torch.tensor([right, down], dtype=velocity.dtype).view(2, 1, 1)
+    return (velocity[0] - true).norm(dim=0)[margin:-margin, margin:-margin]
+
+
+@pytest.fixture(scope="module")
+def widespread():
+    """Widespread rain (288, 288) in model units, periodic."""
+    storm = storms.Storm(seed=2, size=288, wet_fraction=0.8, intensity=2.0, velocity=(0, 0))
+    return RainScale().to_model(torch.from_numpy(storms.rain(storm, 1)[0]))
+
+
+@pytest.mark.parametrize(("right", "down"), [(7, -2), (15, -4), (-37, 16), (0, 40)])
+def test_widespread_rain_moves_as_fast_as_it_does(widespread, right, down):
+    velocity = motion.flow(moved(widespread, right, down))
+    assert errors(velocity, right, down).median() < 0.1
+    assert errors(velocity, right, down).mean() < 0.2
+
+
+def test_rotation_of_five_degrees_a_step():
+    angle = np.deg2rad(5)
+    storm = storms.Storm(5, 160, velocity=(0, 0), rotation=angle, wet_fraction=0.6, lifetime=1e9)
+    frames = RainScale().to_model(torch.from_numpy(storms.rain(storm, 3)))[None]
+    error = np.hypot(*(motion.flow(frames)[0].numpy() - storms.motion(storm)))
+    assert np.median(error[16:-16, 16:-16]) < 0.25
+
+
+@pytest.mark.parametrize("lost", ["left", "top", "alternating"])
+def test_unobserved_halves_do_not_slow_the_motion(widespread, lost):
+    frames = moved(widespread, 7, -2)
+    observed = torch.ones_like(frames, dtype=torch.bool)
+    if lost == "left":
+        observed[..., :64] = False
+    elif lost == "top":
+        observed[..., :64, :] = False
+    else:  # frames show different parts
+        observed[:, 0, :, :50] = False
+        observed[:, 1, :50] = False
+        observed[:, 2, :, 90:] = False
+    for value in (0.0, 0.9, torch.nan):
+        velocity = motion.flow(frames.masked_fill(~observed, value), observed)
+        assert errors(velocity, 7, -2).median() < 0.1
+        assert errors(velocity, 7, -2).mean() < 0.3
+
+
+def test_lost_frames_add_nothing(widespread):
+    frames = moved(widespread, 9, 4, frames=5)
+    observed = torch.ones_like(frames, dtype=torch.bool)
+    observed[:, 0] = observed[:, 3] = False  # the pair of frames 1 and 2 is left
+    broken = frames.masked_fill(~observed, 0.5)
+    left = motion.flow(frames[:, 1:3])
+    torch.testing.assert_close(motion.flow(broken, observed), left, rtol=0, atol=1e-3)
+    assert errors(motion.flow(broken, observed), 9, 4).median() < 0.1
+    observed[:, 1] = False
+    assert motion.flow(broken, observed).abs().max() == 0
+
+
 def test_motion_of_dry_frames_is_0():
     assert motion.flow(torch.zeros(2, 3, 40, 30)).abs().max() == 0
+
+
+def test_motion_of_a_shower_carries_over_to_dry_surroundings():
+    frames = torch.zeros(1, 3, 192, 192)
+    for t in range(3):
+        frames[0, t, 40:52, 30 + 6 * t : 42 + 6 * t] = 0.5
+    velocity = motion.flow(frames)[0, :, 150, 150]
+    np.testing.assert_allclose(velocity, [6, 0], atol=0.3)
+
+
+@pytest.mark.parametrize("mirror", ["left-right", "upside down", "transposed", "backwards"])
+def test_mirrored_frames_have_the_mirrored_motion(rain, mirror):
+    frames = rain[:, :3, 0]
+    velocity = motion.flow(frames)
+    if mirror == "left-right":
+        expected = velocity.flip(-1) * torch.tensor([-1.0, 1.0]).view(2, 1, 1)
+        frames = frames.flip(-1)
+    elif mirror == "upside down":
+        expected = velocity.flip(-2) * torch.tensor([1.0, -1.0]).view(2, 1, 1)
+        frames = frames.flip(-2)
+    elif mirror == "transposed":
+        expected = velocity.mT.flip(1)
+        frames = frames.mT
+    else:
+        expected = -velocity
+        frames = frames.flip(1)
+    torch.testing.assert_close(motion.flow(frames), expected, rtol=0, atol=0.02)
+
+
+def test_rain_beyond_the_reach_is_warned_about_once(widespread, caplog):
+    correlation.warn_beyond_reach.cache_clear()
+    motion.flow(moved(widespread, 40, 0))
+    assert not caplog.records
+    for _ in range(3):
+        motion.flow(moved(widespread, 58, 0, frames=2))
+    assert len(caplog.records) == 1
+    assert "48 px" in caplog.text
+    assert "--regrid" in caplog.text
 
 
 def test_trajectories_in_a_rotation_are_circles():
