@@ -164,6 +164,26 @@ class RainScale(ModelScale):
         return xp.where(dbz <= self.no_echo, xp.zeros_like(rate), rate)
 
 
+@dataclass(frozen=True)
+class TrainedScale:
+    """Pixels and time steps that a network was trained at; None where that is not known.
+
+    Raises
+    ------
+    ValueError
+        If a range is not above 0 and in ascending order.
+    """
+
+    pixel_km: tuple[float, float] | None = None  # shortest and longest side of a pixel, km
+    step_minutes: tuple[float, float] | None = None  # shortest and longest time step, minutes
+
+    def __post_init__(self):
+        for name in ("pixel_km", "step_minutes"):
+            span = getattr(self, name)
+            if span is not None and not 0 < span[0] <= span[1]:
+                raise ValueError(f"{name} {span} must be two numbers above 0 in ascending order")
+
+
 def _module(array):
     """torch for a tensor, else NumPy; torch is not imported for it."""
     torch = sys.modules.get("torch")  # whoever has a tensor has imported torch

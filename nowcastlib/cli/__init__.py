@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         130 after Ctrl-C.
     """
     logging.basicConfig(format="nowcastlib: %(levelname)s: %(message)s")
+    logging.getLogger("nowcastlib").setLevel("INFO")
     # urllib3 warns at every retry; the feed reports the failure once, when it gives up
     logging.getLogger("urllib3").setLevel("ERROR")
 

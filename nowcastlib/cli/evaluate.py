@@ -60,7 +60,7 @@ class Evaluate:
         """Evaluate, print the mean CSI, and write the report if ``json`` names a file."""
         from nowcastlib.cli import report
         from nowcastlib.data import open_frames, time_text, within
-        from nowcastlib.forecasting import forecaster, trained_on, untested
+        from nowcastlib.forecasting import forecaster, trained_on
         from nowcastlib.verification import EvaluationOptions, evaluate
 
         thresholds = _rates(self.thresholds)
@@ -85,9 +85,8 @@ class Evaluate:
             common=self.common,
         )
         for name, run in forecasters.items():
-            for caution in (trained_on(run, frames), untested(name, frames)):
-                if caution:
-                    log.warning("%s %s", name, caution)
+            if caution := trained_on(run, frames):
+                log.warning("%s %s", name, caution)
         counts = evaluate(frames, forecasters, options)
 
         print(report.summary(counts, frames, self))

@@ -1,6 +1,5 @@
 """``nowcast forecast``: forecast the next steps after the frames of a store."""
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +7,6 @@ from typing import Annotated
 import tyro
 
 from nowcastlib.cli.reading import AS_STATED, ReadingOptions, option
-
-log = logging.getLogger("nowcastlib")
 
 
 @dataclass(frozen=True)
@@ -41,18 +38,17 @@ class Forecast:
     def run(self) -> None:
         """Write the forecast, then print one line about it."""
         from nowcastlib.data import centre, open_frames
-        from nowcastlib.forecasting import forecast, forecaster, save, untested
+        from nowcastlib.forecasting import at_trained_scale, forecast, forecaster, save
 
         frames = open_frames(self.data, options=self.reading.options())
         if self.size:
             frames = centre(frames, self.size)
 
-        run = forecaster(self.weights)
-        if caution := untested(self.weights, frames):
-            log.warning("%s %s", self.weights, caution)
-
+        run = at_trained_scale(forecaster(self.weights), frames, self.weights)
         predicted = forecast(run, frames, self.at, self.leads)
         history = f"nowcastlib forecast: {self.weights} from the frames of {self.data}"
+        if scale := predicted.attrs.get("nowcast_scale"):
+            history += f"; {scale}"
         save(predicted.assign_attrs(forecaster=self.weights, history=history), self.out)
 
         first, last = predicted.valid_time.values[[0, -1]].astype("datetime64[m]")

@@ -1,7 +1,6 @@
 from .baselines import BASELINES as BASELINES
 from .baselines import Baseline as Baseline
 from .cautions import trained_on as trained_on
-from .cautions import untested as untested
 from .forecasters import MEMBERS as MEMBERS
 from .forecasters import WEIGHTS as WEIGHTS
 from .forecasters import Forecaster as Forecaster
@@ -11,3 +10,5 @@ from .forecasters import shipped as shipped
 from .nowcast import forecast as forecast
 from .nowcast import observed_until as observed_until
 from .nowcast import save as save
+from .rescaling import Rescaled as Rescaled
+from .rescaling import at_trained_scale as at_trained_scale

@@ -17,8 +17,14 @@ from nowcastlib.networks import (
     motion,
     network_input,
 )
-from nowcastlib.training import TrainConfig, load, load_config, load_description
-from nowcastlib.units import DRY, exceeds
+from nowcastlib.training import (
+    TrainConfig,
+    load,
+    load_config,
+    load_description,
+    load_trained_scale,
+)
+from nowcastlib.units import DRY, TrainedScale, exceeds
 
 WEIGHTS = Path(__file__).parents[1] / "weights"  # one folder for each shipped network
 MEMBERS = 10  # members of an ensemble that is asked for by name
@@ -67,6 +73,9 @@ class Network:
         the same members.
     training_data : str
         What it was trained on, as ``training_data`` of the data room describes it; "" if unknown.
+    trained_at : TrainedScale
+        Pixels and time steps that it was trained at. This class takes frames as they are; see
+        ``at_trained_scale`` for frames of other sizes.
 
     Raises
     ------
@@ -80,6 +89,7 @@ class Network:
         config: TrainConfig,
         members: int = 0,
         training_data: str = "",
+        trained_at: TrainedScale = TrainedScale(),  # noqa: B008 (frozen)
     ):
         if members and not config.model.gives_probabilities:
             raise NowcastError("only a network that forecasts probabilities has members")
@@ -87,6 +97,7 @@ class Network:
         self.config = config
         self.members = members
         self.training_data = training_data
+        self.trained_at = trained_at
 
     @classmethod
     def load(cls, run: str | Path, members: int = 0) -> "Network":
@@ -98,7 +109,7 @@ class Network:
             If the folder holds no network that can be read.
         """
         model, config = load(run)
-        return cls(model, config, members, load_description(run))
+        return cls(model, config, members, load_description(run), load_trained_scale(run))
 
     @property
     def n_in(self) -> int:
@@ -207,7 +218,9 @@ def _ensemble(name: str) -> Network:
     """The ensemble of the network before "-members"."""
     network = forecaster(name.removesuffix("-members"))
     if isinstance(network, Network) and network.config.model.gives_probabilities:
-        return Network(network.model, network.config, MEMBERS, network.training_data)
+        return Network(
+            network.model, network.config, MEMBERS, network.training_data, network.trained_at
+        )
     raise NowcastError(
         f"no forecaster {name!r}: only a network that forecasts probabilities has members"
     )

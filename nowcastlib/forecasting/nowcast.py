@@ -20,6 +20,7 @@ from nowcastlib.data import (
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import written_folder
 from nowcastlib.forecasting.forecasters import Forecaster
+from nowcastlib.forecasting.rescaling import Rescaled, at_trained_scale
 
 USUAL_STEP = pd.Timedelta(minutes=5)  # time step of a store that holds a single frame
 
@@ -97,6 +98,9 @@ def forecast(
 ) -> xr.DataArray:
     """Forecast of the steps after a time. It uses no frame after that time.
 
+    Frames of other pixels or time steps than a network was trained at are brought to its scale and
+    the forecast is brought back; the attribute ``nowcast_scale`` says so. See ``at_trained_scale``.
+
     Parameters
     ----------
     run : Forecaster
@@ -125,6 +129,7 @@ def forecast(
     if leads < 1:
         raise NowcastError(f"a forecast needs leads, not {leads}: ask for at least 1")
     given, frames = frames, checked_frames(frames)
+    run = at_trained_scale(run, frames)
     observed = observed_until(frames, at, run.n_in)
     rate = run(observed.values.astype("f8"), leads)
 
@@ -134,7 +139,7 @@ def forecast(
         coords=_times(observed, steps) | {"y": observed.y, "x": observed.x},
         dims=("member", "lead_time", "y", "x")[-rate.ndim :],
         name="rainfall_rate",
-        attrs=_attributes(observed),
+        attrs=_attributes(observed) | _scale_attribute(run),
     )
     return predicted if given is frames else on_own_grid(predicted, given)
 
@@ -158,6 +163,11 @@ def _attributes(observed: xr.DataArray) -> dict:
     if "comment" in observed.attrs:
         origin["comment"] = observed.attrs["comment"]
     return RAIN_RATE | origin | ({"pixel_km": size.mean} if size else {})
+
+
+def _scale_attribute(run: Forecaster) -> dict:
+    """How the frames were brought to the scale of a network, or why they were not, in words."""
+    return {"nowcast_scale": run.description} if isinstance(run, Rescaled) else {}
 
 
 def save(predicted: xr.DataArray, out: str | Path) -> None:
@@ -214,7 +224,7 @@ def _dataset(predicted: xr.DataArray) -> xr.Dataset:
         "source": predicted.attrs.get("source", ""),
         "license": predicted.attrs.get("license", ""),
     }
-    for name in ("forecaster", "history", "comment"):
+    for name in ("forecaster", "history", "comment", "nowcast_scale"):
         if name in predicted.attrs:
             attributes[name] = predicted.attrs[name]
     return predicted.to_dataset(name="rainfall_rate").assign_attrs(attributes)

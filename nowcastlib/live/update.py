@@ -14,7 +14,7 @@ from nowcastlib.data import Feed, grid, time_step
 from nowcastlib.data.feeds import fvg, registry
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import write_atomically
-from nowcastlib.forecasting import Forecaster, forecast, untested
+from nowcastlib.forecasting import Forecaster, at_trained_scale, forecast
 from nowcastlib.live.fetching import MINUTE, complete, fetch_newest, latest_times
 from nowcastlib.live.issue import Issue
 from nowcastlib.live.options import LiveOptions
@@ -73,6 +73,7 @@ def write_page(
     frames, listed = fetch_newest(feed, out, moment, options)
     frames = grid.centre(frames, options.size) if options.size else frames
     frames = frames[complete(frames)]
+    forecasters = {name: at_trained_scale(r, frames, name) for name, r in forecasters.items()}
     n = max(2, *(run.n_in for run in forecasters.values()))
     times, missing = latest_times(frames, listed, n)
 
@@ -111,9 +112,6 @@ def _forecast_all(
 ) -> dict[str, xr.DataArray]:
     """Forecasts by name; without a number of leads, of one hour."""
     leads = leads or max(1, round(60 / time_step(past)))
-    for name in forecasters:
-        if caution := untested(name, past):
-            log.warning("%s %s", name, caution)
     return {name: forecast(run, past, leads=leads) for name, run in forecasters.items()}
 
 

@@ -1,6 +1,7 @@
 from .checkpoint import load as load
 from .checkpoint import load_config as load_config
 from .checkpoint import load_description as load_description
+from .checkpoint import load_trained_scale as load_trained_scale
 from .config import OptimisationConfig as OptimisationConfig
 from .config import RolloutConfig as RolloutConfig
 from .config import RunConfig as RunConfig
@@ -11,3 +12,4 @@ from .loop import fit as fit
 from .loop import validate as validate
 from .precision import fastest_precision as fastest_precision
 from .precision import keep_memory as keep_memory
+from .scale_of_data import trained_scale as trained_scale

@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +17,7 @@ from nowcastlib.files import write_atomically
 from nowcastlib.networks import ForecastNetwork, build, option_names
 from nowcastlib.training.config import TrainConfig, from_dict, to_dict
 from nowcastlib.training.upgrade import upgrade
+from nowcastlib.units import TrainedScale
 
 CONFIG, WEIGHTS, STATE, HISTORY = "config.json", "model.safetensors", "last.pt", "history.csv"
 COLUMNS = ["epoch", "length", "truth", "lr", "train", "validation", "test", "seconds"]
@@ -40,13 +41,24 @@ class TrainingState:
         return {"model": self.model, "optimiser": self.optimiser, "scaler": self.scaler}
 
 
-def start(out: Path, config: TrainConfig, description: str, samples: dict[str, str]) -> None:
+def start(
+    out: Path,
+    config: TrainConfig,
+    description: str,
+    samples: dict[str, str],
+    trained_at: TrainedScale,
+) -> None:
     """Write the configuration of a new run. Raises NowcastError if the folder holds a run."""
     # A run that was killed in its first epoch has written neither of these files.
     if any((out / name).exists() for name in (WEIGHTS, STATE)):
         raise NowcastError(f"{out} already holds a run: resume it, or train into another folder")
     if PartialState().is_main_process:
-        about = {"config": to_dict(config), "data": description, "samples": samples}
+        about = {
+            "config": to_dict(config),
+            "data": description,
+            "samples": samples,
+            "trained_at": asdict(trained_at),
+        }
         write_atomically(out / CONFIG, json.dumps(about, indent=1).encode())
 
 
@@ -146,6 +158,27 @@ def load_config(run: str | Path) -> TrainConfig:
 def load_description(run: str | Path) -> str:
     """What the network of a run's folder was trained on, in words; "" if that is not known."""
     return str(json.loads((Path(run) / CONFIG).read_text()).get("data", ""))
+
+
+def load_trained_scale(run: str | Path) -> TrainedScale:
+    """Pixels and time steps that the network of a run's folder was trained at.
+
+    Runs of earlier versions do not tell: both are None then.
+
+    Raises
+    ------
+    NowcastError
+        If the entry ``trained_at`` of the configuration cannot be read.
+    """
+    path = Path(run) / CONFIG
+    written = json.loads(path.read_text()).get("trained_at") or {}
+    try:
+        return TrainedScale(**{k: v and (v[0], v[1]) for k, v in written.items()})
+    except (ValueError, TypeError, IndexError, AttributeError) as error:
+        raise NowcastError(
+            f"{path}: trained_at cannot be read ({error}): give pixel_km and step_minutes as two "
+            "numbers each, or remove the entry"
+        ) from error
 
 
 def load(run: str | Path) -> tuple[ForecastNetwork, TrainConfig]:

@@ -24,6 +24,7 @@ from nowcastlib.training.config import TrainConfig
 from nowcastlib.training.memory import explain_lack_of_memory
 from nowcastlib.training.precision import autocast, keep_memory, settle_precision
 from nowcastlib.training.progress import ProgressBar, tensorboard_logger
+from nowcastlib.training.scale_of_data import trained_scale
 
 Criterion = Callable[[Tensor, Tensor], Tensor]  # logits, target → loss
 
@@ -220,7 +221,7 @@ def _prepare(
     if options.resume:
         checkpoint.resume(out, config, samples, state)
     else:
-        checkpoint.start(out, config, options.description, samples)
+        checkpoint.start(out, config, options.description, samples, trained_scale(datasets[0]))
     if config.run.compile:
         compile_cells(state.model)
     return config, state

@@ -18,7 +18,7 @@ from nowcastlib.data import (
     usual_step,
 )
 from nowcastlib.errors import NowcastError
-from nowcastlib.forecasting import Forecaster, forecast
+from nowcastlib.forecasting import Forecaster, at_trained_scale, forecast
 from nowcastlib.units import exceeds
 from nowcastlib.verification.counts import SCALES, check_thresholds, count
 
@@ -159,6 +159,7 @@ def evaluate(
     options = options or EvaluationOptions()
     frames = checked_frames(frames)
     frames = centre(frames, options.size) if options.size else frames
+    forecasters = {name: at_trained_scale(r, frames, name) for name, r in forecasters.items()}
     n_in = max(run.n_in for run in forecasters.values())
     times = issue_times(frames, n_in, options.leads, options.every)
     _check_frames(frames, times, options)

@@ -1,11 +1,11 @@
-"""Warnings about networks: rain that they were trained on, and grids that are untested."""
+"""Warnings about networks: rain that they were trained on."""
 
 import numpy as np
 import pytest
 from made_forecasts import network
 
 from nowcastlib.data import as_frames
-from nowcastlib.forecasting import BASELINES, Network, forecaster, trained_on, untested
+from nowcastlib.forecasting import BASELINES, Network, forecaster, trained_on
 
 
 def dry_frames(start: str, source: str = "MeteoSwiss, AQC composite", step: float = 5.0):
@@ -36,16 +36,3 @@ def test_validation_data_were_seen_too():
     data += "validation: 3 windows of a radar, 2020-01-02 00:00:00 to 2020-01-02 01:00:00"
     run = Network(made.model, made.config, training_data=data)
     assert "2020-01-02 00:00:00" in trained_on(run, dry_frames("2020-01-02", "a radar"))
-
-
-def test_a_shipped_network_is_untested_at_other_steps_and_pixels():
-    assert not untested("radar", dry_frames("2024-06-01"))
-    assert "every 15 minutes" in untested("radar", dry_frames("2024-06-01", step=15))
-    assert "every 2 minutes" in untested("radar-members", dry_frames("2024-06-01", step=2))
-
-    frames = dry_frames("2024-06-01")
-    coarse = {axis: (axis, 2 * frames[axis].values, frames[axis].attrs) for axis in ("y", "x")}
-    assert "2 km" in untested("convedlstm", frames.assign_coords(coarse))
-    numbered = frames.assign_coords(y=np.arange(8)[::-1], x=np.arange(8))
-    assert "unknown size" in untested("convedlstm", numbered)
-    assert not untested("sprog", frames)
