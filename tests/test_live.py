@@ -165,7 +165,9 @@ def test_a_run_continues_where_an_interrupted_one_stopped(server, tmp_path, monk
     assert fetched(server) == [102, 103]
 
 
-def test_frames_of_an_interrupted_run_on_another_grid_are_discarded(server, tmp_path, monkeypatch):
+def test_frames_of_a_grid_that_changed_are_used_when_the_older_ones_are_out_of_date(
+    server, tmp_path, monkeypatch, caplog
+):
     read = Fvg.read
     monkeypatch.setattr(
         Fvg, "read", lambda self, row: read(self, row) if row.id < 102 else _interrupt()
@@ -174,9 +176,13 @@ def test_frames_of_an_interrupted_run_on_another_grid_are_discarded(server, tmp_
         page_of(feed(server, concurrency=1), tmp_path)
     monkeypatch.undo()
     server.answers = dict.fromkeys(server.answers, odim(tmp_path / "other", np.ones((10, 10))))
-    with pytest.raises(NowcastError, match=r"\(10, 10\) px"):
+    with pytest.raises(NowcastError, match="12:10, 12:15 are missing"):
         page_of(feed(server, concurrency=1), tmp_path)
-    assert "10 × 10 px" in page_of(feed(server, concurrency=1), tmp_path)
+    assert "it has 10×10 px, the others 12×16" in caplog.text
+    server.rows += [row(104, TIMES[3] + pd.Timedelta(minutes=5))]
+    server.answers["104"] = server.answers["103"]
+    later = {"now": "2024-06-01T12:20:30", "minutes": 14}
+    assert "10 × 10 px" in page_of(feed(server, concurrency=1), tmp_path, **later)
 
 
 def _interrupt(*_):
