@@ -14,9 +14,10 @@ from nowcastlib.cli.config_options import explain_unused, kind_of_network
 from nowcastlib.cli.evaluate import Evaluate
 from nowcastlib.cli.forecast import Forecast
 from nowcastlib.cli.ingest import Ingest
+from nowcastlib.cli.jobs import JOBS, TrainJobs
 from nowcastlib.cli.live import Live
+from nowcastlib.cli.plot import Plot
 from nowcastlib.cli.train import Train, train_command
-from nowcastlib.cli.values import check_values
 from nowcastlib.errors import NowcastError, did_you_mean
 
 
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train": Train,
     "forecast": Forecast,
     "evaluate": Evaluate,
+    "plot": Plot,
     "live": Live,
 }
 
@@ -52,15 +54,18 @@ def parse(arguments: list[str] | None = None) -> Command:
     command = words[0] if words and words[0] in COMMANDS else ""
     commands = COMMANDS
 
-    # the options of train depend on the kind of network
-    kind = kind_of_network(words) if command == "train" else ""
-    if kind:
+    # the options of train depend on the kind of network; a file of jobs has its own options
+    kind = ""
+    if command == "train" and any(word.split("=")[0] == JOBS for word in words):
+        commands = COMMANDS | {"train": TrainJobs}
+    elif command == "train":
+        kind = kind_of_network(words)
         commands = COMMANDS | {"train": train_command(kind)}
 
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            parsed = tyro.extras.subcommand_cli_from_dict(commands, prog="nowcast", args=words)
+            return tyro.extras.subcommand_cli_from_dict(commands, prog="nowcast", args=words)
     except SystemExit as stop:
         if not stop.code:
             raise
@@ -69,8 +74,6 @@ def parse(arguments: list[str] | None = None) -> Command:
             sentence = explain_unused(sentence, kind)
         help_command = " ".join(filter(None, ["nowcast", command, "--help"]))
         raise NowcastError(f"{sentence}; see {help_command}") from stop
-    check_values(parsed)
-    return parsed
 
 
 def _check_command(words: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """``nowcast train``: train a network on stores of rain."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +17,12 @@ KIND_OPTION = tyro.conf.arg(name=KIND, metavar="{" + ",".join(CONFIGS) + "}")
 
 @dataclass(frozen=True)
 class Train:
-    """Train a network on stores of rain, split by event into training, validation and test."""
+    """Train a network on stores of rain, split by event into training, validation and test.
+
+    The folder of the run also gets a log, a picture of the losses, and GIFs of a forecast from the
+    training set and one from the validation set. "nowcast train --jobs FILE" trains several
+    networks, with the options of one run in each line of the file.
+    """
 
     # One or several CF-Zarr stores or NetCDF files of rain, each with the same share of the
     # training batches; or the word moving-mnist.
@@ -58,7 +63,9 @@ class Train:
         """Train, then print the history and the lowest validation loss."""
         from accelerate import PartialState
 
+        from nowcastlib.cli.train_log import training_log
         from nowcastlib.data import TrainingStores, training_data
+        from nowcastlib.display import save_films, save_losses
         from nowcastlib.training import FitOptions, fit
 
         config = train_config(self.config)
@@ -73,9 +80,15 @@ class Train:
             workers=self.workers,
             tensorboard=self.tensorboard,
         )
-        _, history = fit(config, train, validation, self.out, options)
+        is_main = PartialState().is_main_process
+        with training_log(self.out, f"{config.model.kind} network, {description}") as note_epoch:
+            options = replace(options, on_epoch=note_epoch if is_main else None)
+            _, history = fit(config, train, validation, self.out, options)
 
-        if PartialState().is_main_process:
+        if is_main:
+            save_losses(self.out)
+            films = {"train": train, "validation": validation}
+            save_films(self.out, films, grey=stores.is_moving_mnist)
             print(history.dropna(axis=1, how="all").to_string(index=False))
             print(f"{self.out}: lowest validation loss {history.validation.min():.4f}")
 

@@ -1,3 +1,6 @@
+from .checkpoint import BATCHES as BATCHES
+from .checkpoint import HISTORY as HISTORY
+from .checkpoint import finished as finished
 from .checkpoint import load as load
 from .checkpoint import load_config as load_config
 from .checkpoint import load_description as load_description

@@ -20,7 +20,11 @@ from nowcastlib.training.upgrade import upgrade
 from nowcastlib.units import TrainedScale
 
 CONFIG, WEIGHTS, STATE, HISTORY = "config.json", "model.safetensors", "last.pt", "history.csv"
-COLUMNS = ["epoch", "length", "truth", "lr", "train", "validation", "test", "seconds"]
+BATCHES = "batches.csv"
+COLUMNS = [
+    "epoch", "length", "truth", "lr", "train", "validation", "test",
+    "validation_at_length", "test_at_length", "seconds",
+]  # fmt: skip
 
 
 @dataclass
@@ -31,10 +35,17 @@ class TrainingState:
     optimiser: torch.optim.Optimizer
     scaler: torch.amp.GradScaler  # of the loss, in half precision
     history: list[dict] = field(default_factory=list)  # one row an epoch
+    batch_losses: list[dict] = field(default_factory=list)  # one row a batch
 
     def table(self) -> pd.DataFrame:
         """The history as a table."""
         return pd.DataFrame(self.history, columns=COLUMNS)
+
+    def add_epoch(self, row: dict, losses: list[float]) -> None:
+        """Add an epoch to the history, and the losses of its batches."""
+        self.history.append(row)
+        at = {"epoch": row["epoch"], "length": row["length"]}
+        self.batch_losses += [at | {"loss": loss} for loss in losses]
 
     def parts(self) -> dict:
         """The parts with a ``state_dict``, by name."""
@@ -83,6 +94,7 @@ def resume(out: Path, config: TrainConfig, samples: dict[str, str], state: Train
         for name, part in state.parts().items():
             part.load_state_dict(saved[name])
         state.history = saved["history"]
+        state.batch_losses = saved.get("batch_losses", [])  # version 0.1 kept none
     # A broken file makes torch raise errors of many types; the remedy is always the same.
     except Exception as error:
         raise NowcastError(
@@ -97,7 +109,8 @@ def save_state(out: Path, config: TrainConfig, state: TrainingState) -> None:
     """Write the last state, then the weights to keep and the history."""
     buffer = io.BytesIO()
     saved = {name: part.state_dict() for name, part in state.parts().items()}
-    torch.save(saved | {"history": state.history}, buffer)
+    lists = {"history": state.history, "batch_losses": state.batch_losses}
+    torch.save(saved | lists, buffer)
     write_atomically(out / STATE, buffer.getvalue())
     _publish(out, config, state)
 
@@ -109,6 +122,8 @@ def _publish(out: Path, config: TrainConfig, state: TrainingState) -> None:
         weights = {k: v.detach().cpu().contiguous() for k, v in state.model.state_dict().items()}
         write_atomically(out / WEIGHTS, save(weights))
     write_atomically(out / HISTORY, state.table().to_csv(index=False).encode())
+    batches = pd.DataFrame(state.batch_losses, columns=["epoch", "length", "loss"])
+    write_atomically(out / BATCHES, batches.to_csv(index=False).encode())
 
 
 def _check_same_config(out: Path, config: TrainConfig) -> None:
@@ -134,6 +149,18 @@ def _check_same_data(out: Path, samples: dict[str, str]) -> None:
         raise NowcastError(
             f"{out} was trained with other data ({', '.join(other)}): resume with the same data"
         )
+
+
+def finished(run: str | Path) -> bool:
+    """Whether a folder holds a run that has trained all its epochs.
+
+    A run that stopped early, by its ``patience``, is finished only for ``resume``, which ends at
+    once.
+    """
+    run = Path(run)
+    if not all((run / name).exists() for name in (STATE, HISTORY, WEIGHTS)):
+        return False
+    return len(pd.read_csv(run / HISTORY)) >= load_config(run).run.epochs
 
 
 def load_config(run: str | Path) -> TrainConfig:

@@ -15,8 +15,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from nowcastlib.errors import NowcastError
-from nowcastlib.networks import LOSSES, ForecastNetwork, build, compile_cells, ssim_mse
-from nowcastlib.networks.unobserved import network_input
+from nowcastlib.networks import (
+    LOSSES,
+    ForecastNetwork,
+    build,
+    compile_cells,
+    network_input,
+    ssim_mse,
+)
 from nowcastlib.training import checkpoint, schedules
 from nowcastlib.training.batches import batches, check_datasets, part_of_process
 from nowcastlib.training.checkpoint import TrainingState
@@ -70,8 +76,8 @@ def fit(
         Samples (n_in + n_out, C, H, W) in model units, NaN = not observed.
     out : str or Path
         Folder of the run. After each epoch it holds the weights to keep (``model.safetensors``),
-        ``config.json``, ``history.csv`` and the last state (``last.pt``), from which
-        ``options.resume`` carries on exactly.
+        ``config.json``, ``history.csv``, the loss of each batch (``batches.csv``) and the last
+        state (``last.pt``), from which ``options.resume`` carries on exactly.
     options : FitOptions
 
     Returns
@@ -79,7 +85,9 @@ def fit(
     network : ForecastNetwork
         With the weights to keep: those of the epoch with the lowest validation loss, or the last.
     history : DataFrame
-        One row an epoch: epoch, length, truth, lr, train, validation, test, seconds.
+        One row an epoch: epoch, length, truth, lr, train, validation, test,
+        validation_at_length, test_at_length, seconds. The losses ``validation`` and ``test`` are
+        those of ``n_out`` frames, the others those of the ``length`` frames of this epoch.
 
     Raises
     ------
@@ -122,10 +130,10 @@ def fit(
             losses.append(_finite(mean_loss, f"epoch {epoch}, batch {len(losses)}", out))
             bar.step(epoch, losses)
 
-        scores = _scores(config, state.model, (validation, options.test), accelerator)
-        _finite(scores["validation"], f"epoch {epoch}, validation", out)
-        row = _settings(config, epoch) | {"train": float(np.mean(losses))} | scores
-        state.history.append(row | {"seconds": monotonic() - began})
+        row = _settings(config, epoch) | {"train": float(np.mean(losses))}
+        row |= _scores(config, state.model, (validation, options.test), accelerator, epoch)
+        _finite(row["validation"], f"epoch {epoch}, validation", out)
+        state.add_epoch(row | {"seconds": monotonic() - began}, losses)
 
         if accelerator.is_main_process:
             checkpoint.save_state(out, config, state)
@@ -144,10 +152,11 @@ def validate(
     config: TrainConfig,
     dataset: Dataset,
     accelerator: Accelerator | None = None,
+    length: int | None = None,
 ) -> float:
     """Mean loss over a dataset, of all processes together.
 
-    The network forecasts ``n_out`` frames and is fed its own forecasts only.
+    The network is fed its own forecasts only.
 
     Parameters
     ----------
@@ -157,9 +166,12 @@ def validate(
         Samples (n_in + n_out, C, H, W) in model units, NaN = not observed.
     accelerator : Accelerator, optional
         That of the running training.
+    length : int, optional
+        Number of frames to forecast; ``n_out`` by default.
     """
     accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available())
-    n_in, n_out = config.windows.n_in, config.windows.n_out
+    n_in = config.windows.n_in
+    n_out = length or config.windows.n_out
     loss_of = criterion(config)
     totals = torch.zeros(2, dtype=torch.double, device=accelerator.device)  # loss, samples
 
@@ -180,13 +192,21 @@ def _scores(
     model: nn.Module,
     datasets: tuple[Dataset, Dataset | None],
     accelerator: Accelerator,
+    epoch: int,
 ) -> dict[str, float]:
-    """Losses on the validation set and the test set, NaN without one."""
-    scores = {}
+    """Losses on the validation set and the test set, NaN without one.
+
+    They are measured at ``n_out`` frames, and at the length of the epoch.
+    """
+    length = schedules.forecast_length(config, epoch)
+    scores: dict[str, float] = {}
     for name, dataset in zip(("validation", "test"), datasets, strict=True):
-        scores[name] = float("nan")
+        loss = at_length = float("nan")
         if dataset is not None:
-            scores[name] = validate(model, config, dataset, accelerator)
+            loss = at_length = validate(model, config, dataset, accelerator)
+            if length < config.windows.n_out:
+                at_length = validate(model, config, dataset, accelerator, length)
+        scores |= {name: loss, f"{name}_at_length": at_length}
     return scores
 
 

@@ -1,8 +1,9 @@
 """A batch that does not fit into memory."""
 
+import re
 from functools import wraps
 
-from nowcastlib.errors import NowcastError, is_lack_of_memory
+from nowcastlib.errors import NowcastError
 from nowcastlib.training.config import TrainConfig
 
 
@@ -14,7 +15,10 @@ def explain_lack_of_memory(function):
         try:
             return function(config, *args, **options)
         except (RuntimeError, MemoryError) as error:  # of GPU, CPU and NumPy
-            if not is_lack_of_memory(error):
+            text = str(error)
+            if not isinstance(error, MemoryError) and not re.search(
+                "out of memory|allocate memory", text
+            ):
                 raise
             raise NowcastError(
                 f"a batch does not fit into memory: lower batch ({config.run.batch}), "

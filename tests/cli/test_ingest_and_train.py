@@ -26,7 +26,10 @@ def test_files_become_a_store_and_the_store_a_trained_run(place):
     np.testing.assert_allclose(frames.where(wet, 0), np.where(wet, place.rain, 0), rtol=0.04)
 
     files = {path.name for path in place.run.iterdir()}
-    assert files == {"config.json", "history.csv", "last.pt", "model.safetensors"}
+    assert files == {
+        "config.json", "history.csv", "batches.csv", "last.pt", "model.safetensors",
+        "train.log", "losses.png", "train.gif", "validation.gif",
+    }  # fmt: skip
     assert "validation" in json.loads((place.run / "config.json").read_text())["data"]
 
 
@@ -176,7 +179,7 @@ def test_interrupted_ingest_says_how_to_continue(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(Demo, "read", read_three_frames)
     assert main(line.split()) == 130
     assert "to continue" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["d.zarr"]
+    assert [path.name for path in tmp_path.iterdir()] == ["d.zarr.partial"]
 
     monkeypatch.undo()
     assert main(line.split()) == 0

@@ -91,6 +91,19 @@ def test_history_has_one_row_for_each_epoch(run):
     assert json.loads((out / "config.json").read_text())["data"] == "synthetic rain"
 
 
+def test_losses_are_also_measured_at_the_lengths_of_the_curriculum(run):
+    _, model, history = run
+    last = history.iloc[3]  # epochs of 3 frames: the whole forecast
+    assert last.validation_at_length == last.validation
+    assert (history.validation_at_length != history.validation).tolist() == [True] * 2 + [False] * 2
+    data = windows(random=False)
+    one = loop.validate(model, CONFIG, data, length=1)
+    x, truth = (torch.stack([s[t] for s in data]) for t in (slice(0, 2), slice(2, 3)))
+    with torch.no_grad():
+        error = (torch.sigmoid(model(x, 1)) - truth).square().mean().item()
+    assert one == pytest.approx(error, rel=1e-4)
+
+
 def test_run_holds_the_best_weights(run):
     out, model, history = run
     loaded, config = load(out)
@@ -104,7 +117,8 @@ def test_run_holds_the_best_weights(run):
 
 def test_best_weights_are_kept_when_later_ones_are_worse(tmp_path, monkeypatch):
     scores = iter([3.0, 1.0, 2.0, 4.0])
-    monkeypatch.setattr(loop, "validate", lambda *_: next(scores))
+    # without the losses at the lengths of the curriculum, which come with a fifth argument
+    monkeypatch.setattr(loop, "validate", lambda *a: next(scores) if len(a) < 5 else 0.0)
     models, keep = states(tmp_path, "model")
     model, _ = train(tmp_path, on_epoch=keep)
     assert same(weights(model), models[1])
@@ -113,7 +127,8 @@ def test_best_weights_are_kept_when_later_ones_are_worse(tmp_path, monkeypatch):
 
 def test_keep_last_keeps_the_weights_of_the_last_epoch(tmp_path, monkeypatch):
     scores = iter([3.0, 1.0, 2.0, 4.0])
-    monkeypatch.setattr(loop, "validate", lambda *_: next(scores))
+    # without the losses at the lengths of the curriculum, which come with a fifth argument
+    monkeypatch.setattr(loop, "validate", lambda *a: next(scores) if len(a) < 5 else 0.0)
     models, keep = states(tmp_path, "model")
     config, data = CONFIG.changed(keep="last"), windows()
     model, _ = fit(config, data, data, tmp_path, quiet(on_epoch=keep))
@@ -153,9 +168,8 @@ def test_start_and_resume_together_are_refused(run):
 def test_loss_on_the_test_set_is_reported_and_decides_nothing(run, tmp_path):
     model, history = train(tmp_path, test=windows(random=False, seed=7))
     assert same(weights(model), weights(run[1]))
-    pd.testing.assert_frame_equal(
-        history.drop(columns=["test", "seconds"]), run[2].drop(columns=["test", "seconds"])
-    )
+    others = ["test", "test_at_length", "seconds"]
+    pd.testing.assert_frame_equal(history.drop(columns=others), run[2].drop(columns=others))
     best = history.validation.argmin()
     of_best = loop.validate(model, CONFIG, windows(random=False, seed=7))
     assert history.test[best] == pytest.approx(of_best) != pytest.approx(history.validation[best])
@@ -274,7 +288,7 @@ def test_gradients_are_clipped(tmp_path):
 )
 def test_training_stops_when_patience_is_exhausted(tmp_path, monkeypatch, options, scores, epochs):
     left = iter(map(float, scores))
-    monkeypatch.setattr(loop, "validate", lambda *_: next(left))
+    monkeypatch.setattr(loop, "validate", lambda *a: next(left) if len(a) < 5 else 0.0)
     config = CONFIG.changed(**options, epochs=8, steps=1)
     _, history = train(tmp_path, config)
     assert history.validation.tolist() == scores[:epochs]

@@ -90,7 +90,7 @@ def short(tmp_path_factory):
     return out
 
 
-FILES = ["config.json", *["last.pt", "model.safetensors", "history.csv"] * 2]
+FILES = ["config.json", *["last.pt", "model.safetensors", "history.csv", "batches.csv"] * 2]
 
 
 @pytest.mark.parametrize("whole", range(len(FILES) + 1))

@@ -1,7 +1,7 @@
 """Animations: sequences side by side as a GIF or MP4, and a GIF in a notebook."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -18,7 +18,11 @@ from nowcastlib.display.rain_scale import CMAP, NORM
 
 
 def save_animation(
-    panels: Mapping[str, xr.DataArray | np.ndarray], path: str | Path, seconds: float = 0.4
+    panels: Mapping[str, xr.DataArray | np.ndarray],
+    path: str | Path,
+    seconds: float = 0.4,
+    titles: Sequence[str] = (),
+    grey: bool = False,
 ) -> Path:
     """Write sequences side by side, with the rain scale, as a GIF or MP4.
 
@@ -31,6 +35,10 @@ def save_animation(
         File to write; an MP4 if its name ends so, else a GIF.
     seconds : float
         Duration of a frame.
+    titles : sequence of str
+        Title of each frame; by default lead time and valid time, where they are known.
+    grey : bool
+        The panels are pictures from 0 (black) to 1 (white), not rain rates.
 
     Returns
     -------
@@ -39,7 +47,15 @@ def save_animation(
     """
     path = Path(path)
     length = len(next(iter(panels.values())))
-    pictures = np.stack([_picture(panels, t) for t in range(length)])  # (time, rows, columns, rgb)
+    titles = titles or [_time_title(panels, t) for t in range(length)]
+    frames = [{name: np.asarray(film[t]) for name, film in panels.items()} for t in range(length)]
+    # (time, rows, columns, rgb)
+    pictures = np.stack(
+        [
+            _picture(_draw_panels(frame, panels, title, grey))
+            for frame, title in zip(frames, titles, strict=True)
+        ]
+    )
 
     if path.suffix == ".mp4":
         rows, columns = pictures.shape[1] // 2 * 2, pictures.shape[2] // 2 * 2
@@ -68,9 +84,8 @@ def show_animation(path: str | Path) -> HTML:
     return HTML(f'<img alt="animation" src="data:image/gif;base64,{data}">')
 
 
-def _picture(panels: Mapping[str, xr.DataArray | np.ndarray], t: int) -> np.ndarray:
-    """Picture of one time step: (rows, columns, rgb)."""
-    figure = _draw_panels(panels, t)
+def _picture(figure: Figure) -> np.ndarray:
+    """The figure as a picture (rows, columns, rgb); it is closed."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
@@ -78,18 +93,25 @@ def _picture(panels: Mapping[str, xr.DataArray | np.ndarray], t: int) -> np.ndar
     return picture
 
 
-def _draw_panels(panels: Mapping[str, xr.DataArray | np.ndarray], t: int) -> Figure:
-    """Figure of all panels at one time step, with the rain scale, times and credits."""
+def _draw_panels(
+    fields: Mapping[str, np.ndarray],
+    panels: Mapping[str, xr.DataArray | np.ndarray],
+    title: str,
+    grey: bool,
+) -> Figure:
+    """Figure of the fields (y, x) of one time step, with the rain scale, title and credits."""
     figure, axes = plt.subplots(
-        1, len(panels), figsize=(2.7 * len(panels) + 0.9, 3.1), layout="compressed", squeeze=False
+        1, len(fields), figsize=(2.7 * len(fields) + 0.9, 3.1), layout="compressed", squeeze=False
     )
-    for ax, (name, field) in zip(axes[0], panels.items(), strict=True):
-        image = ax.imshow(np.asarray(field[t]), cmap=CMAP, norm=NORM, interpolation="nearest")
+    colours: dict = {"cmap": "gray", "vmin": 0, "vmax": 1} if grey else {"cmap": CMAP, "norm": NORM}
+    for ax, (name, field) in zip(axes[0], fields.items(), strict=True):
+        image = ax.imshow(field, interpolation="nearest", **colours)
         ax.set(title=name, xticks=[], yticks=[])
 
-    show_scale(image, axes)
+    if not grey:
+        show_scale(image, axes)
     add_credits(figure, panels.values())
-    if title := _time_title(panels, t):
+    if title:
         figure.suptitle(title, fontsize=10)
     return figure
 

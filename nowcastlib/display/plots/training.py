@@ -17,7 +17,12 @@ LOSSES = (
 )
 
 
-def show_history(history: pd.DataFrame, ax: Axes | None = None, ylabel: str = "loss") -> Axes:
+def show_history(
+    history: pd.DataFrame,
+    ax: Axes | None = None,
+    ylabel: str = "loss",
+    batches: pd.DataFrame | None = None,
+) -> Axes:
     """Draw the losses of a run by epoch.
 
     Parameters
@@ -29,12 +34,14 @@ def show_history(history: pd.DataFrame, ax: Axes | None = None, ylabel: str = "l
         Axes to draw on; new ones by default.
     ylabel : str
         Name of the loss.
+    batches : pandas.DataFrame, optional
+        One row per batch with the columns ``length`` and ``loss``.
 
     Returns
     -------
     matplotlib.axes.Axes
         If the curriculum has several lengths, each is shaded, and a bar marks the median of its
-        training loss.
+        training loss: over the batches where these are given, else over the epochs.
     """
     ax = new_axes(6, 3.5) if ax is None else ax
     for column, label, colour in LOSSES:
@@ -43,7 +50,8 @@ def show_history(history: pd.DataFrame, ax: Axes | None = None, ylabel: str = "l
 
     if history.length.nunique() > 1:
         for k, (length, epochs) in enumerate(history.groupby("length", sort=False)):
-            _shade_length(ax, int(length), epochs, dark=bool(k % 2))
+            losses = epochs.train if batches is None else batches.loss[batches.length == length]
+            _shade_length(ax, epochs, float(losses.median()), dark=bool(k % 2))
 
     ax.set(xlabel="epoch", ylabel=ylabel)
     ax.legend(frameon=False, fontsize=8)
@@ -108,13 +116,13 @@ def show_variants(
     return ax
 
 
-def _shade_length(ax: Axes, length: int, epochs: pd.DataFrame, dark: bool) -> None:
+def _shade_length(ax: Axes, epochs: pd.DataFrame, median: float, dark: bool) -> None:
     """Shade the epochs of one length of the curriculum and mark their median training loss."""
     first, last = epochs.epoch.min() + 1, epochs.epoch.max() + 1
-    median = epochs.train.median()
     ax.hlines(median, first - 0.4, last + 0.4, colors="#0072b2", alpha=0.4, lw=4)
     ax.axvspan(first - 0.5, last + 0.5, color="k", alpha=0.09 if dark else 0.04, lw=0)
 
+    length = int(epochs.length.iloc[0])
     label = f"{length} frame{'s' * (length > 1)}"
     above = ax.get_xaxis_transform()  # x in epochs, y in 0…1 of the axes
     middle = epochs.epoch.mean() + 1
