@@ -43,16 +43,17 @@ def amount_of_water(units: str) -> tuple[str, float]:
     text = re.sub(r"[ .]\(?(\d*) ?([a-z]+)\)? ?-1$", r"/\1\2", text)  # "mm h-1" becomes "mm/h"
 
     depth = r"(mm|cm|m|kg[ .]?(?:/ ?m|m-)2)"
-    time = rf" ?/ ?\(?(\d*) ?({'|'.join(HOURLY)})\)?"  # "/5min": number and unit
+    number = "(0*[1-9][0-9]{0,5})?"  # not 0: nothing falls in no time
+    time = rf" ?/ ?\(?{number} ?({'|'.join(HOURLY)})\)?"  # "/5min": number and unit
     match = re.fullmatch(f"{depth}(?:{time})?", text)
     if not match:
         return "", 1.0
 
-    unit, number, time_unit = match.groups()
+    unit, count, time_unit = match.groups()
     mm = {"cm": 10.0, "m": 1000.0}.get(unit, 1.0)  # 1 kg of water on 1 m2 is 1 mm
     if not time_unit:
         return "amount", mm
-    return "rate", mm * HOURLY[time_unit] / float(number or 1)
+    return "rate", mm * HOURLY[time_unit] / float(count or 1)
 
 
 def kind_of_rain(units: str) -> tuple[str, float]:

@@ -85,9 +85,11 @@ def in_direction(frames: xr.DataArray, axis: str, where: str) -> xr.DataArray:
     Raises
     ------
     NowcastError
-        If the axis neither rises nor falls all along.
+        If the axis neither rises nor falls all along, or holds no numbers.
     """
     values = frames[axis].values
+    if values.dtype.kind not in "fiu":  # a unit such as "days since 2000" makes dates of it
+        raise NowcastError(f"{where} of {values.dtype} in place of numbers: correct its units")
     if values.size < 2:
         return frames
     steps = np.diff(values)

@@ -1,5 +1,6 @@
 """The variable of a data set that holds rain, and its units."""
 
+import numpy as np
 import xarray as xr
 
 from nowcastlib.data.read_options import ReadOptions, warn_of_contradiction
@@ -26,6 +27,7 @@ def rain_variable(dataset: xr.Dataset, path: str, options: ReadOptions) -> xr.Da
             f"{_listed(dataset)}"
         )
     rain = dataset[name]
+    _check_packing(rain, path)
     stated = str(rain.attrs.get("units", ""))
     if not options.units:
         _check_units(rain, stated, path, dataset)
@@ -34,6 +36,16 @@ def rain_variable(dataset: xr.Dataset, path: str, options: ReadOptions) -> xr.Da
     if stated and kind_of_rain(stated) != kind_of_rain(options.units):
         warn_of_contradiction(path, f"units of {stated} for {name}", f"--units {options.units}")
     return rain.assign_attrs(units=options.units)
+
+
+def _check_packing(rain: xr.DataArray, path: str) -> None:
+    """NowcastError unless scale and offset of packed rain, if any, are one finite number each."""
+    for name in ("scale_factor", "add_offset"):
+        value = np.asarray(rain.encoding.get(name, 0.0))
+        if value.dtype.kind not in "fiu" or not np.isfinite(value).all():
+            raise NowcastError(
+                f"{path}: {rain.name} has the {name} {value.tolist()!r}: make it a number"
+            )
 
 
 def _check_units(rain: xr.DataArray, stated: str, path: str, dataset: xr.Dataset) -> None:

@@ -73,6 +73,13 @@ def test_an_axis_that_neither_rises_nor_falls_is_refused(tmp_path, y, x, name):
         open_frames(store(tmp_path, y, x))
 
 
+def test_rows_whose_unit_makes_dates_of_them_are_refused(tmp_path):
+    attributes = ({"units": "days since 2000-01-01"}, EAST)
+    path = store(tmp_path, LATITUDES, [10.0, 10.1, 10.2], ("y", "lon"), attributes)
+    with pytest.raises(NowcastError, match=r"theirs\.zarr has a coordinate y of datetime64"):
+        open_frames(path)
+
+
 @pytest.mark.parametrize(
     ("units", "names"),
     [

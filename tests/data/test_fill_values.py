@@ -5,6 +5,7 @@ import pytest
 import zarr
 
 from nowcastlib.data import open_frames
+from nowcastlib.errors import NowcastError
 
 SECONDS = {"units": "seconds since 1970-01-01", "standard_name": "time"}
 METRES = {"units": "m"}
@@ -73,3 +74,11 @@ def test_other_fill_values_stay_missing(tmp_path):
     rain = np.array([[[0, -1], [20, 0]]] * 2, "f4")
     frames = open_frames(plain_store(tmp_path / "a.zarr", rain, fill_value=-1))
     np.testing.assert_array_equal(frames, np.where(rain == -1, np.nan, rain))
+
+
+@pytest.mark.parametrize("odd", ["5", float("nan")], ids=["text", "NaN"])
+@pytest.mark.parametrize("name", ["scale_factor", "add_offset"])
+def test_a_scale_or_offset_that_is_no_number_is_refused(tmp_path, name, odd):
+    path = plain_store(tmp_path / "theirs.zarr", np.ones((2, 4, 4), "i2"), {name: odd})
+    with pytest.raises(NowcastError, match=rf"theirs\.zarr: rain has the {name}"):
+        open_frames(path)
