@@ -22,6 +22,7 @@ log = logging.getLogger("nowcastlib")
 
 LOWEST = -1.0  # mm/h; rates from here to 0 are noise of a product and become 0
 HIGHEST = 1000.0  # mm/h; higher rates are no rain
+BLOCK = 1 << 16  # values that are searched together
 REMEDY = (
     "declare it as _FillValue, or make it NaN, if it marks missing pixels, else check the units "
     "and the scale"
@@ -58,11 +59,11 @@ class RainCheck:
         NowcastError
             If a rate is infinite, below ``LOWEST`` or above ``HIGHEST``.
         """
-        if value := impossible_rate(rate):
+        low, high = extremes(rate)
+        if value := _impossible(low, high):
             number = int(np.argwhere(rate == value)[0][0])
             time = pd.Timestamp(times[number])
             raise NowcastError(f"{where} holds {describe_impossible(value)} at {time}: {REMEDY}")
-        low = lowest(rate)
         if low >= 0:
             return rate
 
@@ -89,15 +90,27 @@ class RainCheck:
 
 def impossible_rate(rate: np.ndarray) -> float:
     """A rain rate (mm/h) below ``LOWEST`` or above ``HIGHEST``; 0 if there is none."""
-    if (low := lowest(rate)) < LOWEST:
-        return low
-    high = float(np.fmax.reduce(rate, axis=None, initial=0))
-    return high if high > HIGHEST else 0.0
+    return _impossible(*extremes(rate))
 
 
-def lowest(rate: np.ndarray) -> float:
-    """The lowest rain rate (mm/h) if it is negative, else 0; NaN is left out."""
-    return float(np.fmin.reduce(rate, axis=None, initial=0))
+def _impossible(low: float, high: float) -> float:
+    """The one of two rain rates that is impossible; 0 if both are possible."""
+    return low if low < LOWEST else high if high > HIGHEST else 0.0
+
+
+def extremes(rate: np.ndarray) -> tuple[float, float]:
+    """The lowest rain rate if it is negative and the highest if it is positive, else 0 (mm/h).
+
+    NaN is left out. Large arrays are searched in blocks, each for both while it is in the cache of
+    the processor: two passes through memory would take twice as long.
+    """
+    values = rate.reshape(-1)  # a view of contiguous arrays
+    low = high = 0.0
+    for k in range(0, values.size, BLOCK):
+        block = values[k : k + BLOCK]
+        low = min(low, float(np.fmin.reduce(block)))  # NaN if the block is NaN: min leaves it out
+        high = max(high, float(np.fmax.reduce(block)))
+    return low, high
 
 
 def describe_impossible(value: float) -> str:

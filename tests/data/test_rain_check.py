@@ -9,7 +9,14 @@ import pytest
 import torch
 import xarray as xr
 
-from nowcastlib.data import IngestOptions, as_frames, frames_table, ingest, open_frames
+from nowcastlib.data import (
+    IngestOptions,
+    as_frames,
+    frames_table,
+    ingest,
+    open_frames,
+    rain_check,
+)
 from nowcastlib.data.feeds.cf_zarr import CfZarr
 from nowcastlib.data.windows import RadarWindows
 from nowcastlib.errors import NowcastError
@@ -115,3 +122,17 @@ def test_frames_of_a_flipped_axis_are_contiguous_arrays_north_up(tmp_path, flipp
         np.testing.assert_array_equal(read, frames.isel(part))
         assert read.values.flags.c_contiguous
         torch.from_numpy(read.values)  # raises an error for negative strides
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_extremes_are_found_in_every_block_and_leave_out_nan(monkeypatch, dtype):
+    monkeypatch.setattr(rain_check, "BLOCK", 7)
+    for number in range(24):
+        rate = np.ones((2, 3, 4), dtype)
+        rate[0, 1:] = np.nan  # a whole block is not observed
+        rate.flat[number] = -0.5
+        rate.flat[(number + 11) % 24] = np.inf
+        for values in (rate, rate[:, ::-1], rate.transpose(2, 0, 1)):
+            assert rain_check.extremes(values) == (-0.5, np.inf)
+    assert rain_check.extremes(np.full((2, 3), np.nan, dtype)) == (0, 0)
+    assert rain_check.extremes(np.empty((0, 3), dtype)) == (0, 0)

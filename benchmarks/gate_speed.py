@@ -1,0 +1,125 @@
+"""What the check of rain rates costs: shares of the time of reading a store and of ingest.
+
+    python benchmarks/gate_speed.py [--frames 100] [--repeats 15] [--json docs/results/gate.json]
+
+Reading and ingest run with and without the check, in turns and in one process; the shortest times
+of each are compared. Processor time is measured, on which other work on the machine has little
+influence. Also the time to open a store of 100,000 frames, almost all without a chunk.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from nowcastlib.data import IngestOptions, as_frames, checked_frames, ingest, open_frames, storms
+from nowcastlib.data.feeds.cf_zarr import CfZarr
+from nowcastlib.data.rain_check import RainCheck
+
+SIZE = 256  # px
+DECLARED = 100_000  # frames of the store that is opened only
+QUIET = IngestOptions(progress=False)
+ENCODINGS = {
+    "float32": {"dtype": "f4"},
+    "float64": {"dtype": "f8"},
+    "packed int16": {"dtype": "i2", "scale_factor": 0.01, "_FillValue": -1},
+}
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Processor time of one run, of all its threads."""
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def share_of_check(run: Callable[[], object], repeats: int) -> dict[str, float]:
+    """Shortest time with the check, and the share of it that the check takes."""
+    checked, unchecked = [], []
+    for _ in range(repeats):
+        checked.append(seconds(run))
+        with mock.patch.object(RainCheck, "check", lambda self, rate, times, where: rate):
+            unchecked.append(seconds(run))
+    share = 1 - min(unchecked) / min(checked)
+    return {"seconds": round(min(checked), 4), "share": round(share, 4)}
+
+
+def measure_reading(root: Path, frames: xr.DataArray, repeats: int) -> dict[str, dict]:
+    """Share of the check in reading all frames of stores of several types."""
+    results = {}
+    for name, encoding in ENCODINGS.items():
+        path = root / f"{encoding['dtype']}.zarr"
+        chunks = {"chunks": (16, SIZE, SIZE)}
+        frames.to_dataset().to_zarr(
+            path, encoding={"rainfall_rate": encoding | chunks}, zarr_format=2
+        )
+        results[name] = share_of_check(lambda path=path: open_frames(path).values, repeats)
+    return results
+
+
+def measure_ingest(root: Path, repeats: int) -> dict[str, float]:
+    """Share of the check in ingest from a store, the fastest feed."""
+    numbers = iter(range(10_000))
+    feed = CfZarr(str(root / "f4.zarr"))
+
+    def run() -> None:
+        ingest(feed, root / f"out{next(numbers)}.zarr", options=QUIET)
+
+    return share_of_check(run, repeats)
+
+
+def measure_opening(root: Path, repeats: int) -> dict[str, float]:
+    """Time to open a store of many declared frames, and to read its last frame."""
+    path = root / "long.zarr"
+    frames = as_frames(np.zeros((2, SIZE, SIZE), "f4"))
+    encoding = {"time": {"chunks": (DECLARED,)}, "rainfall_rate": {"chunks": (16, SIZE, SIZE)}}
+    frames.to_dataset().to_zarr(path, encoding=encoding, zarr_format=2)
+    group = zarr.open_group(path, mode="r+")
+    group["rainfall_rate"].resize((DECLARED, SIZE, SIZE))
+    group["time"].resize((DECLARED,))
+    group["time"][:] = 5 * np.arange(DECLARED)
+    zarr.consolidate_metadata(path)
+
+    opening = min(seconds(lambda: open_frames(path)) for _ in range(repeats))
+    door = min(seconds(lambda: checked_frames(frames)) for _ in range(repeats))
+    assert len(open_frames(path)) == DECLARED
+    return {"frames": DECLARED, "seconds": round(opening, 4), "door_seconds": round(door, 5)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+
+    rain = storms.rain(storms.Storm(seed=3, size=64, wet_fraction=0.5, lifetime=600), 20)
+    rain[:, :10, :10] = np.nan
+    tiles = np.tile(rain.astype("f4"), (-(-options.frames // len(rain)), SIZE // 64, SIZE // 64))
+    frames = as_frames(tiles[: options.frames])
+
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        results = {
+            "frames": options.frames,
+            "pixels": SIZE,
+            "reading": measure_reading(root, frames, options.repeats),
+            "ingest": measure_ingest(root, max(3, options.repeats // 3)),
+            "opening": measure_opening(root, options.repeats),
+        }
+    print(json.dumps(results, indent=2))
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
