@@ -22,7 +22,7 @@ log = logging.getLogger("nowcastlib")
 
 LOWEST = -1.0  # mm/h; rates from here to 0 are noise of a product and become 0
 HIGHEST = 1000.0  # mm/h; higher rates are no rain
-BLOCK = 1 << 16  # values that are searched together
+BLOCK = 1 << 18  # values that are searched together
 REMEDY = (
     "declare it as _FillValue, or make it NaN, if it marks missing pixels, else check the units "
     "and the scale"
