@@ -16,6 +16,7 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from nowcastlib.data.reflectivity import HAIL_CAP
 from nowcastlib.errors import NowcastError
 
 log = logging.getLogger("nowcastlib")
@@ -25,7 +26,7 @@ HIGHEST = 1000.0  # mm/h; higher rates are no rain
 BLOCK = 1 << 18  # values that are searched together
 REMEDY = (
     "declare it as _FillValue, or make it NaN, if it marks missing pixels, else check the units "
-    "and the scale"
+    "and the scale, or give --units"
 )
 
 
@@ -36,6 +37,8 @@ class RainCheck:
     negative_pixels: int = 0  # that became 0
     frames: int = 0  # that had such pixels
     lowest: float = 0.0  # mm/h
+    capped_pixels: int = 0  # whose reflectivity was set to HAIL_CAP
+    capped_frames: int = 0  # that had such pixels
 
     def check(self, rate: np.ndarray, times: Sequence | np.ndarray, where: str) -> np.ndarray:
         """Refuse impossible rain rates, and set small negative ones to 0.
@@ -78,14 +81,36 @@ class RainCheck:
         self.negative_pixels += other.negative_pixels
         self.frames += other.frames
         self.lowest = min(self.lowest, other.lowest)
+        self.capped_pixels += other.capped_pixels
+        self.capped_frames += other.capped_frames
+
+    def add_capped(self, pixels: int) -> None:
+        """Count pixels of one frame whose reflectivity was capped when it was read."""
+        self.capped_pixels += pixels
+        self.capped_frames += pixels > 0
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether anything was changed."""
+        return self.negative_pixels > 0 or self.capped_pixels > 0
 
     def summary(self, where: str) -> str:
-        """What was changed, in one sentence."""
-        frames = "1 frame" if self.frames == 1 else f"{self.frames} frames"
-        return (
-            f"{where}: {self.negative_pixels:,} pixels of {frames} have a small negative rain rate "
-            f"(lowest {self.lowest:.3g} mm/h); they are set to 0"
-        )
+        """What was changed, in one line."""
+        changes = []
+        if self.negative_pixels:
+            pixels = _pixels_of_frames(self.negative_pixels, self.frames)
+            lowest = f"(lowest {self.lowest:.3g} mm/h)"
+            changes.append(f"{pixels} with a small negative rain rate {lowest} set to 0")
+        if self.capped_pixels:
+            pixels = _pixels_of_frames(self.capped_pixels, self.capped_frames)
+            changes.append(f"{pixels} above {HAIL_CAP:g} dBZ (hail or clutter) set to that")
+        return f"{where}: {'; '.join(changes)}"
+
+
+def _pixels_of_frames(pixels: int, frames: int) -> str:
+    """Such as "3 pixels of 1 frame"."""
+    counts = ((pixels, "pixel"), (frames, "frame"))
+    return " of ".join(f"{n:,} {word}{'s' * (n != 1)}" for n, word in counts)
 
 
 def impossible_rate(rate: np.ndarray) -> float:
