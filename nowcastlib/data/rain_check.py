@@ -17,7 +17,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from nowcastlib.data.reflectivity import HAIL_CAP
-from nowcastlib.errors import NowcastError
+from nowcastlib.errors import NowcastError, printable
 
 log = logging.getLogger("nowcastlib")
 
@@ -176,7 +176,16 @@ class LazyRates(BackendArray):
 
     def _read(self, key: tuple) -> np.ndarray:
         """The part of that index: numbers, slices or arrays, one for each axis."""
-        stored = self.variable[key].values
+        try:
+            stored = self.variable[key].values
+        except MemoryError:
+            raise
+        except Exception as error:  # zarr, codecs, fsspec and netCDF4 each have errors of their own
+            first = np.atleast_1d(self.times[key[0]])[0]
+            raise NowcastError(
+                f"{self.where}: frames from {pd.Timestamp(first)} on cannot be read "
+                f"({type(error).__name__}: {printable(error)}): try again, or fetch the store again"
+            ) from error
         rate = np.ascontiguousarray(stored, self.dtype).reshape(stored.shape)
         if self.factor != 1:
             rate = rate * self.dtype.type(self.factor)

@@ -134,3 +134,12 @@ def test_netcdf_file_with_a_way_out_is_refused(tmp_path):
         file["rain"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/x")
     with pytest.raises(NowcastError, match=r"rain\.nc links to another file"):
         open_frames(path)
+
+
+def test_broken_chunk_is_named_with_its_time_when_it_is_read(ours, tmp_path):
+    path = copy(ours, tmp_path, 2, True)
+    for chunk in (path / "rainfall_rate").glob("*.*"):
+        chunk.write_bytes(chunk.read_bytes()[:20] + b"broken" * 9)
+    frames = open_frames(path)
+    with pytest.raises(NowcastError, match=r"theirs\.zarr: frames from 2024-06-01 12:00:00 on"):
+        frames.load()

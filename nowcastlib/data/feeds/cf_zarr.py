@@ -97,7 +97,7 @@ class CfZarr(Feed):
         try:
             return self.frames.isel(time=row.number).drop_vars("time").load()
         except Exception as error:  # zarr, fsspec and botocore each raise errors of their own
-            is_unreachable = isinstance(error, BotoCoreError)
+            is_unreachable = isinstance(error.__cause__ or error, BotoCoreError)
             error_class = ServerUnreachable if is_unreachable else NowcastError
             raise error_class(
                 f"{self.path}: its frame of {row.time} cannot be read ({error}): try again"
