@@ -47,7 +47,7 @@ def save_losses(run: str | Path) -> Path:
 
     figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
     show_history(history, ax, batches=batches)
-    ax.set_title(run.resolve().name, fontsize=10)
+    figure.suptitle(run.resolve().name, fontsize=10)  # above the lengths of the curriculum
     return _save(figure, run / LOSSES)
 
 

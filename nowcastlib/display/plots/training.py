@@ -49,6 +49,14 @@ def show_history(
             ax.plot(history.epoch + 1, history[column], marker=".", label=label, color=colour)
 
     if history.length.nunique() > 1:
+        if "validation_at_length" in history:
+            ax.plot(
+                history.epoch + 1,
+                history.validation_at_length,
+                ":",
+                label="validation at the length in training",
+                color="#d55e00",
+            )
         for k, (length, epochs) in enumerate(history.groupby("length", sort=False)):
             losses = epochs.train if batches is None else batches.loss[batches.length == length]
             _shade_length(ax, epochs, float(losses.median()), dark=bool(k % 2))
