@@ -110,6 +110,7 @@ def test_cell_moves_at_its_speed_in_kilometres_an_hour(km, minutes):
     frames = moving_cell(km, minutes, frames=11, kmh=72, shape=(48, 120))
     leads = round(15 / minutes)
     predicted = forecast(RADAR, frames, leads=leads)
+    assert ("nowcast_scale" in predicted.attrs) == ((km, minutes) != (1, 5))
     moved = centre_km(predicted[-1], km) - centre_km(frames[-1], km)
     assert moved / (15 / 60) == pytest.approx(72, rel=0.1)
     now, then = float(frames[-1].sum()), float(predicted[-1].sum())
