@@ -130,9 +130,9 @@ def test_player_and_table_of_the_page_have_the_same_threshold(server, tmp_path):
 
 
 def test_log_warns_of_pixels_that_a_network_was_not_trained_for(tmp_path, caplog):
-    demo = Demo(events=1, frames=4, size=32)
-    runs = {"radar": STAYS["persistence"]}  # the warning depends on the name
-    page_of(demo, tmp_path, runs, "2024-06-01T12:16", regrid=16)
+    demo = Demo(events=1, frames=6, size=32)
+    page_of(demo, tmp_path, {"radar": forecaster("radar")}, "2024-06-01T12:26", regrid=16, leads=1)
+    assert "radar was trained at" in caplog.text
     assert "these frames have 2 km every 5 minutes" in caplog.text
 
 
