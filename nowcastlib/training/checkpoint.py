@@ -2,7 +2,9 @@
 
 import io
 import json
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, fields
+from functools import wraps
 from pathlib import Path
 
 import pandas as pd
@@ -13,13 +15,14 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from nowcastlib.errors import NowcastError
-from nowcastlib.files import write_atomically
+from nowcastlib.files import one_writer, write_atomically
 from nowcastlib.networks import ForecastNetwork, build, option_names
 from nowcastlib.training.config import TrainConfig, from_dict, to_dict
 from nowcastlib.training.upgrade import upgrade
 from nowcastlib.units import TrainedScale
 
 CONFIG, WEIGHTS, STATE, HISTORY = "config.json", "model.safetensors", "last.pt", "history.csv"
+LOCK = ".lock"  # is there while a process trains
 BATCHES = "batches.csv"
 COLUMNS = [
     "epoch", "length", "truth", "lr", "train", "validation", "test",
@@ -50,6 +53,25 @@ class TrainingState:
     def parts(self) -> dict:
         """The parts with a ``state_dict``, by name."""
         return {"model": self.model, "optimiser": self.optimiser, "scaler": self.scaler}
+
+
+def one_run_at_a_time(fit):
+    """Let only one training at a time write a folder: a second one is refused at once."""
+
+    @wraps(fit)
+    def wrapped(config, train, validation, out, *args, **options):
+        out = Path(out)
+        is_main = PartialState(cpu=not torch.cuda.is_available()).is_main_process
+        existed = out.exists()
+        try:
+            with one_writer(out, out / LOCK) if is_main else nullcontext():
+                return fit(config, train, validation, out, *args, **options)
+        finally:
+            if is_main and not existed:
+                with suppress(OSError):  # it holds something
+                    out.rmdir()
+
+    return wrapped
 
 
 def start(

@@ -60,6 +60,7 @@ class FitOptions:
 
 
 @explain_lack_of_memory
+@checkpoint.one_run_at_a_time
 def fit(
     config: TrainConfig,
     train: Dataset,
@@ -92,9 +93,9 @@ def fit(
     Raises
     ------
     NowcastError
-        If ``out`` holds another run; if there is nothing to resume, or it was trained on other
-        data; if a dataset is empty or its samples do not fit the network; if a batch does not fit
-        into memory; if the loss is not finite.
+        If ``out`` holds another run, or another process trains into it; if there is nothing to
+        resume, or it was trained on other data; if a dataset is empty or its samples do not fit the
+        network; if a batch does not fit into memory; if the loss is not finite.
 
     Notes
     -----

@@ -163,6 +163,16 @@ def test_process_killed_repeatedly_ends_like_an_uninterrupted_one(tmp_path):
     assert_same_run(*map(Path, folders))
 
 
+def test_a_second_training_into_a_folder_is_refused_and_the_first_goes_on(tmp_path, run):
+    def begin_another(history):
+        with pytest.raises(NowcastError, match=f"run is being written by process {os.getpid()} on"):
+            train(tmp_path / "run", resume=len(history) > 1)
+
+    train(tmp_path / "run", on_epoch=begin_another)
+    assert_same_run(tmp_path / "run", run)
+    assert not (tmp_path / "run" / ".lock").exists()
+
+
 def test_resuming_a_finished_run_changes_nothing(run):
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     model, history = train(run, resume=True)
