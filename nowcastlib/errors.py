@@ -1,6 +1,7 @@
 """The one kind of error that a user is expected to see, and text that is safe to print."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 LONGEST_TEXT = 200  # characters of a text that a server or a file sends
@@ -41,6 +42,12 @@ def printable(text: object, longest: int | None = LONGEST_TEXT) -> str:
     """
     line = "".join(letter if letter.isprintable() else " " for letter in str(text))
     return line if longest is None or len(line) <= longest else f"{line[:longest]}…"
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Whether an error of Python, NumPy, torch or OpenCV says that memory ran out."""
+    words = "out of memory|allocate memory|Unable to allocate|Insufficient memory"
+    return isinstance(error, MemoryError) or bool(re.search(words, str(error)))
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

@@ -165,7 +165,9 @@ def test_a_run_continues_where_an_interrupted_one_stopped(server, tmp_path, monk
     assert fetched(server) == [102, 103]
 
 
-def test_frames_of_an_interrupted_run_on_another_grid_are_discarded(server, tmp_path, monkeypatch):
+def test_frames_of_a_grid_that_changed_are_used_when_the_older_ones_are_out_of_date(
+    server, tmp_path, monkeypatch, caplog
+):
     read = Fvg.read
     monkeypatch.setattr(
         Fvg, "read", lambda self, row: read(self, row) if row.id < 102 else _interrupt()
@@ -174,9 +176,13 @@ def test_frames_of_an_interrupted_run_on_another_grid_are_discarded(server, tmp_
         page_of(feed(server, concurrency=1), tmp_path)
     monkeypatch.undo()
     server.answers = dict.fromkeys(server.answers, odim(tmp_path / "other", np.ones((10, 10))))
-    with pytest.raises(NowcastError, match=r"\(10, 10\) px"):
+    with pytest.raises(NowcastError, match="12:10, 12:15 are missing"):
         page_of(feed(server, concurrency=1), tmp_path)
-    assert "10 × 10 px" in page_of(feed(server, concurrency=1), tmp_path)
+    assert "it has 10×10 px, the others 12×16" in caplog.text
+    server.rows += [row(104, TIMES[3] + pd.Timedelta(minutes=5))]
+    server.answers["104"] = server.answers["103"]
+    later = {"now": "2024-06-01T12:20:30", "minutes": 14}
+    assert "10 × 10 px" in page_of(feed(server, concurrency=1), tmp_path, **later)
 
 
 def _interrupt(*_):
@@ -392,7 +398,7 @@ FAILURES = {
     "no time": (dict(), "--at noon", "'noon' is not a time"),
     "every at": (dict(), "--every 5", "does not go with --at"),
     "option": (dict(), "--path here", "--path is not an option of the source fvg"),
-    "folder": (dict(), "--out .", "is a folder: name a page in it"),
+    "folder": (dict(), "--out .", "is a folder: name a file"),
 }
 
 
@@ -441,3 +447,41 @@ def test_command_repeats_until_ctrl_c(server, tmp_path, monkeypatch, capsys, cap
     assert '<meta http-equiv="refresh" content="300">' in pages[0]
     assert fetched(server) == [100, 101, 102, 103, 104]
     assert len(list(tmp_path.glob("live*"))) == 2
+
+
+def test_command_repeats_after_a_failure_that_nobody_has_foreseen(
+    server, tmp_path, monkeypatch, caplog
+):
+    """The third round meets a bug, and the fourth is as good as the first."""
+    now = live.utcnow().floor("min")
+    server.rows = [row(100 + k, now - pd.Timedelta(minutes=5 * (3 - k))) for k in range(4)]
+    write_page, rounds = live.write_page, []
+
+    def broken(*args):
+        rounds.append(len(rounds))
+        if rounds[-1] == 1:
+            raise RecursionError("a \x1b[2J bug")
+        return write_page(*args)
+
+    def sleep(_):
+        if len(rounds) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(live, "write_page", broken)
+    monkeypatch.setattr(update.time, "sleep", sleep)
+    assert nowcast(server, tmp_path, "--every 5") == 130
+    assert "the page was not renewed (RecursionError: a  [2J bug)" in caplog.text
+    assert rounds == [0, 1, 2]
+
+
+def test_command_that_repeats_waits_for_a_server_that_is_down_at_first(
+    tmp_path, monkeypatch, caplog
+):
+    def sleep(seconds):
+        if seconds == 300:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    line = f"live --base http://127.0.0.1:9 --no-open --out {tmp_path}/live.html --every 5"
+    assert main(f"{line} --forecasters persistence".split()) == 130
+    assert "no network?" in caplog.text

@@ -10,6 +10,7 @@ import tyro
 from nowcastlib.cli.reading import AS_STATED, ReadingOptions, option
 from nowcastlib.errors import NowcastError
 
+HIGHEST = 1000.0  # mm/h
 log = logging.getLogger("nowcastlib")
 
 
@@ -99,8 +100,14 @@ class Evaluate:
 def _rates(thresholds: str) -> list[float]:
     """Rain rates (mm/h) from numbers that are separated by commas."""
     try:
-        return [float(threshold) for threshold in thresholds.split(",")]
+        rates = [float(threshold) for threshold in thresholds.split(",")]
     except ValueError as error:
         raise NowcastError(
             f"--thresholds {thresholds!r} are not numbers: write them like 0.5,2,5"
         ) from error
+    if not all(0 <= rate <= HIGHEST for rate in rates):  # NaN neither
+        raise NowcastError(
+            f"--thresholds {thresholds!r} are not rain rates from 0 to {HIGHEST:g} mm/h: write "
+            "them like 0.5,2,5"
+        )
+    return rates

@@ -1,5 +1,6 @@
 """``nowcast live``: a page with the forecast of the next hour, from a feed's newest frames."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,8 @@ import tyro
 from nowcastlib.cli.reading import option
 from nowcastlib.cli.source_options import SourceName, SourceOptions
 from nowcastlib.errors import NowcastError
+
+log = logging.getLogger("nowcastlib")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +48,9 @@ class Live(SourceOptions):
     def run(self) -> None:
         """Write the page, open it, and renew it as long as ``every`` asks for."""
         from nowcastlib import live
-        from nowcastlib.data import utc
+        from nowcastlib.data import ServerUnreachable, utc
         from nowcastlib.forecasting import forecaster
 
-        if self.every < 0:
-            raise NowcastError(f"--every {self.every:g} is below 0: give minutes, or 0 for once")
         if self.every and self.at:
             raise NowcastError("--every does not go with --at: a look back is made once")
 
@@ -71,7 +72,12 @@ class Live(SourceOptions):
         def update() -> None:
             print(live.write_page(feed, forecasters, self.out, options, now))
 
-        update()
+        try:
+            update()
+        except ServerUnreachable as error:
+            if not self.every:
+                raise
+            log.warning("%s", error)  # the next round may find the network
         if self.open:
             live.show(self.out)
         if self.every:

@@ -18,6 +18,7 @@ from nowcastlib.cli.jobs import JOBS, TrainJobs
 from nowcastlib.cli.live import Live
 from nowcastlib.cli.plot import Plot
 from nowcastlib.cli.train import Train, train_command
+from nowcastlib.cli.values import check_values
 from nowcastlib.errors import NowcastError, did_you_mean
 
 
@@ -65,7 +66,7 @@ def parse(arguments: list[str] | None = None) -> Command:
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.extras.subcommand_cli_from_dict(commands, prog="nowcast", args=words)
+            parsed = tyro.extras.subcommand_cli_from_dict(commands, prog="nowcast", args=words)
     except SystemExit as stop:
         if not stop.code:
             raise
@@ -74,6 +75,8 @@ def parse(arguments: list[str] | None = None) -> Command:
             sentence = explain_unused(sentence, kind)
         help_command = " ".join(filter(None, ["nowcast", command, "--help"]))
         raise NowcastError(f"{sentence}; see {help_command}") from stop
+    check_values(parsed)
+    return parsed
 
 
 def _check_command(words: Sequence[str]) -> None:

@@ -17,7 +17,14 @@ SourceName = Literal["demo", "archive", "fvg", "cloud", "images"]
 SOURCE_OPTIONS = {
     "demo": {"events": "events", "pixels": "size"},
     "archive": {"path": "path", "product": "product"},
-    "fvg": {"radar": "radar", "product": "product", "base": "base"},
+    "fvg": {
+        "radar": "radar",
+        "product": "product",
+        "base": "base",
+        "max_seconds": "file_seconds",
+        "max_mb": "file_bytes",
+        "redirects": "other_hosts",
+    },
     "cloud": {"path": "path", "endpoint": "endpoint"},
     "images": {
         "path": "path",
@@ -59,6 +66,15 @@ class SourceOptions:
 
     # Source fvg: address of another server with the same interface.
     base: Annotated[str | None, option("URL", "the public server")] = None
+
+    # Source fvg: seconds that a file may take, repetitions included.
+    max_seconds: Annotated[float | None, option("SECONDS", "300")] = None
+
+    # Source fvg: largest size of a file, also after decompression.
+    max_mb: Annotated[float | None, option("MIB", "64")] = None
+
+    # Source fvg: let the server redirect to other hosts.
+    redirects: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
     # Source cloud: address of an S3 service other than Amazon's.
     endpoint: Annotated[str | None, option("URL", "Amazon S3")] = None
@@ -109,12 +125,15 @@ class SourceOptions:
 
         for name, value in given.items():
             if value is not None and value is not False and name not in own:
-                known = ", ".join(f"--{option}" for option in own)
+                known = ", ".join(f"--{option.replace('_', '-')}" for option in own)
                 raise NowcastError(
-                    f"--{name} is not an option of the source {self.source}: it has {known}"
+                    f"--{name.replace('_', '-')} is not an option of the source {self.source}: "
+                    f"it has {known}"
                 )
 
         keywords = {keyword: given[name] for name, keyword in own.items()}
+        if self.source == "fvg":
+            keywords = _with_limits(keywords)
         return feeds.feed(self.source, **keywords, **self._reading_keywords())
 
     def _reading_keywords(self) -> dict[str, Any]:
@@ -130,3 +149,14 @@ class SourceOptions:
         if options.north_up is not None:
             keywords["north_up"] = options.north_up
         return keywords
+
+
+def _with_limits(keywords: dict[str, Any]) -> dict[str, Any]:
+    """The keywords of the feed fvg, those of its limits put together."""
+    from nowcastlib.data.feeds.http import Limits
+
+    names = ("file_seconds", "file_bytes", "other_hosts")
+    limits = {name: value for name in names if (value := keywords.pop(name))}
+    if "file_bytes" in limits:
+        limits["file_bytes"] = int(limits["file_bytes"] * (1 << 20))
+    return keywords | {"limits": Limits(**limits)}

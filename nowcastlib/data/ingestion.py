@@ -1,34 +1,34 @@
 """Writing a store: the frames of any feed become one CF-Zarr of rain rate in mm/h."""
 
+import itertools
 import logging
-import os
-import shutil
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-import zarr
 from tqdm.auto import tqdm
 
 from nowcastlib.data import grid
 from nowcastlib.data.background import in_background
 from nowcastlib.data.feeds import Feed, ServerUnreachable
 from nowcastlib.data.rain_check import RainCheck
+from nowcastlib.data.read_options import ReadOptions
 from nowcastlib.data.store import open_frames
-from nowcastlib.data.store_writer import TITLE, create_store, finish_store, resume_store
+from nowcastlib.data.store_writer import StoreWriter, adopt_unfinished, settings_of
 from nowcastlib.data.times import TimeLike
 from nowcastlib.errors import NowcastError
-from nowcastlib.files import cannot_write, partial_path
+from nowcastlib.files import cannot_write, one_writer, real_path
 
 log = logging.getLogger("nowcastlib")
 
 MAX_OUTAGES = 3  # frames in a row for which the server is unreachable: stop
+FIRST_FRAMES = 3  # of a new store: its grid is that of most of them
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,19 @@ def ingest(
 ) -> Path:
     """Write the frames of a feed to a store.
 
-    The store grows in ``out`` + ".partial", some frames at a time, and takes its name when all
-    frames are in it: a store with the name ``out`` is always whole and ascending in time. Run
-    again, an interrupted ingest continues, and an existing store gets the frames that it lacks. A
-    frame that cannot be read, or in which nothing is observed, is skipped with a warning that names
-    it; its time stays a gap.
+    The store grows under its own name, some frames at a time. Whoever opens it meanwhile sees whole
+    frames only, and goes on to see those. Run again, an interrupted ingest continues, and an
+    existing store gets the frames that it lacks; ``open_frames`` shows them in order.
+
+    A frame is skipped, with a warning that names it, if it cannot be read, if nothing in it is
+    observed, or if it has another grid than the others; its time stays a gap.
 
     Parameters
     ----------
     feed : Feed
         Where the frames come from.
     out : str or Path
-        The store, such as "frames.zarr".
+        The store, such as "frames.zarr". If it is a link, the store that it leads to is written.
     start, end : str, datetime, numpy.datetime64 or pandas.Timestamp, optional
         Times in UTC: frames in [start, end) are written. None leaves that side open.
     options : IngestOptions
@@ -75,17 +76,15 @@ def ingest(
     Raises
     ------
     NowcastError
-        If the feed has no readable frame, if a frame has another grid than the store, if the store
-        was written by other settings, or if it cannot be written.
+        If the feed has no readable frame, if the store was written by other settings or has another
+        grid than all frames, if another process writes it, or if it cannot be written.
     ServerUnreachable
         If the server of the feed does not answer.
 
     Notes
     -----
-    While frames are written, the store has the name ``out.partial``, also one that existed before:
-    a store named ``out`` is always whole. If a feed fails, a store that existed before gets its
-    name back. One that this call began is removed, except if the server is unreachable. After
-    an interruption the next call continues the unfinished store.
+    Whatever ends an ingest, also a kill or a full disk, the store has its name and whole frames. It
+    has no name as long as it has no frame.
 
     Examples
     --------
@@ -94,31 +93,12 @@ def ingest(
     """
     out = Path(out)
     rows = _rows_to_ingest(feed, start, end, options.every)
-    history = _history(feed, options)
-    partial = partial_path(out)
-    was_whole, was_begun = out.exists(), partial.exists()
-
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if was_whole:
-            stored = open_frames(out).time.values
-            _check_history(out, history)
-            if np.isin(rows.time.values, stored).all():
-                return out
-            shutil.rmtree(partial, ignore_errors=True)  # left by a run killed after the renaming
-            out.rename(partial)
-        elif not was_begun and not os.access(out.parent, os.W_OK):
-            raise PermissionError(13, "the folder is not writable", str(out.parent))
-
+    store = real_path(out)
+    with one_writer(store):
         try:
-            _append(feed, rows, partial, options, history)
-        except NowcastError:
-            if was_whole:  # give it back its name, with the frames that could be added
-                finish_store(partial, out)
-            raise
-        finish_store(partial, out)
-    except OSError as error:
-        raise cannot_write(out, error) from error
+            _extend(feed, rows, store, options)
+        except OSError as error:
+            raise cannot_write(out, error) from error
     return out
 
 
@@ -137,61 +117,135 @@ def _rows_to_ingest(
     return rows
 
 
-def _history(feed: Feed, options: IngestOptions) -> str:
-    """What the frames are and how they were changed, for the attribute ``history`` of the store."""
+def _settings(feed: Feed, options: IngestOptions) -> str:
+    """What the frames are and how they are changed: the first line of the store's ``history``."""
     product = f"product {feed.product}, " if feed.product else ""
     crop = ",".join(map(str, options.crop or ["none"]))
     every = f", every {options.every} frames" if options.every > 1 else ""
-    return f"nowcastlib ingest: {product}crop {crop}, regrid {options.regrid or 'none'}{every}"
+    reading = getattr(feed, "options", None)
+    given = reading.described() if isinstance(reading, ReadOptions) else ""
+    read = f", read with {given}" if given else ""
+    return (
+        f"nowcastlib ingest: {product}crop {crop}, regrid {options.regrid or 'none'}{every}{read}"
+    )
 
 
-def _check_history(store: Path, history: str) -> None:
+def _check_store(store: Path, settings: str) -> None:
     """Refuse a store that was not written by ingest, or by other settings."""
-    group = zarr.open_group(str(store), mode="r")
-    if group.attrs.get("title") != TITLE or "rainfall_rate" not in group:
+    earlier = settings_of(store)
+    if earlier is None:
         raise NowcastError(f"{store} was not made by ingest: choose another name")
-
-    earlier = group.attrs.get("history", history)
-    if earlier != history:
+    open_frames(store)  # refuses a broken one
+    if earlier and earlier != settings:
         raise NowcastError(
-            f"{store} was made by other settings ({earlier}), not ({history}): "
+            f"{store} was made by other settings ({earlier}), not ({settings}): "
             "use those settings, or another store"
         )
 
 
-def _append(
-    feed: Feed, rows: pd.DataFrame, partial: Path, options: IngestOptions, history: str
-) -> None:
-    """Add the frames that the store ``partial`` lacks."""
-    writer = resume_store(partial)
-    seconds = rows.time.astype("datetime64[s]").astype("int64")
-    missing = rows[~seconds.isin(writer.times if writer else [])]
-    reading = _Reading(feed, missing, options, written=len(rows) - len(missing))
+def _extend(feed: Feed, rows: pd.DataFrame, store: Path, options: IngestOptions) -> None:
+    """Add the frames that the store lacks; the caller holds its lock."""
+    settings = _settings(feed, options)
+    adopt_unfinished(store)
+    if store.exists():
+        _check_store(store, settings)
 
-    first = None  # frame of this run; the others must have its grid
+    with StoreWriter(store) as writer:
+        seconds = rows.time.astype("datetime64[s]").astype("int64")
+        missing = rows[~seconds.isin(writer.times)]
+        reading = _Reading(feed, missing, options, written=len(rows) - len(missing))
+        try:
+            _append(reading, writer, _about(feed, settings))
+        finally:
+            _report(reading, writer)
+
+    if len(reading.reasons) == len(rows):
+        raise NowcastError(
+            f"not one of {len(rows)} frames could be used; the first: {reading.reasons[0]}"
+        )
+
+
+def _append(reading: "_Reading", writer: StoreWriter, attributes: dict[str, str]) -> None:
+    """Add the frames of one grid: that of the store, or that of most of the first frames."""
+    frames = reading.readable_frames(writer.path.name)
+    first: list[_Frame] = []
+    interruption = None
+    if not writer.has_grid:
+        first, interruption = _take(frames, FIRST_FRAMES)
+    if first:
+        writer.create(reading.stored(_most_common(first)), attributes)
+
+    pattern = None  # the first frame that fits into the store
+    for one in itertools.chain(first, frames):
+        if pattern is not None:
+            difference = _difference(pattern, one.field)
+        elif not (difference := reading.difference_from(writer.grid, one.field)):
+            pattern = one.field
+        if difference:
+            reading.skip(one.time, f"{one.where}: {difference}: use another store for such frames")
+        else:
+            writer.add(int(one.time.timestamp()), one.values)
+    if interruption:
+        raise interruption
+
+
+def _take(
+    frames: Iterator["_Frame"], n: int
+) -> tuple[list["_Frame"], NowcastError | KeyboardInterrupt | None]:
+    """The first ``n`` frames; fewer if the reading ends before, then with what ended it."""
+    first: list[_Frame] = []
     try:
-        for time, frame, values in reading.readable_frames(partial.stem):
-            if first is None or writer is None:
-                first = frame
-                stored = grid.coarser(grid.cut(frame, options.crop), options.regrid)
-                writer = writer or create_store(partial, stored, _about(feed, history))
-                _check_grid(writer.grid, stored, time, partial)
-            _check_grid(first, frame, time, partial)
-            writer.add(int(time.timestamp()), values)
-    finally:
-        if writer:
-            writer.flush()  # keep what was read, whatever happened
-        if reading.check.negative_pixels:
-            log.warning(reading.check.summary(partial.stem))
-
-    if writer is None:
-        why = f"; the first: {reading.reasons[0]}" if reading.reasons else ""
-        raise NowcastError(f"not one of {len(rows)} frames could be read{why}")
+        first.extend(itertools.islice(frames, n))
+    except (NowcastError, KeyboardInterrupt) as interruption:
+        return first, interruption
+    return first, None
 
 
-def _about(feed: Feed, history: str) -> dict[str, str]:
+def _most_common(frames: list["_Frame"]) -> xr.DataArray:
+    """The first frame as read (y, x) whose grid is that of most frames."""
+    fields = [one.field for one in frames]
+    return max(fields, key=lambda a: sum(not _difference(a, b) for b in fields))
+
+
+def _difference(expected: xr.DataArray, field: xr.DataArray) -> str:
+    """How the grid of a frame differs: by its size or by more than 1 % of a pixel; else ""."""
+    if expected.shape != field.shape:
+        sizes = ("×".join(map(str, one.shape)) for one in (field, expected))
+        return "it has {} px, the others {}".format(*sizes)
+
+    for axis in ("y", "x"):
+        there, here = expected[axis].values, field[axis].values
+        pixel = np.abs(np.diff(there)).min(initial=np.inf)
+        tolerance = pixel / 100 if np.isfinite(pixel) else 0.0
+        if np.abs(here - there).max(initial=0) > tolerance:
+            return "it lies elsewhere than the others"
+    return ""
+
+
+def _report(reading: "_Reading", writer: StoreWriter) -> None:
+    """Say what was left out, and what was changed: that stands in the store's history, too."""
+    name = writer.path.name
+    if reading.reasons:
+        log.warning("%s: %s of %s frames skipped", name, len(reading.reasons), len(reading.rows))
+    if reading.check.has_changes:
+        summary = reading.check.summary(name)
+        log.warning(summary)
+        writer.note(summary)
+
+
+def _about(feed: Feed, settings: str) -> dict[str, str]:
     """Global attributes of the store that depend on the feed."""
-    return {"source": feed.attribution, "license": feed.licence, "history": history}
+    return {"source": feed.attribution, "license": feed.licence, "history": settings}
+
+
+class _Frame(NamedTuple):
+    """A frame that was read."""
+
+    time: pd.Timestamp
+    where: str  # the file or the feed, for messages
+    field: xr.DataArray  # (y, x), as read
+    values: np.ndarray  # (y, x), as stored
+    check: RainCheck  # what the check changed
 
 
 class _Reading:
@@ -205,8 +259,8 @@ class _Reading:
         self.reasons: list[str] = []  # why frames were skipped
         self.check = RainCheck()
 
-    def readable_frames(self, name: str) -> Iterator[tuple[pd.Timestamp, xr.DataArray, np.ndarray]]:
-        """Time, frame as read and values as stored of each good frame.
+    def readable_frames(self, name: str) -> Iterator[_Frame]:
+        """The good frames, in the order of their rows.
 
         Raises ServerUnreachable after three frames in a row for which the server did not answer.
         """
@@ -222,19 +276,34 @@ class _Reading:
             for time, result in results:
                 bar.update()
                 try:
-                    frame, values, check = result()
-                    if values.size and not np.isfinite(values).any():
+                    frame = result()
+                    if frame.values.size and not np.isfinite(frame.values).any():
                         raise NowcastError("nothing in it is observed")
                 except NowcastError as error:
                     outages = outages + 1 if isinstance(error, ServerUnreachable) else 0
                     if outages == MAX_OUTAGES:
                         raise
-                    log.warning("skipped the frame of %s: %s", time, error)
-                    self.reasons.append(str(error))
+                    self.skip(time, str(error))
                     continue
                 outages = 0
-                self.check.add(check)
-                yield time, frame, values
+                self.check.add(frame.check)
+                yield frame
+
+    def skip(self, time: pd.Timestamp, reason: str) -> None:
+        """Leave a frame out, with a warning."""
+        log.warning("skipped the frame of %s: %s", time, reason)
+        self.reasons.append(reason)
+
+    def stored(self, field: xr.DataArray) -> xr.DataArray:
+        """A frame (y, x) as the store has it."""
+        return grid.coarser(grid.cut(field, self.options.crop), self.options.regrid)
+
+    def difference_from(self, expected: xr.DataArray, field: xr.DataArray) -> str:
+        """How a frame differs from the grid of the store; "" if it does not."""
+        try:
+            return _difference(expected, self.stored(field))
+        except NowcastError as error:  # it is too small for the crop or the coarser grid
+            return str(error)
 
     def _read_ahead(self) -> Generator[tuple[pd.Timestamp, Callable], None, None]:
         """Time and result of each frame; ``feed.concurrency`` frames are read at the same time."""
@@ -245,35 +314,18 @@ class _Reading:
                 yield waiting.popleft()
         yield from waiting
 
-    def _read(self, row: Any) -> tuple[xr.DataArray, np.ndarray, RainCheck]:
-        """A frame as read, its values (y, x) as stored, and what the check changed in them."""
-        frame = self.feed.read(row)
-        values = frame.values
+    def _read(self, row: Any) -> _Frame:
+        """A frame as read and as stored."""
+        field = self.feed.read(row)
+        where = str(getattr(row, "path", "") or getattr(self.feed, "path", "") or "the feed")
+        values = field.values
         if self.options.crop:
             x, y, width, height = self.options.crop
             values = values[y : y + height, x : x + width]
 
         check = RainCheck()
         if values.size:  # else the crop lies beyond the frame, which is reported later
-            where = getattr(row, "path", "") or getattr(self.feed, "path", "") or "the feed"
             values = check.check(values[None], [row.time], where)[0]
             values = grid.area_mean(values, self.options.regrid)
-        return frame, values, check
-
-
-def _check_grid(expected: xr.DataArray, frame: xr.DataArray, time, partial: Path) -> None:
-    """Refuse a frame of another size, or of a place that differs by more than 1 % of a pixel."""
-    remedy = (
-        f"use another store for frames from then on; the frames before it are kept, run again with "
-        f"end {time.isoformat()} to complete {partial.stem}"
-    )
-    if expected.shape != frame.shape:
-        raise NowcastError(
-            f"the frame of {time} is {frame.shape} px, those before it {expected.shape}: {remedy}"
-        )
-    for axis in ("y", "x"):
-        there, here = expected[axis].values, frame[axis].values
-        pixel = np.abs(np.diff(there)).min(initial=np.inf)
-        tolerance = pixel / 100 if np.isfinite(pixel) else 0.0
-        if np.abs(here - there).max(initial=0) > tolerance:
-            raise NowcastError(f"the frame of {time} lies elsewhere than those before it: {remedy}")
+        check.add_capped(field.attrs.get("capped_pixels", 0))
+        return _Frame(row.time, where, field, values, check)

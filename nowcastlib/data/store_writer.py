@@ -1,12 +1,16 @@
 """Stores while they are written: frames are appended a chunk at a time, each whole or not at all.
 
-Times are written last, and 0 stands for a time that is not written yet: a frame without its time,
-as an interrupted process may leave it, does not count.
+What readers see is decided by one file, ``.zmetadata``: it holds the number of frames, and it is
+replaced when all else is written. A reader beside a writer sees the frames that there were when it
+opened the store: chunks are replaced by ones that hold the same frames and more. After a kill or
+on a full disk the store has the frames of its last ``.zmetadata``.
 """
 
+import itertools
 import json
+import os
 import shutil
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +20,7 @@ import zarr
 from nowcastlib.data import grid
 from nowcastlib.data.grid import RAIN_RATE
 from nowcastlib.data.store import SLAB
-from nowcastlib.files import write_atomically
+from nowcastlib.files import scratch_folder
 
 TITLE = "rain rate"  # of the stores that ingest made, and may add to
 TIME = {
@@ -28,78 +32,156 @@ TIME = {
 TILE = 256  # px: a chunk is a tile of some frames, because training reads windows and crops
 CHUNK = 4 << 20  # bytes of a chunk
 MAX_CHUNK_FRAMES = 64
+FRAMES = ("rainfall_rate", "time")  # the arrays that grow
+METADATA = ".zmetadata"  # the metadata of all arrays in one file
 
 
 class StoreWriter:
-    """Appends frames to a store, a chunk at a time.
+    """Appends frames to a store, a chunk at a time; as a context it writes what is waiting.
+
+    The caller must hold the lock of the store: see ``files.one_writer``.
 
     Parameters
     ----------
     path : Path
-        A store that ``create_store`` made; frames without a time are cut off.
+        A store, or the name of a new one, without links. A new store takes its name together with
+        its first frames.
 
     Attributes
     ----------
     times : list of int
-        Times of the whole frames, in seconds since 1970.
+        Times of the stored frames, in seconds since 1970, in the order in which they were added.
+    has_grid : bool
+        Whether the store exists or was created.
     grid : xarray.DataArray (y, x)
-        Coordinates of the store; its values mean nothing.
+        Coordinates of the store, if it has any; its values mean nothing.
     """
 
-    def __init__(self, path: Path):
-        _set_fill_time(path, 0)
-        self.rate = _array(path, "rainfall_rate")
-        self.time = _array(path, "time")
-        self.grid = xr.DataArray(
-            np.empty(self.rate.shape[1:], "u1"),
-            {axis: (axis, np.asarray(_array(path, axis)[:])) for axis in ("y", "x")},
-            ("y", "x"),
-        )
+    grid: xr.DataArray
 
-        times = np.asarray(self.time[:])
-        has_gap = (times == 0).any()
-        whole = int(np.argmax(times == 0)) if has_gap else len(times)
-        self.times: list[int] = times[:whole].tolist()
-        self._resize(whole)
+    def __init__(self, path: Path):
+        self.path = path
+        self.times: list[int] = []
+        self.has_grid = False
+        self._root = path  # the folder of the arrays; elsewhere as long as there is no frame
+        self._chunk = 1  # frames of a chunk
         self._waiting: list[tuple[int, np.ndarray]] = []  # frames that are not written yet
 
-    def _resize(self, n: int) -> None:
-        self.rate.resize((n, *self.rate.shape[1:]))
-        self.time.resize((n,))
+    def __enter__(self) -> "StoreWriter":
+        with ExitStack() as stack:
+            self._scratch = stack.enter_context(scratch_folder(self.path))
+            if self.path.exists():
+                self._repair()
+                self._open()
+            self._exit = stack.pop_all()
+        return self
+
+    def __exit__(self, *error) -> None:
+        with self._exit:
+            self.flush()  # keep what was read, whatever happened
+
+    def _repair(self) -> None:
+        """Give the arrays their number of frames, if a process was killed when it did that."""
+        n = _read_json(self.path / METADATA)["metadata"]["time/.zarray"]["shape"][0]
+        lengths = {_read_json(self.path / name / ".zarray")["shape"][0] for name in FRAMES}
+        if lengths != {n}:
+            self._publish(n)
+
+    def _open(self) -> None:
+        """Read times and grid of the store."""
+        rate, time = (_array(self._root / name) for name in FRAMES)
+        self._chunk = rate.chunks[0]
+        self.times = np.asarray(time[:]).tolist()
+        axes = {axis: (axis, np.asarray(_array(self._root / axis)[:])) for axis in ("y", "x")}
+        self.has_grid = True
+        self.grid = xr.DataArray(np.empty(rate.shape[1:], "u1"), axes, ("y", "x"))
+
+    def create(self, frame: xr.DataArray, attributes: dict[str, str]) -> None:
+        """Begin a new store.
+
+        Parameters
+        ----------
+        frame : xarray.DataArray (y, x)
+            A frame with the grid of the store and, if known, the attribute ``crs``.
+        attributes : dict
+            Global attributes, such as ``source`` and ``license``.
+        """
+        self._root = self._scratch / "store"
+        _write_empty_store(self._root, frame, attributes)
+        self._open()
 
     def add(self, seconds: int, values: np.ndarray) -> None:
         """Add a frame (y, x) in mm/h and its time in seconds since 1970."""
         self._waiting.append((seconds, values))
-        if (len(self.times) + len(self._waiting)) % self.rate.chunks[0] == 0:
+        if (len(self.times) + len(self._waiting)) % self._chunk == 0:
             self.flush()
 
     def flush(self) -> None:
-        """Write the frames that are waiting."""
+        """Write the frames that are waiting: readers see all of them, or none."""
         if not self._waiting:
             return
-        times = [seconds for seconds, _ in self._waiting]
-        frames = np.stack([values for _, values in self._waiting])
+        seconds, frames = zip(*self._waiting, strict=True)
+        self._append("rainfall_rate", np.stack(frames))
+        self._append("time", np.array(seconds))
+        self._publish(len(self.times) + len(seconds))
 
-        n = len(self.times)
-        self._resize(n + len(times))
-        self.rate[n:] = frames
-        self.time[n:] = np.array(times)  # last: a frame without its time is written again
-        self.times += times
+        self.times += seconds
         self._waiting = []
 
+    def note(self, line: str) -> None:
+        """Add a line to the attribute ``history`` of the store."""
+        attributes = _read_json(self._root / ".zattrs")
+        attributes["history"] = "\n".join(filter(None, [attributes.get("history"), line]))
+        metadata = _read_json(self._root / METADATA)
+        metadata["metadata"][".zattrs"] = attributes
+        self._replace(METADATA, metadata)
+        self._replace(".zattrs", attributes)
 
-def create_store(path: Path, frame: xr.DataArray, attributes: dict[str, str]) -> StoreWriter:
-    """Make an empty store.
+    def _append(self, name: str, values: np.ndarray) -> None:
+        """Write the chunks of an array that hold new values; its shape stays as it is.
 
-    Parameters
-    ----------
-    path : Path
-        The store.
-    frame : xarray.DataArray (y, x)
-        A frame with the grid of the store and, if known, the attribute ``crs``.
-    attributes : dict
-        Global attributes, such as ``source`` and ``license``.
-    """
+        They are made in the scratch folder and then moved, because a chunk that holds frames which
+        readers may be reading must be replaced by one with the same frames and more, at once.
+        """
+        n, folder, scratch = len(self.times), self._root / name, self._scratch / name
+        about = _read_json(folder / ".zarray")
+        about["shape"][0] = n + len(values)
+        scratch.mkdir(exist_ok=True)
+        (scratch / ".zarray").write_text(json.dumps(about))
+
+        for key in _chunk_keys(about, n, n + 1):
+            if n % about["chunks"][0] and (folder / key).exists():
+                shutil.copyfile(folder / key, scratch / key)
+        _array(scratch)[n:] = values
+
+        for key in _chunk_keys(about, n, n + len(values)):
+            if (scratch / key).exists():
+                os.replace(scratch / key, folder / key)
+            else:  # all of it is NaN; a killed process may have left rain here
+                (folder / key).unlink(missing_ok=True)
+
+    def _publish(self, n: int) -> None:
+        """Make the number of frames known to readers; a new store takes its name."""
+        metadata = _read_json(self._root / METADATA)
+        for name in FRAMES:
+            metadata["metadata"][f"{name}/.zarray"]["shape"][0] = n
+        self._replace(METADATA, metadata)
+        for name in FRAMES:  # for tools that do not use .zmetadata
+            self._replace(f"{name}/.zarray", metadata["metadata"][f"{name}/.zarray"])
+
+        if self._root != self.path:
+            os.rename(self._root, self.path)
+            self._root = self.path
+
+    def _replace(self, name: str, content: dict) -> None:
+        """Replace a file of metadata at once."""
+        new = self._scratch / "metadata"
+        new.write_text(json.dumps(content, indent=1))
+        os.replace(new, self._root / name)
+
+
+def _write_empty_store(path: Path, frame: xr.DataArray, attributes: dict[str, str]) -> None:
+    """Write a store without frames, with the grid of a frame (y, x)."""
     crs = frame.attrs.get("crs")
     variable = RAIN_RATE | ({"grid_mapping": "crs"} if crs else {})
     empty = frame.drop_attrs(deep=False).assign_attrs(variable).astype("f4")
@@ -120,7 +202,8 @@ def create_store(path: Path, frame: xr.DataArray, attributes: dict[str, str]) ->
         },
     }
     dataset.to_zarr(path, encoding=encoding, consolidated=False, zarr_format=2)
-    return StoreWriter(path)
+    _set_fill_time(path)
+    zarr.consolidate_metadata(str(path))
 
 
 def _chunks(frame: xr.DataArray) -> tuple[int, int, int]:
@@ -131,60 +214,59 @@ def _chunks(frame: xr.DataArray) -> tuple[int, int, int]:
     return max(1, min(by_chunk, by_slab, MAX_CHUNK_FRAMES)), height, width
 
 
-def resume_store(path: Path) -> StoreWriter | None:
-    """Open the store that an interrupted ingest left; None if there is none."""
-    if not path.exists():
+def settings_of(store: Path) -> str | None:
+    """The settings with which ingest made a store; None if another maker made it."""
+    try:
+        attributes = _read_json(store / ".zattrs")
+    except (OSError, ValueError):
         return None
-    (path / ".zmetadata").unlink(missing_ok=True)  # it would be out of date
-    for half_written in path.rglob("*.partial"):
-        half_written.unlink()
-
-    with suppress(Exception):  # killed before its first frame, it may be anything: start again
-        return StoreWriter(path)
-    shutil.rmtree(path)
-    return None
+    has_rain = (store / "rainfall_rate" / ".zarray").is_file()
+    is_ours = has_rain and attributes.get("title") == TITLE
+    return str(attributes.get("history", "")).split("\n")[0] if is_ours else None
 
 
-def finish_store(partial: Path, out: Path) -> None:
-    """Give a store its name, its frames in ascending time."""
-    times = np.asarray(_array(partial, "time")[:])
-    if (np.diff(times) >= 0).all():
-        _close(partial)
-        partial.rename(out)
-    else:  # frames were added that are older than the last one
-        ordered = _sorted_copy(partial, np.argsort(times))
-        _close(ordered)
-        ordered.rename(out)
-        shutil.rmtree(partial)
+def adopt_unfinished(path: Path) -> None:
+    """Give the store that an earlier version left unfinished (``path`` + ".partial") its name.
+
+    Such a store has no ``.zmetadata``, and a time of 0 where a frame was not whole yet.
+    """
+    partial = path.with_name(path.name + ".partial")
+    if path.exists() or partial.is_symlink() or (partial / METADATA).exists():
+        return
+    if settings_of(partial) is None:
+        return
+
+    rate, time = (_array(partial / name) for name in FRAMES)
+    times = np.asarray(time[:])
+    whole = int(np.argmax(times == 0)) if (times == 0).any() else len(times)
+    if whole:
+        rate.resize((whole, *rate.shape[1:]))
+        time.resize((whole,))
+        _set_fill_time(partial)
+        zarr.consolidate_metadata(str(partial))
+        partial.rename(path)
 
 
-def _sorted_copy(path: Path, order: np.ndarray) -> Path:
-    """Copy a store with its frames in another order, a chunk at a time."""
-    copy_path = path.with_name(path.name + ".sorted")
-    shutil.rmtree(copy_path, ignore_errors=True)  # left by a run that was killed
-    shutil.copytree(path, copy_path)
-
-    source, copy = _array(path, "rainfall_rate"), _array(copy_path, "rainfall_rate")
-    n = source.chunks[0]
-    for k in range(0, len(order), n):
-        copy[k : k + n] = source.oindex[order[k : k + n]]
-    _array(copy_path, "time")[:] = np.asarray(_array(path, "time")[:])[order]
-    return copy_path
+def _chunk_keys(about: dict, start: int, stop: int) -> list[str]:
+    """Names of the chunks that hold the values from ``start`` to ``stop`` along the first axis."""
+    size = about["chunks"][0]
+    axes = [range(start // size, (stop - 1) // size + 1)]
+    tiles = zip(about["shape"][1:], about["chunks"][1:], strict=True)
+    axes += [range(-(-length // tile)) for length, tile in tiles]
+    separator = about.get("dimension_separator", ".")
+    return [separator.join(map(str, key)) for key in itertools.product(*axes)]
 
 
-def _array(store: Path, name: str) -> zarr.Array:
-    """An array of a store, to read and write."""
-    return zarr.open_array(str(store / name), mode="r+")
+def _array(folder: Path) -> zarr.Array:
+    """An array on disk, to read and write."""
+    return zarr.open_array(str(folder), mode="r+")
 
 
-def _close(path: Path) -> None:
-    """Make the metadata final: in one file, so that one read opens the store, and as CF asks."""
-    _set_fill_time(path, None)
-    zarr.consolidate_metadata(str(path))
+def _read_json(file: Path) -> dict:
+    return json.loads(file.read_text())
 
 
-def _set_fill_time(path: Path, value: int | None) -> None:
-    """Set the value of unwritten times: 0 while a store grows, in the end None, as CF asks."""
-    metadata = path / "time" / ".zarray"
-    content = json.loads(metadata.read_text()) | {"fill_value": value}
-    write_atomically(metadata, json.dumps(content).encode())
+def _set_fill_time(store: Path) -> None:
+    """Say that no time is missing, as CF asks: Zarr would take the time 0 for a missing one."""
+    file = store / "time" / ".zarray"
+    file.write_text(json.dumps(_read_json(file) | {"fill_value": None}))

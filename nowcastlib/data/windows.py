@@ -202,7 +202,7 @@ def training_data(
     descriptions = []
     for path, shares in jobs:
         frames = open_frames(path, options=stores.options)
-        table = _table_of_rain(path, shares, stores.options)
+        table = _table_of_rain(path, frames, shares, stores.options)
         first, last = table.time.iloc[[0, -1]]
         step = time_step(frames)
 
@@ -251,9 +251,14 @@ def _moving_mnist(windows: WindowOptions, seed: int) -> tuple[Dataset, Dataset, 
     return train, validation, f"Moving MNIST: {films:,} films of {digits:,} training digits"
 
 
-def _table_of_rain(path, shares: Shares, options: ReadOptions) -> pd.DataFrame:
-    """The table of frames of a store with its splits; refused if all of it is dry."""
-    table = split_by_event(frames_table(path, progress=True, options=options), shares)
+def _table_of_rain(
+    path, frames: xr.DataArray, shares: Shares, options: ReadOptions
+) -> pd.DataFrame:
+    """The table of the frames of a store with its splits; refused if all of it is dry."""
+    table = frames_table(path, progress=True, options=options)
+    if not np.array_equal(table.time, frames.time):  # the store has grown since it was opened
+        table = frames_table(frames, progress=True)
+    table = split_by_event(table, shares)
     if not table.wet.max() > 0:
         raise NowcastError(f"{path} holds no rain above {DRY} mm/h: there is nothing to learn from")
     return table

@@ -14,7 +14,6 @@ import xarray as xr
 from nowcastlib.data import (
     Feed,
     IngestOptions,
-    ServerUnreachable,
     grid,
     ingest,
     nearest_frames,
@@ -23,10 +22,11 @@ from nowcastlib.data import (
 )
 from nowcastlib.data.feeds import cf_zarr, fvg
 from nowcastlib.errors import NowcastError
-from nowcastlib.files import partial_path
+from nowcastlib.files import one_writer, written_folder
 from nowcastlib.live.options import LiveOptions
 
 MINUTE = pd.Timedelta("1min")
+QUIET = IngestOptions(progress=False)
 COMPLETE = 0.9  # share of the usually observed pixels that a complete frame has at least
 
 
@@ -101,23 +101,9 @@ def fetch_newest(
     rows = _newest_rows(feed, now, options.minutes)
 
     path = _store_path(out, (feed, options.crop, options.regrid))
-    new = _prepare(path)
-    stored = None
-    if isinstance(feed, fvg.Fvg | cf_zarr.CfZarr):
-        stored = _stored_frames(path)
-    else:  # files on disk may have changed under the same name
-        _remove_partial(new)
-
-    try:
-        selected = _SelectedFrames(feed, rows, stored, options)
-        ingest(selected, new, options=IngestOptions(progress=options.progress))
-    except ServerUnreachable:
-        raise  # the next run continues with what was fetched
-    except NowcastError:
-        _remove_partial(new)
-        raise
-    shutil.rmtree(path, ignore_errors=True)
-    new.rename(path)
+    _tidy(path, feed, rows, options)
+    selected = _SelectedFrames(feed, rows, None, options)
+    ingest(selected, path, options=IngestOptions(progress=options.progress))
 
     frames, listed = open_frames(path), pd.DatetimeIndex(rows.time.sort_values())
     return frames[np.isin(frames.time.values, listed)].load(), listed
@@ -213,23 +199,25 @@ def _store_path(out: Path, key: object) -> Path:
     return out.with_name(f"{out.stem}-{digest}.zarr")
 
 
-def _prepare(path: Path) -> Path:
-    """The path of the next store; puts things right after a run that was killed."""
-    new = path.with_name(path.name + ".new")
-    if new.exists() and not path.exists():  # killed between removing the old and renaming the new
-        new.rename(path)
-    shutil.rmtree(new, ignore_errors=True)
-    return new
+def _tidy(path: Path, feed: Feed, rows: pd.DataFrame, options: LiveOptions) -> None:
+    """Leave in the store only what need not be fetched again: listed and complete frames.
 
+    Of feeds on disk it keeps nothing: a file may have changed under the same name.
+    """
+    if not path.exists():
+        return
+    stored = keep = None
+    if isinstance(feed, fvg.Fvg | cf_zarr.CfZarr):
+        with contextlib.suppress(NowcastError):  # else it is not a readable store
+            stored = open_frames(path).load()
+            keep = stored[complete(stored) & np.isin(stored.time.values, rows.time)]
+    if stored is not None and keep is not None and len(keep) == len(stored):
+        return
 
-def _stored_frames(path: Path) -> xr.DataArray | None:
-    """Complete frames (time, y, x) of the store; None if there is no readable store."""
-    with contextlib.suppress(NowcastError):
-        frames = open_frames(path)
-        return frames[complete(frames)].load()
-    return None
-
-
-def _remove_partial(new: Path) -> None:
-    """Remove what an interrupted ingestion left."""
-    shutil.rmtree(partial_path(new), ignore_errors=True)
+    with one_writer(path):
+        if keep is None or not len(keep):
+            shutil.rmtree(path, ignore_errors=True)
+            return
+        rows = rows[rows.time.isin(keep.time.values)]
+        with written_folder(path) as new:
+            ingest(_SelectedFrames(feed, rows, keep, options), new, options=QUIET)

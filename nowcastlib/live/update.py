@@ -12,7 +12,7 @@ import xarray as xr
 
 from nowcastlib.data import Feed, grid, time_step
 from nowcastlib.data.feeds import fvg, registry
-from nowcastlib.errors import NowcastError
+from nowcastlib.errors import NowcastError, printable
 from nowcastlib.files import write_atomically
 from nowcastlib.forecasting import Forecaster, at_trained_scale, forecast
 from nowcastlib.live.fetching import MINUTE, complete, fetch_newest, latest_times
@@ -97,14 +97,16 @@ def show(page: str | Path) -> None:
 def repeat(update: Callable[[], object], every: float) -> None:
     """Call ``update`` after every ``every`` minutes, without end.
 
-    A failure is logged, and the older page stays.
+    A failure of any kind is logged, and the older page stays: nobody may be there to start the
+    command again.
     """
     while True:
         time.sleep(60 * every)
         try:
             update()
-        except (NowcastError, OSError) as error:
-            log.warning("%s", " ".join(str(error).split()))
+        except Exception as error:  # also one that nobody has foreseen
+            kind = "" if isinstance(error, NowcastError) else f"{type(error).__name__}: "
+            log.warning("the page was not renewed (%s%s)", kind, printable(error, None))
 
 
 def _forecast_all(

@@ -1,9 +1,8 @@
 """A batch that does not fit into memory."""
 
-import re
 from functools import wraps
 
-from nowcastlib.errors import NowcastError
+from nowcastlib.errors import NowcastError, is_lack_of_memory
 from nowcastlib.training.config import TrainConfig
 
 
@@ -15,10 +14,7 @@ def explain_lack_of_memory(function):
         try:
             return function(config, *args, **options)
         except (RuntimeError, MemoryError) as error:  # of GPU, CPU and NumPy
-            text = str(error)
-            if not isinstance(error, MemoryError) and not re.search(
-                "out of memory|allocate memory", text
-            ):
+            if not is_lack_of_memory(error):
                 raise
             raise NowcastError(
                 f"a batch does not fit into memory: lower batch ({config.run.batch}), "

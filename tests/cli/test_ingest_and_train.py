@@ -179,7 +179,7 @@ def test_interrupted_ingest_says_how_to_continue(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(Demo, "read", read_three_frames)
     assert main(line.split()) == 130
     assert "to continue" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["d.zarr.partial"]
+    assert [path.name for path in tmp_path.iterdir()] == ["d.zarr"]
 
     monkeypatch.undo()
     assert main(line.split()) == 0

@@ -34,7 +34,7 @@ MISTAKES = {
     "nothing in the time": (f"{INGEST} {{new}} --start 2025-01-01", "none in the time asked for"),
     "no time": (f"{INGEST} {{new}} --start noon", "'noon' is not a time"),
     "ingest below a file": (f"{INGEST} {{file}}/frames.zarr", "cannot write .*file/frames.zarr"),
-    "ingest onto a file": (f"{INGEST} {{file}}", "file is not a Zarr store"),
+    "ingest onto a file": (f"{INGEST} {{file}}", "file is not a (Zarr store|NetCDF file)"),
     "option of another feed": (
         "ingest --radar 2 --out {new}",
         "--radar is not an option of the source demo: it has --events, --pixels",
@@ -127,7 +127,7 @@ MISTAKES = {
     ),
     "forecast of a file": (
         "forecast --weights persistence --data {file} --out {new}",
-        "file is not a Zarr store",
+        "file is not a (Zarr store|NetCDF file)",
     ),
     "forecast at a missing time": (
         "forecast --weights persistence --data {frames} --at 2024-06-01T18:00 --out {new}",
@@ -159,11 +159,11 @@ MISTAKES = {
     ),
     "no case at all": (
         "evaluate --data {frames} --forecasters persistence --every 0",
-        "every is 0",
+        "--every 0 is below 1",
     ),
     "margin below 0": (
         "evaluate --data {frames} --forecasters persistence --margin -3",
-        "margin is -3",
+        "--margin -3 is below 0",
     ),
     "thresholds in words": (
         "evaluate --data {frames} --thresholds some",

@@ -1,7 +1,6 @@
 """Files of national weather services in a folder, such as the pysteps example archive."""
 
 import re
-import shutil
 import tempfile
 import zlib
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from nowcastlib.data.feeds.protocol import Feed, TimeLike
 from nowcastlib.data.read_options import AS_STATED, ReadOptions
 from nowcastlib.data.times import within
 from nowcastlib.errors import NowcastError
-from nowcastlib.files import partial_path
+from nowcastlib.files import real_path, scratch_folder
 
 from pysteps import datasets  # isort: skip
 
@@ -159,7 +158,7 @@ def _other_products(folder: Path) -> str:
 def download(folder: str | Path) -> Path:
     """Download the pysteps example archive (335 MB), some hours of each service.
 
-    The archive is unpacked in `folder + ".partial"` and renamed at the end, so that `folder` is
+    The archive is unpacked in a folder beside it, which is renamed at the end, so that `folder` is
     always complete. A folder that holds anything is left alone.
 
     Parameters
@@ -177,16 +176,13 @@ def download(folder: str | Path) -> Path:
     NowcastError
         If the archive cannot be downloaded or written.
     """
-    folder = Path(folder).absolute()
-    partial = partial_path(folder)
+    folder = real_path(folder)
     try:
         if folder.exists() and any(folder.iterdir()):
             return folder
-        shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed
-        datasets.download_pysteps_data(str(partial))
-        if folder.exists():
-            folder.rmdir()  # it is empty; Windows would not replace it
-        partial.rename(folder)
+        with scratch_folder(folder) as scratch:
+            datasets.download_pysteps_data(str(scratch / "new"))
+            (scratch / "new").rename(folder)
     except (OSError, HTTPException, BadZipFile, EOFError, zlib.error) as error:
         reason = f"{type(error).__name__}: {str(error)[:200]}"
         raise NowcastError(
@@ -195,6 +191,5 @@ def download(folder: str | Path) -> Path:
             "github.com/pySTEPS/pysteps-data"
         ) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
         urlcleanup()  # removes the zip, which pysteps leaves in the temporary folder
     return folder
