@@ -688,7 +688,7 @@ def test_the_history_says_what_was_changed_and_the_settings_still_fit(tmp_path):
     for attributes in (xr.open_zarr(out).attrs, zarr.open_group(str(out)).attrs):
         settings, change = attributes["history"].splitlines()
         assert settings == "nowcastlib ingest: crop none, regrid none"
-        assert "24 pixels of 1 frame have a small negative rain rate" in change
+        assert "24 pixels of 1 frame with a small negative rain rate" in change
 
 
 def test_a_store_of_another_format_is_ingested(tmp_path):
