@@ -115,6 +115,7 @@ def is_rain(units: str, names: str) -> bool:
     (True, False, True)
     """
     kind, _ = amount_of_water(units)
+    names = str(names)  # a store may hold a number there
     could_be_other = kind == "amount" or bool(re.match(r"\s*c?m\b", str(units), re.IGNORECASE))
     if kind and not names.strip() and not could_be_other:
         return True

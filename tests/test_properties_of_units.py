@@ -26,6 +26,7 @@ def test_no_text_of_units_breaks_their_reading(text):
     assert kind in ("rate", "amount", "")
     assert 0 < factor < np.inf
     assert is_rain(text, "rain") == bool(kind)
+    assert not is_rain(text, 5.0)  # the name of a careless writer
 
 
 @PROPERTY

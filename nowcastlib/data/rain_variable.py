@@ -61,7 +61,7 @@ def _name_of_rain(dataset: xr.Dataset, path: str, options: ReadOptions) -> str:
     """The name of the only variable of rain, or of a rain rate, or that units are given for."""
     names = [str(name) for name, values in dataset.data_vars.items() if _is_rain(values)]
     if len(names) > 1:
-        standard = {name: dataset[name].attrs.get("standard_name", "") for name in names}
+        standard = {name: str(dataset[name].attrs.get("standard_name", "")) for name in names}
         names = [name for name in names if standard[name].endswith(("_rate", "_flux"))] or names
     if not names and options.units:
         names = [str(name) for name, values in dataset.data_vars.items() if values.ndim >= 3]
