@@ -50,10 +50,12 @@ def check(frames: xr.DataArray, place: str, tolerance: float = 1e-5) -> None:
     if place == "metres":
         np.testing.assert_allclose(frames.y, Y, atol=1e-3)
         np.testing.assert_allclose(frames.x, X, atol=1e-3)
+        assert frames.y.attrs["units"] == "m"
         assert size == pytest.approx((1, 1), rel=0.01)
     elif place == "degrees":
         np.testing.assert_allclose(frames.y, LATITUDES, atol=1e-6)
         np.testing.assert_allclose(frames.x, LONGITUDES, atol=1e-6)
+        assert frames.y.attrs["units"] == "degrees_north"
         assert size == pytest.approx((1.112, 0.783), rel=0.01)
     elif place == "size":
         assert size == pytest.approx((1, 1), rel=0.01)
@@ -451,6 +453,12 @@ FILES = {  # how to write them, options, place
         files.odim,
         {"rate": RAIN[:, ::-1], "where": {}, "lat": LAT_2D[::-1], "lon": LON_2D},
         {},
+        "degrees",
+    ),
+    "odim, 2-D latitudes and an option": (
+        files.odim,
+        {"rate": RAIN[:, ::-1], "where": {}, "lat": LAT_2D[::-1], "lon": LON_2D},
+        {"north_up": False},
         "degrees",
     ),
     "odim, no grid": (files.odim, {"where": {}}, {"pixel_km": 1}, "size"),
