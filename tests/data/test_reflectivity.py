@@ -3,9 +3,10 @@
 import conformance_files as files
 import numpy as np
 import pytest
+import xarray as xr
 from archive_files import field, write
 
-from nowcastlib.data import ReadOptions, open_frames
+from nowcastlib.data import IngestOptions, ReadOptions, ingest, open_frames
 from nowcastlib.data.feeds.archive import Archive
 from nowcastlib.data.reflectivity import HAIL_CAP, rain_of_dbz
 from nowcastlib.errors import NowcastError
@@ -50,6 +51,31 @@ def test_a_store_of_reflectivity_warns_once_of_capped_pixels(tmp_path, caplog):
     assert "3 pixels above 55 dBZ" in messages[0]
 
 
+def odim_with_hail(folder):
+    """ODIM files of reflectivity; two frames have four pixels of 75 dBZ together."""
+    dbz = np.where(files.RAIN == 0, 0, files.reflectivity())
+    dbz[2, 1, :3] = dbz[5, 2, 4] = 75.0
+    return Archive("odim", files.odim(folder, rate=dbz, units={"quantity": "DBZH"}))
+
+
+def test_ingest_counts_capped_pixels_in_one_warning(tmp_path, caplog):
+    (tmp_path / "in").mkdir()
+    out = ingest(
+        odim_with_hail(tmp_path / "in"),
+        tmp_path / "out.zarr",
+        options=IngestOptions(progress=False),
+    )
+    frames = open_frames(out)
+    assert frames.sizes["time"] == 10  # no frame is lost
+    np.testing.assert_allclose(frames[2, 1, :3], CAP, rtol=1e-5)
+    warnings = [record.getMessage() for record in caplog.records]
+    assert len(warnings) == 1
+    change = "4 pixels of 2 frames above 55 dBZ (hail or clutter) set to that"
+    assert change in warnings[0]
+    history = xr.open_zarr(out).attrs["history"].splitlines()
+    assert any(change in line for line in history[1:])
+
+
 @pytest.mark.parametrize("product", ["fmi", "fmi-geotiff"])
 def test_products_of_reflectivity_have_the_same_cap(tmp_path, product):
     rate = field()
@@ -61,3 +87,17 @@ def test_products_of_reflectivity_have_the_same_cap(tmp_path, product):
     assert float(frame[2, 3]) == pytest.approx(cap, rel=1e-5)
     assert float(frame[-3, -4]) == pytest.approx(30, rel=0.04)
     assert frame.attrs["capped_pixels"] == 1
+
+
+def test_options_about_reading_stand_in_the_history_and_cannot_change(tmp_path):
+    (tmp_path / "in").mkdir()
+    folder = files.geotiff(tmp_path / "in", units="")
+    quiet = IngestOptions(progress=False)
+
+    def source(units):
+        return Archive("geotiff", folder, ReadOptions(units=units))
+
+    out = ingest(source("mm/h"), tmp_path / "out.zarr", options=quiet)
+    assert "--units mm/h" in xr.open_zarr(out).attrs["history"]
+    with pytest.raises(NowcastError, match=r"other settings .*--units mm/h.*--units mm/s"):
+        ingest(source("mm/s"), out, options=quiet)
