@@ -46,6 +46,8 @@ class Forecast:
 
         run = at_trained_scale(forecaster(self.weights), frames, self.weights)
         predicted = forecast(run, frames, self.at, self.leads)
+        if missing := predicted.attrs.get("missing_frames"):
+            log.warning("frames missing or incomplete, filled from the others: %s", missing)
         history = f"nowcastlib forecast: {self.weights} from the frames of {self.data}"
         if scale := predicted.attrs.get("nowcast_scale"):
             history += f"; {scale}"

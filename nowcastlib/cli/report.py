@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nowcastlib.data import pixel_size, time_step
+from nowcastlib.data import MAX_MISSING, MIN_OBSERVED, pixel_size, time_step
 from nowcastlib.files import write_atomically
 from nowcastlib.units import DRY
 from nowcastlib.verification import (
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
 TITLE = "CSI pooled over cases, averaged over leads, by threshold in mm/h"
 INTERVAL = " (in brackets the 90 % interval of a bootstrap over the cases)"
+MISSING = ("incomplete_frames", "cases_left_out", "cases_with_missing_frames")
 MANY = 10  # cases from which an interval is shown without a warning
 
 
 def summary(counts: xr.Dataset, frames: xr.DataArray, options: "Evaluate") -> str:
     """What the terminal shows: the extent of the evaluation, its scores, and how to read them."""
     lines = [_extent(counts, frames, options), _scores(counts), _unknown(options.common)]
+    lines.append(_missing(counts))
     return "\n".join(filter(None, [*lines, _few_cases(counts.sizes["case"])]))
 
 
@@ -66,6 +68,18 @@ def _unknown(common: bool) -> str:
         "Pixels without a forecast count as dry. Networks fill all observed pixels; the other "
         "methods lose the edge where rain comes in, which lowers their scores (compare with "
         "--common)."
+    )
+
+
+def _missing(counts: xr.Dataset) -> str:
+    """How many frames are incomplete, and what they mean for the cases; empty if none is."""
+    if not counts.attrs["incomplete_frames"]:
+        return ""
+    return (
+        f"{_number(counts.attrs['incomplete_frames'], 'frame')} incomplete (less than "
+        f"{MIN_OBSERVED:.0%} of the usual pixels observed): "
+        f"{_number(counts.attrs['cases_left_out'], 'case')} left out; "
+        f"{counts.attrs['cases_with_missing_frames']} of the cases above have a missing frame."
     )
 
 
@@ -142,6 +156,10 @@ def protocol(frames: xr.DataArray, counts: xr.Dataset, options: "Evaluate") -> d
         "interval": "90 % interval of 1,000 bootstrap samples of the cases; "
         "cases are not independent",
         "unknown": f"NaN in the observation is not scored; {unknown}",
+        "missing": f"a frame that shows less than {MIN_OBSERVED} of the usual pixels is missing; "
+        "in a case, the first and the last frame of input and of verification are there, and at "
+        f"most {MAX_MISSING:.2f} of each is missing",
+        **{name: counts.attrs[name] for name in MISSING},
         "undefined": "null",
         "fss": "fractions skill score, windows of scale px, outside the domain is dry",
         "effective_resolution_km": "wavelength below which the forecast has less than half of the "

@@ -1,3 +1,11 @@
+from .completeness import MAX_MISSING as MAX_MISSING
+from .completeness import MIN_OBSERVED as MIN_OBSERVED
+from .completeness import complete as complete
+from .completeness import frames_at as frames_at
+from .completeness import has_enough as has_enough
+from .completeness import mark_complete as mark_complete
+from .completeness import mark_last as mark_last
+from .completeness import observed_shares as observed_shares
 from .feeds import Feed as Feed
 from .feeds import ServerUnreachable as ServerUnreachable
 from .feeds import feed as feed

@@ -67,12 +67,22 @@ def mark_complete(frames: xr.DataArray) -> xr.DataArray:
     return frames.assign_coords(is_complete=("time", complete(observed_shares(frames))))
 
 
-def mark_last(frames: xr.DataArray) -> xr.DataArray:
-    """The last frames (time, y, x), with ``is_complete``, as far as ``NEIGHBOURS`` reaches back.
+def mark_last(frames: xr.DataArray, n: int) -> xr.DataArray:
+    """The last ``n`` of frames (time, y, x) with the coordinate ``is_complete`` (time).
 
-    No other frames are read: what a forecast needs of a store that may be large.
+    Of a store on disk only these frames are read, and up to ``NEIGHBOURS`` before them where they
+    are not observed everywhere.
     """
-    return mark_complete(frames[-NEIGHBOURS - 1 :])
+    first = max(0, len(frames) - n)
+    last = frames[first:].load()
+    if "is_complete" in frames.coords:
+        return last
+
+    shares = observed_shares(last)
+    if (shares < 1).any():
+        before = observed_shares(frames[max(0, first - NEIGHBOURS) : first])
+        shares = np.concatenate([before, shares])
+    return last.assign_coords(is_complete=("time", complete(shares)[-len(last) :]))
 
 
 def has_enough(is_complete: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 from tqdm.auto import tqdm
 
+from nowcastlib.data.completeness import complete
 from nowcastlib.data.read_options import AS_STATED, ReadOptions
 from nowcastlib.data.store import SLAB, open_frames
 from nowcastlib.data.times import nearest_frames
@@ -48,12 +49,13 @@ def frames_table(
     Returns
     -------
     pandas.DataFrame
-        Index: the number of the frame. Columns: ``time`` (UTC); ``gap``, minutes since the frame
-        before; ``valid``, observed share of the pixels; ``wet``, wet share of the observed pixels;
-        ``mean`` and ``max`` in mm/h; ``category``, from 0 (driest) to 4 (wettest), separated by the
-        25, 50, 75 and 95 % quantiles of ``wet``; ``sequence``, its number, a new one after each
-        long gap. In a frame without observations ``wet``, ``mean`` and ``max`` are NaN and the
-        category is 0.
+        Index: the number of the frame. Columns: ``time`` (UTC); ``gap``, minutes since the last
+        complete frame before; ``valid``, observed share of the pixels; ``complete``, whether that
+        is enough (see ``data.completeness``: other frames count as missing); ``wet``, wet share of
+        the observed pixels; ``mean`` and ``max`` in mm/h; ``category``, from 0 (driest) to 4
+        (wettest), separated by the 25, 50, 75 and 95 % quantiles of ``wet``; ``sequence``, its
+        number, a new one after each long gap. In a frame without observations ``wet``, ``mean`` and
+        ``max`` are NaN and the category is 0.
 
     Raises
     ------
@@ -129,7 +131,7 @@ def _measure(rate: np.ndarray, wet: float) -> pd.DataFrame:
 
 
 def arrange(table: pd.DataFrame, max_gap: float | None = None) -> pd.DataFrame:
-    """Add ``gap``, ``category`` and ``sequence`` to a table with ``time`` and ``wet``.
+    """Add ``complete``, ``gap``, ``category`` and ``sequence`` to a table of ``measure``.
 
     See ``frames_table`` for these columns and for ``max_gap``.
 
@@ -141,8 +143,9 @@ def arrange(table: pd.DataFrame, max_gap: float | None = None) -> pd.DataFrame:
     if not table.time.is_monotonic_increasing or not table.time.is_unique:
         raise NowcastError("frame times must ascend without duplicates: use data.open_frames")
 
-    table = table.assign(gap=_minutes_since_the_frame_before(table.time))
-    limits = table.wet.quantile(CATEGORY_QUANTILES)
+    table = table.assign(complete=complete(table.valid.to_numpy()) if "valid" in table else True)
+    table["gap"] = _minutes_since_the_frame_before(table)
+    limits = table.wet[table.complete].quantile(CATEGORY_QUANTILES)
     table["category"] = np.searchsorted(limits, table.wet.fillna(0), side="left")
 
     if max_gap is None:
@@ -152,8 +155,15 @@ def arrange(table: pd.DataFrame, max_gap: float | None = None) -> pd.DataFrame:
     return table
 
 
-def _minutes_since_the_frame_before(times: pd.Series) -> pd.Series:
-    return times.diff().dt.total_seconds() / 60
+def _minutes_since_the_frame_before(table: pd.DataFrame) -> pd.Series:
+    """Minutes since the last complete frame before each frame; NaN for the first."""
+    before = table.time.where(_is_complete(table)).ffill().shift()
+    return (table.time - before).dt.total_seconds() / 60
+
+
+def _is_complete(table: pd.DataFrame) -> np.ndarray:
+    """The column ``complete`` of a table; True for all frames of a table without it."""
+    return table.complete.to_numpy() if "complete" in table else np.ones(len(table), bool)
 
 
 def drop(table: pd.DataFrame, shortest: int = 10, driest: float = 0.5) -> pd.DataFrame:
@@ -188,7 +198,7 @@ def drop(table: pd.DataFrame, shortest: int = 10, driest: float = 0.5) -> pd.Dat
             f"none of {sequences.ngroups} sequences has {shortest} frames and a mean category "
             f"above {driest:g}: lower shortest or driest"
         )
-    return kept.assign(gap=_minutes_since_the_frame_before(kept.time))
+    return kept.assign(gap=_minutes_since_the_frame_before(kept))
 
 
 def find_windows(
@@ -200,7 +210,8 @@ def find_windows(
 ) -> np.ndarray:
     """Find all windows of frames at a regular step.
 
-    A window never crosses a gap, the end of a sequence or the border of a split.
+    A window never crosses a gap, the end of a sequence or the border of a split, and it never holds
+    a frame that is not ``complete``.
 
     Parameters
     ----------
@@ -227,7 +238,8 @@ def find_windows(
     """
     times, gap = pd.DatetimeIndex(table.time), pd.Timedelta(minutes=step)
     rows = np.stack([nearest_frames(times, times + k * gap, gap) for k in range(length)], axis=1)
-    fits = (rows >= 0).all(axis=1)  # rows: (start, length)
+    # rows: (start, length)
+    fits = (rows >= 0).all(axis=1) & _is_complete(table)[rows].all(axis=1)
 
     for column in {"sequence", "split"} & set(table.columns):
         values = table[column].to_numpy()
@@ -239,8 +251,11 @@ def find_windows(
 
     if not fits.any():
         where = f"in the {split} split" if split else "here"
+        incomplete = (~_is_complete(table)).sum()
+        lost = f", {incomplete} of them incomplete," if incomplete else ""
         raise NowcastError(
             f"no window of {length} frames, {step:g} minutes apart, {where}: there are "
-            f"{len(table)} frames in {table.sequence.nunique()} sequences; ask for shorter windows"
+            f"{len(table)} frames{lost} in {table.sequence.nunique()} sequences; ask for shorter "
+            "windows"
         )
     return table.index.to_numpy()[rows[fits]]

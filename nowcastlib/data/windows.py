@@ -205,6 +205,8 @@ def training_data(
         table = _table_of_rain(path, frames, shares, stores.options)
         first, last = table.time.iloc[[0, -1]]
         step = time_step(frames)
+        if incomplete := int((~table.complete).sum()):
+            descriptions.append(f"{incomplete} incomplete frames of {path}: left out")
 
         for split, rows in _rows_by_split(table, step, windows, shares).items():
             augmentation = Augmentation(seed, windows.vary) if split == "train" else None

@@ -10,6 +10,9 @@ import xarray as xr
 from nowcastlib.data import (
     RAIN_RATE,
     checked_frames,
+    frames_at,
+    has_enough,
+    mark_last,
     nearest_frames,
     on_own_grid,
     pixel_size,
@@ -17,6 +20,7 @@ from nowcastlib.data import (
     usual_step,
     utc,
 )
+from nowcastlib.data.completeness import NEIGHBOURS
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import written_folder
 from nowcastlib.forecasting.forecasters import Forecaster
@@ -30,44 +34,72 @@ def observed_until(
 ) -> xr.DataArray:
     """The last ``n`` frames up to a time, at the time step of the store.
 
+    No frame after that time is read, and few before it.
+
     Parameters
     ----------
     frames : xr.DataArray
         Rain rate (time, y, x) in mm/h.
     at : str | datetime | np.datetime64 | None
-        Time of the last frame, UTC; None for the last frame of the store.
+        Time of the last frame, UTC; None for the last complete frame of the store.
     n : int
         Number of frames.
 
     Returns
     -------
     xr.DataArray
-        Rain rate (time, y, x) in mm/h, ``n`` frames. Each may be off its time by a third of a step
-        and at most half a minute.
+        Rain rate (time, y, x) in mm/h, ``n`` frames, NaN where one is missing; ``is_complete``
+        (time) tells which are complete. Each may be off its time by a third of a step and at most
+        half a minute.
 
     Raises
     ------
     NowcastError
-        If one of the frames is missing.
+        If too many of the frames are missing or incomplete: see ``data.has_enough``.
     """
-    available = frames.indexes["time"]
-    last = available[-1] if at is None else utc(at)
-    step = _step(frames)
+    available, step = frames.indexes["time"], _step(frames)
+    wanted = _last_complete_time(frames) if at is None else utc(at)
 
     # count back from the frame itself, which may be some seconds off
-    newest = nearest_frames(available, pd.DatetimeIndex([last]), step)[0]
-    last = available[newest] if newest >= 0 else last
+    newest = nearest_frames(available, pd.DatetimeIndex([wanted]), step)[0]
+    last = available[newest] if newest >= 0 else wanted
     times = pd.DatetimeIndex([last - k * step for k in range(n - 1, -1, -1)])
-    numbers = nearest_frames(available, times, step)
-    missing = times[numbers < 0]
-    if len(missing):
-        minutes = step / pd.Timedelta(minutes=1)
-        raise NowcastError(
-            f"a forecast at {time_text(last)} needs {n} frames, {minutes:g} minutes apart, but "
-            f"there is none at {time_text(missing[0])} (the store holds {time_text(available[0])} "
-            f"to {time_text(available[-1])}): {_nearest_possible(available, last, step, n)}"
-        )
-    return frames.isel(time=numbers)
+
+    end = available.searchsorted(last, "right")
+    begin = available.searchsorted(times[0] - step)
+    recent = mark_last(frames[: max(end, 1)], max(end - begin, 1))
+    observed = frames_at(recent, times, step)
+    if not has_enough(observed.is_complete.values):
+        raise _not_enough(frames, observed, step)
+    return observed
+
+
+def _last_complete_time(frames: xr.DataArray) -> pd.Timestamp:
+    """Time of the last complete frame, if one of the last dozen is; else of the last frame."""
+    last = mark_last(frames, 1)
+    if not last.is_complete.item():
+        last = mark_last(frames, NEIGHBOURS)
+        last = last[last.is_complete.values] if last.is_complete.any() else last
+    return last.indexes["time"][-1]
+
+
+def _not_enough(frames: xr.DataArray, observed: xr.DataArray, step: pd.Timedelta) -> NowcastError:
+    """The error about ``observed`` frames (time, y, x) of which too many are missing."""
+    available, times = frames.indexes["time"], observed.indexes["time"]
+    missing = times[~observed.is_complete.values]
+    if missing[0] in available:
+        share = float(np.isfinite(observed.sel(time=missing[0]).values).mean())
+        what = f"the one at {time_text(missing[0])} shows only {share:.0%} of its pixels"
+    else:
+        what = f"there is none at {time_text(missing[0])}"
+
+    n, minutes = len(times), step / pd.Timedelta(minutes=1)
+    possible = _nearest_possible(available.difference(missing), times[-1], step, n)
+    return NowcastError(
+        f"a forecast at {time_text(times[-1])} needs {n} frames, {minutes:g} minutes apart, but "
+        f"{what} (the store holds {time_text(available[0])} to {time_text(available[-1])}): "
+        f"{possible}"
+    )
 
 
 def _step(frames: xr.DataArray) -> pd.Timedelta:
@@ -79,9 +111,9 @@ def _step(frames: xr.DataArray) -> pd.Timedelta:
 def _nearest_possible(
     available: pd.DatetimeIndex, wanted: pd.Timestamp, step: pd.Timedelta, n: int
 ) -> str:
-    """The time nearest to the one wanted that has ``n`` frames, in words."""
-    complete = [nearest_frames(available, available - k * step, step) >= 0 for k in range(n)]
-    possible = available[np.all(complete, axis=0)]
+    """The time nearest to the one wanted that has enough of ``n`` frames, in words."""
+    there = [nearest_frames(available, available - k * step, step) >= 0 for k in range(n)]
+    possible = available[has_enough(np.stack(there))]
     if possible.empty:
         return "no time in it has enough frames"
     if wanted < possible[0]:
@@ -109,7 +141,7 @@ def forecast(
         Rain rate (time, y, x) in mm/h, of ``open_frames`` or of your own. Your own is checked as a
         store is: see ``data.checked_frames``.
     at : str | datetime | np.datetime64 | None
-        Time of the last frame to use, UTC; None for the last frame of the store.
+        Time of the last frame to use, UTC; None for the last complete frame of the store.
     leads : int
         Number of steps to forecast.
 
@@ -119,12 +151,14 @@ def forecast(
         Rain rate (lead_time, y, x) in mm/h; of an ensemble (member, lead_time, y, x). Rows and
         columns have the direction and the coordinates of ``frames``.
         ``lead_time`` is in minutes, ``valid_time`` (UTC) is the time that each field is a forecast
-        for, ``issued`` (UTC) the time of the last frame used.
+        for, ``issued`` (UTC) the time of the last frame used. The attribute ``missing_frames``
+        names frames before it that are missing or incomplete; it is there only if some are.
 
     Raises
     ------
     NowcastError
-        If a frame that the forecaster needs is missing, or if the check refuses the frames.
+        If too many of the frames that the forecaster needs are missing (see ``data.has_enough``),
+        or if the check refuses the frames.
     """
     if leads < 1:
         raise NowcastError(f"a forecast needs leads, not {leads}: ask for at least 1")
@@ -162,6 +196,9 @@ def _attributes(observed: xr.DataArray) -> dict:
     origin = {name: observed.attrs.get(name, "") for name in ("source", "license")}
     if "comment" in observed.attrs:
         origin["comment"] = observed.attrs["comment"]
+    missing = observed.indexes["time"][~observed.is_complete.values]
+    if len(missing):
+        origin["missing_frames"] = ", ".join(time_text(time) for time in missing)
     return RAIN_RATE | origin | ({"pixel_km": size.mean} if size else {})
 
 

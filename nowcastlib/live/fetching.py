@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from nowcastlib.data import (
     Feed,
     IngestOptions,
     grid,
+    has_enough,
     ingest,
+    mark_complete,
     nearest_frames,
     open_frames,
     usual_step,
@@ -27,7 +30,6 @@ from nowcastlib.live.options import LiveOptions
 
 MINUTE = pd.Timedelta("1min")
 QUIET = IngestOptions(progress=False)
-COMPLETE = 0.9  # share of the usually observed pixels that a complete frame has at least
 
 
 @dataclass(frozen=True)
@@ -109,63 +111,49 @@ def fetch_newest(
     return frames[np.isin(frames.time.values, listed)].load(), listed
 
 
-def complete(frames: xr.DataArray) -> np.ndarray:
-    """Return which frames show at least nine tenths of the pixels that frames usually show.
-
-    Parameters
-    ----------
-    frames : xarray.DataArray, dimensions (time, y, x)
-        Rain rate in mm/h; NaN is not observed.
-
-    Returns
-    -------
-    array of bool, shape (time,)
-    """
-    observed = np.array([np.isfinite(frame.values).mean() for frame in frames])
-    return (observed > 0) & (observed >= COMPLETE * np.median(observed))
-
-
 def latest_times(
-    frames: xr.DataArray, listed: pd.DatetimeIndex, n: int
+    frames: xr.DataArray, listed: pd.DatetimeIndex, n_in: Collection[int]
 ) -> tuple[pd.DatetimeIndex, list[pd.Timestamp]]:
-    """Find the last ``n`` consecutive frames.
+    """Find the last frames from which a forecast can be made.
 
     Parameters
     ----------
     frames : xarray.DataArray, dimensions (time, y, x)
-        Complete frames.
+        Frames with the coordinate ``is_complete``, see ``data.mark_complete``.
     listed : pandas.DatetimeIndex
         Times that the feed lists; their usual step is the time step.
-    n : int
-        Number of frames that the forecast needs.
+    n_in : collection of int
+        Numbers of frames that the forecasters need.
 
     Returns
     -------
     pandas.DatetimeIndex
-        The times of these frames.
+        Times of the frames, as many as the longest of ``n_in``, missing ones among them.
     list of pandas.Timestamp
-        Missing times, because of which the frames are not later ones.
+        Missing times: among the frames up to then, and those because of which it is not later.
 
     Raises
     ------
     NowcastError
-        If there are no ``n`` consecutive frames.
+        If there are never enough frames, see ``data.has_enough``.
     """
     step = usual_step(listed) if len(listed) > 1 else pd.Timedelta("5min")
-    available = frames.indexes["time"]
+    available = frames.indexes["time"][frames.is_complete.values]
+    longest = max(n_in)
 
     missing: set[pd.Timestamp] = set()
     for end in listed[::-1]:
-        times = pd.date_range(end=end, periods=n, freq=step)
+        times = pd.date_range(end=end, periods=longest, freq=step)
         numbers = nearest_frames(available, times, step)
-        if (numbers >= 0).all():
-            return available[numbers], sorted(missing)
         missing.update(times[numbers < 0])
+        if all(has_enough(numbers[-n:] >= 0) for n in n_in):
+            own = np.where(numbers >= 0, available[numbers], times)
+            return pd.DatetimeIndex(own), sorted(missing)
 
-    newest = pd.date_range(end=listed[-1], periods=n, freq=step)
+    newest = pd.date_range(end=listed[-1], periods=longest, freq=step)
     lacking = newest[nearest_frames(available, newest, step) < 0]
     raise NowcastError(
-        f"no forecast: it needs {n} complete frames, {step / MINUTE:g} minutes apart; up to "
+        f"no forecast: it needs {longest} complete frames, {step / MINUTE:g} minutes apart; up to "
         f"{listed[-1]:%Y-%m-%d %H:%M} UTC, {missing_text(lacking)}: try again later, or with "
         "more --minutes"
     )
@@ -210,7 +198,8 @@ def _tidy(path: Path, feed: Feed, rows: pd.DataFrame, options: LiveOptions) -> N
     if isinstance(feed, fvg.Fvg | cf_zarr.CfZarr):
         with contextlib.suppress(NowcastError):  # else it is not a readable store
             stored = open_frames(path).load()
-            keep = stored[complete(stored) & np.isin(stored.time.values, rows.time)]
+            is_complete = mark_complete(stored).is_complete.values
+            keep = stored[is_complete & np.isin(stored.time.values, rows.time)]
     if stored is not None and keep is not None and len(keep) == len(stored):
         return
 

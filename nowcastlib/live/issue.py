@@ -24,7 +24,7 @@ class Issue:
     place: str  # radar or feed
     written: pd.Timestamp  # when the page is written, UTC
     as_if: pd.Timestamp | None = None  # a look back: the time that it takes for now, UTC
-    missing: list[pd.Timestamp] = field(default_factory=list)  # frames that would have been newer
+    missing: list[pd.Timestamp] = field(default_factory=list)  # frames before or after its time
 
     @property
     def time(self) -> pd.Timestamp:
@@ -38,7 +38,7 @@ class Issue:
 
     @property
     def note(self) -> str:
-        """Which newer frames are missing; empty if none is."""
+        """Which frames are missing, among those used or newer; empty if none is."""
         if not self.missing:
             return ""
         return f"{missing_text(self.missing)}: forecast from {self.time:%H:%M} UTC."

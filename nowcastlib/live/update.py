@@ -10,12 +10,12 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
-from nowcastlib.data import Feed, grid, time_step
+from nowcastlib.data import Feed, frames_at, grid, mark_complete, time_step, usual_step
 from nowcastlib.data.feeds import fvg, registry
 from nowcastlib.errors import NowcastError, printable
 from nowcastlib.files import write_atomically
 from nowcastlib.forecasting import Forecaster, at_trained_scale, forecast
-from nowcastlib.live.fetching import MINUTE, complete, fetch_newest, latest_times
+from nowcastlib.live.fetching import MINUTE, fetch_newest, latest_times
 from nowcastlib.live.issue import Issue
 from nowcastlib.live.options import LiveOptions
 from nowcastlib.live.page import render_page
@@ -37,8 +37,9 @@ def write_page(
 ) -> str:
     """Forecast from the feed's newest frames and write the page, whole or not at all.
 
-    The forecast is issued at the last time up to which all frames that the forecasters need are
-    complete. If newer frames are missing, or if the forecast is old, page and log say so.
+    The forecast is issued at the last time up to which enough of the frames that the forecasters
+    need are complete: see ``data.has_enough``. If frames are missing, or if the forecast is old,
+    page and log say so.
 
     Parameters
     ----------
@@ -72,12 +73,13 @@ def write_page(
 
     frames, listed = fetch_newest(feed, out, moment, options)
     frames = grid.centre(frames, options.size) if options.size else frames
-    frames = frames[complete(frames)]
+    frames = mark_complete(frames)
     forecasters = {name: at_trained_scale(r, frames, name) for name, r in forecasters.items()}
-    n = max(2, *(run.n_in for run in forecasters.values()))
-    times, missing = latest_times(frames, listed, n)
+    n_in = {max(2, run.n_in) for run in forecasters.values()}  # two show a time step
+    times, missing = latest_times(frames, listed, n_in)
 
-    past = frames.sel(time=times)
+    past = frames_at(frames, times, usual_step(times))
+    frames = frames[frames.is_complete.values]
     forecasts = _forecast_all(forecasters, past, options.leads)
     issue = Issue(frames, past, forecasts, _place(feed), utcnow(), as_if, missing)
     for text in (issue.note, issue.warning):

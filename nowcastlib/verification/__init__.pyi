@@ -1,8 +1,8 @@
+from .case_times import issue_times as issue_times
 from .counts import SCALES as SCALES
 from .counts import count as count
 from .evaluation import EvaluationOptions as EvaluationOptions
 from .evaluation import evaluate as evaluate
-from .evaluation import issue_times as issue_times
 from .evaluation import observed_at as observed_at
 from .film_scores import score_films as score_films
 from .formulas import SCORES as SCORES

@@ -12,19 +12,19 @@ from tqdm.auto import tqdm
 from nowcastlib.data import (
     centre,
     checked_frames,
+    frames_at,
+    mark_complete,
     nearest_frames,
     pixel_size,
     time_step,
-    usual_step,
 )
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import Forecaster, at_trained_scale, forecast
 from nowcastlib.units import exceeds
+from nowcastlib.verification.case_times import count_missing, event_starts, issue_times
 from nowcastlib.verification.counts import SCALES, check_thresholds, count
 
 log = logging.getLogger("nowcastlib")
-
-NEW_EVENT = np.timedelta64(60, "m")  # an event ends if no frame comes for longer than this
 
 
 @dataclass(frozen=True)
@@ -54,39 +54,6 @@ class EvaluationOptions:
             if getattr(self, name) < least:
                 raise NowcastError(f"{name} is {getattr(self, name)}: it must be {least} or more")
         check_thresholds(self.thresholds)
-
-
-def issue_times(frames: xr.DataArray, n_in: int, leads: int, every: int = 1) -> pd.DatetimeIndex:
-    """Times at which a forecast can be made and verified.
-
-    Parameters
-    ----------
-    frames : xr.DataArray
-        Rain rate (time, y, x).
-    n_in : int
-        Number of frames that the forecaster needs.
-    leads : int
-        Number of steps to forecast.
-    every : int
-        Return every N-th of the times.
-
-    Raises
-    ------
-    NowcastError
-        If there is no such time.
-    """
-    times = frames.indexes["time"]
-    is_possible = np.full(len(times), len(times) > 1)
-    step = usual_step(times)
-    for k in range(1 - n_in, leads + 1):
-        if is_possible.any():
-            is_possible &= nearest_frames(times, times + k * step, step) >= 0
-    if not is_possible.any():
-        raise NowcastError(
-            f"a forecast and its verification need {n_in} + {leads} consecutive frames, and these "
-            f"{len(times)} have none: ask for fewer leads, or give more data"
-        )
-    return times[is_possible][::every]
 
 
 def observed_at(predicted: xr.DataArray, frames: xr.DataArray) -> np.ndarray:
@@ -149,7 +116,8 @@ def evaluate(
         The sums of ``count``, for ``scores``, with the dimensions forecaster, case, lead_time, ….
         ``lead_time`` is in minutes. Lead time 0 is the last observation, compared with itself. Each
         case has the time at which it was ``issued`` and its ``event``, the time of the first frame
-        of that event.
+        of that event. The attributes ``incomplete_frames``, ``cases_left_out`` because of them and
+        ``cases_with_missing_frames`` count what is missing.
 
     Raises
     ------
@@ -159,8 +127,9 @@ def evaluate(
     options = options or EvaluationOptions()
     frames = checked_frames(frames)
     frames = centre(frames, options.size) if options.size else frames
+    frames = mark_complete(frames)
     forecasters = {name: at_trained_scale(r, frames, name) for name, r in forecasters.items()}
-    n_in = max(run.n_in for run in forecasters.values())
+    n_in = {run.n_in for run in forecasters.values()}
     times = issue_times(frames, n_in, options.leads, options.every)
     _check_frames(frames, times, options)
 
@@ -178,7 +147,9 @@ def evaluate(
             for name, rate in rates.items():
                 pair = (rate, truth)
                 counts[name].append(count([pair], options.thresholds, options.scales, pooled_km))
-    return _joined(counts, frames, times, options.leads)
+    return _joined(counts, frames, times, options.leads).assign_attrs(
+        count_missing(frames, n_in, times, options.leads)
+    )
 
 
 def _pixel_km(frames: xr.DataArray) -> float:
@@ -213,7 +184,8 @@ def _fields_to_compare(
     """Forecasts by name and the observation (…, lead, y, x) in mm/h, from lead 0, as scored."""
     first = next(iter(predicted.values()))
     now = frames.sel(time=first.issued.values).values
-    truth = np.concatenate([now[None], observed_at(first, frames)])
+    later = frames_at(frames, pd.DatetimeIndex(first.valid_time.values))
+    truth = np.concatenate([now[None], later.values])
     truth = _scored_area(truth, options)
 
     rates = {}
@@ -256,14 +228,6 @@ def _joined(
     joined = joined.assign_coords(
         lead_time=("lead_time", minutes, {"units": "minutes"}),
         issued=("case", times),
-        event=("case", _event_starts(frames, times)),
+        event=("case", event_starts(frames, times)),
     )
     return joined.transpose("forecaster", "case", "lead_time", ...)
-
-
-def _event_starts(frames: xr.DataArray, times: pd.DatetimeIndex) -> pd.DatetimeIndex:
-    """Time of the first frame of the event to which each of the times belongs."""
-    index = frames.indexes["time"]
-    is_start = np.r_[True, np.diff(index) > NEW_EVENT]
-    starts = index[is_start]
-    return starts[starts.searchsorted(times, "right") - 1]
