@@ -1,5 +1,6 @@
 """``nowcast forecast``: forecast the next steps after the frames of a store."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,8 @@ from typing import Annotated
 import tyro
 
 from nowcastlib.cli.reading import AS_STATED, ReadingOptions, option
+
+log = logging.getLogger("nowcastlib")
 
 
 @dataclass(frozen=True)
