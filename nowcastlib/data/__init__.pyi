@@ -1,5 +1,6 @@
 from .completeness import MAX_MISSING as MAX_MISSING
 from .completeness import MIN_OBSERVED as MIN_OBSERVED
+from .completeness import NEIGHBOURS as NEIGHBOURS
 from .completeness import complete as complete
 from .completeness import frames_at as frames_at
 from .completeness import has_enough as has_enough

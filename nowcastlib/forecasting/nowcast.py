@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from nowcastlib.data import (
+    NEIGHBOURS,
     RAIN_RATE,
     checked_frames,
     frames_at,
@@ -20,7 +21,6 @@ from nowcastlib.data import (
     usual_step,
     utc,
 )
-from nowcastlib.data.completeness import NEIGHBOURS
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import written_folder
 from nowcastlib.forecasting.forecasters import Forecaster
