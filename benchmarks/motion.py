@@ -9,8 +9,8 @@ real rain enters at the edges. The three cuts are the frames from which the moti
 
 The error is the median distance, in px per step, between the estimated and the true motion. It is
 taken over the pixels of the last frame with rain that was already in the first frame. Seconds are
-those of the quicker of two calls, on one thread; VET is called once. With --methods, the rows of
-the other methods stay as they are in the table.
+those of the processor for one call, on one thread, so that other programs on the machine change
+them little. With --methods, the rows of the other methods stay as they are in the table.
 """
 
 import argparse
@@ -145,18 +145,16 @@ def measure(name: str, rain: np.ndarray, methods: list[str]) -> Iterator[dict[st
     movements[f"{TURN} degrees"] = turned(rain, TURN)
     for method in methods:
         for movement, (frames, velocity) in movements.items():
-            seconds = []
-            for _ in range(1 if method == "vet" else 2):
-                start = time.perf_counter()
-                estimate = METHODS[method](frames)
-                seconds.append(time.perf_counter() - start)
+            start = time.process_time()
+            estimate = METHODS[method](frames)
+            seconds = time.process_time() - start
             error = median_error(estimate, velocity, frames)
             yield {
                 "scene": name,
                 "movement": movement,
                 "method": method,
                 "error_px": round(error, 3),
-                "seconds": round(min(seconds), 3),
+                "seconds": round(seconds, 3),
             }
 
 

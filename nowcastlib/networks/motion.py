@@ -29,7 +29,7 @@ def flow(
     Parameters
     ----------
     frames : Tensor
-        (B, T, H, W) with T of 2 or more, in model units. Any finite values where not observed.
+        (B, T, H, W) with T of 2 or more, in model units; any values where not observed.
     observed : Tensor | None
         (B, T, H, W), bool: which pixels were observed; None if all were. Pixels that were not
         count neither as rain nor as dry. A frame may be missing altogether.
@@ -52,9 +52,8 @@ def flow(
     velocity = correlation_motion(frames, shown, reach)
 
     sharp = blur_observed(frames, shown, 1.5)
-    complete = 1 - F.max_pool2d(
-        F.pad(1 - shown, (1,) * 4, value=1.0), 3, 1
-    )  # the 8 neighbours, too
+    lost = F.pad(1 - shown, (1, 1, 1, 1), value=1.0)
+    complete = 1 - F.max_pool2d(lost, 3, 1)  # 1 where all neighbours were observed, too
     with_mask = torch.stack([sharp, complete], 2)  # (B, T, 2, H, W)
     earlier = with_mask[:, :-1].flatten(0, 1)  # (B·(T-1), 2, H, W)
     later = with_mask[:, 1:].flatten(0, 1)
@@ -97,9 +96,9 @@ def _gradients(earlier: Tensor, later: Tensor, velocity: Tensor) -> tuple[Tensor
     b, b_complete = sample(later, velocity / 2, "zeros").split(1, 1)
     complete = torch.minimum(a_complete, b_complete) > 0.999
 
-    mean = (a + b) / 2
-    dx = torch.gradient(mean, dim=3)[0] * complete
-    dy = torch.gradient(mean, dim=2)[0] * complete
+    mean = F.pad((a + b) / 2, (1, 1, 1, 1), "replicate")
+    dx = (mean[..., 1:-1, 2:] - mean[..., 1:-1, :-2]) / 2 * complete
+    dy = (mean[..., 2:, 1:-1] - mean[..., :-2, 1:-1]) / 2 * complete
     return dx, dy, b - a
 
 
