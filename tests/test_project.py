@@ -214,6 +214,32 @@ def test_results_of_the_ablation_are_those_of_the_table():
         assert f"| {variant} | {scores} | {mse:.2f} |" in page
 
 
+MOTIONS = ("ours", "lucas_kanade", "vet", "proesmans")
+
+
+def test_results_of_the_motion_are_those_of_the_table():
+    page = results_page()
+    table = pd.read_csv(ROOT / "docs/results/motion.csv")
+    assert table.method.value_counts()[["ours", "proesmans"]].tolist() == [8 * 7, 8 * 7]
+    error = table.groupby(["movement", "method"]).error_px
+    for movement in table.movement.unique():
+        shown = [
+            f"{error.median()[movement, name]:.2f} ({error.max()[movement, name]:.2f})"
+            for name in MOTIONS
+        ]
+        assert f"| {movement} | {' | '.join(shown)} |" in page
+    seconds = table.groupby("method").seconds.median()
+    shown = [f"{seconds[name]:.2f} s" for name in MOTIONS]
+    assert f"| processor time | {' | '.join(shown)} |" in page
+
+
+def test_motion_is_as_exact_as_the_best_of_pysteps():
+    table = pd.read_csv(ROOT / "docs/results/motion.csv")
+    error = table.pivot(index=["scene", "movement"], columns="method", values="error_px")
+    others = error.drop(columns="ours").min(axis=1)
+    assert (error.ours <= others + 0.3).all()
+
+
 def test_results_on_moving_mnist_are_those_of_the_report():
     report = json.loads((ROOT / "docs/results/mnist.json").read_text())
     for n in (6, 8, 10):
