@@ -138,7 +138,10 @@ def caution(trained: TrainedScale, change: ScaleChange, frames: xr.DataArray) ->
     was = f"was trained at pixels of {km} every {minutes}; these frames have {_text(size, step)}"
 
     if not size:
-        return f"{was} and are taken as they are: give y and x their units (m, km or degrees) or pass --pixel-km"
+        return (
+            f"{was} and are taken as they are: give y and x their units (m, km or degrees) or pass "
+            "--pixel-km"
+        )
     sides_fit = [_is_within(s, trained.pixel_km, PIXEL_TOLERANCE**2) for s in change.side(size)]
     step_fits = _is_within(step * change.stride, trained.step_minutes, STEP_TOLERANCE**2)
     if not all(sides_fit) or not step_fits:
