@@ -14,6 +14,7 @@ from nowcastlib.cli.source_options import SOURCE_OPTIONS
 from nowcastlib.data import ReadOptions, feeds, open_frames
 from nowcastlib.data.feeds import archive, demo_server
 from nowcastlib.data.feeds.demo import Demo
+from nowcastlib.data.feeds.http import Limits
 
 
 def test_files_become_a_store_and_the_store_a_trained_run(place):
@@ -72,7 +73,11 @@ SOUTH_UP = {"options": ReadOptions(north_up=False)}
         ("demo", "--events 3 --pixels 9", {"events": 3, "size": 9}),
         ("archive", "--path p --product q", {"path": "p", "product": "q"}),
         ("archive", "--south-up", {"path": None, "product": None} | SOUTH_UP),
-        ("fvg", "--radar 2 --product q --base b", {"radar": 2, "product": "q", "base": "b"}),
+        (
+            "fvg",
+            "--radar 2 --product q --base b",
+            {"radar": 2, "product": "q", "base": "b", "limits": Limits()},
+        ),
         (
             "cloud",
             "--path p --endpoint e --variable v --units mm --accumulation-minutes 5 --pixel-km 2",
@@ -126,8 +131,8 @@ def test_an_option_about_reading_that_a_source_does_not_use_is_refused(
     ("options", "why"),
     [
         ("--units parsec", "--units 'parsec' is no unit of rain: .* mm/h"),
-        ("--pixel-km 0", "--pixel-km is 0: give a number above 0"),
-        ("--accumulation-minutes -5", "--accumulation-minutes is -5"),
+        ("--pixel-km 0", "--pixel-km 0 is 0 or below"),
+        ("--accumulation-minutes -5", "--accumulation-minutes -5 is 0 or below"),
         ("--north-up --south-up", "--north-up and --south-up contradict each other"),
     ],
 )
@@ -147,10 +152,11 @@ OTHERS = [
 @pytest.mark.parametrize(("source", "option"), sorted(OTHERS))
 @pytest.mark.parametrize("command", ["ingest", "live"])
 def test_option_of_another_source_is_refused_by_name(tmp_path, capsys, command, source, option):
-    value = "" if option == "brightness" else "3"  # a flag
-    line = f"{command} --source {source} --{option} {value} --out {tmp_path}/out"
+    flag = f"--{option.replace('_', '-')}"
+    value = "" if option in ("brightness", "redirects") else "9"  # these have no value
+    line = f"{command} --source {source} {flag} {value} --out {tmp_path}/out"
     assert main(line.split()) == 2
-    assert f"--{option} is not an option of the source {source}" in capsys.readouterr().err
+    assert f"{flag} is not an option of the source {source}" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
