@@ -6,7 +6,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the helpers of the tests
 
-from hostile import fuzz
+from hostile import fuzz, stores
+
+HELP_STORES = (
+    "attack stores and runs instead: readers beside writers, kills, second writers, full disks; "
+    "1: 100 readings, 100 kills of ingest, 50 of an extension, 50 of train, 30 pairs, 20 full disks"
+)
 
 
 def main() -> int:
@@ -16,7 +21,10 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=10**9, help="at most so many of each kind")
     parser.add_argument("--first", type=int, default=0, help="number of the first input")
     parser.add_argument("--only", nargs="*", default=[], help="kinds of input (default: all)")
+    parser.add_argument("--stores", type=float, metavar="TIMES", help=HELP_STORES)
     options = parser.parse_args()
+    if options.stores:
+        return stores.attack(options.stores)
 
     names = options.only or fuzz.kinds()
     report = fuzz.run(names, options.inputs, 60 * options.minutes, options.first)
