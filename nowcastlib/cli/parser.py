@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import tyro
 
+from nowcastlib.cli.compact import Compact
 from nowcastlib.cli.config_options import explain_unused, kind_of_network
 from nowcastlib.cli.evaluate import Evaluate
 from nowcastlib.cli.forecast import Forecast
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "evaluate": Evaluate,
     "plot": Plot,
     "live": Live,
+    "compact": Compact,
 }
 
 

@@ -1,3 +1,4 @@
+from .compaction import compact as compact
 from .completeness import MAX_MISSING as MAX_MISSING
 from .completeness import MIN_OBSERVED as MIN_OBSERVED
 from .completeness import NEIGHBOURS as NEIGHBOURS
