@@ -220,7 +220,7 @@ MOTIONS = ("ours", "lucas_kanade", "vet", "proesmans")
 def test_results_of_the_motion_are_those_of_the_table():
     page = results_page()
     table = pd.read_csv(ROOT / "docs/results/motion.csv")
-    assert table.method.value_counts()[["ours", "proesmans"]].tolist() == [8 * 7, 8 * 7]
+    assert len(table) == 8 * 7 * len(MOTIONS)
     error = table.groupby(["movement", "method"]).error_px
     for movement in table.movement.unique():
         shown = [
