@@ -10,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 from accelerate import PartialState
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
-from nowcastlib.errors import NowcastError
+from nowcastlib.errors import NowcastError, printable
 from nowcastlib.files import one_writer, write_atomically
 from nowcastlib.networks import ForecastNetwork, build, option_names
 from nowcastlib.training.config import TrainConfig, from_dict, to_dict
@@ -24,6 +24,7 @@ from nowcastlib.units import TrainedScale
 CONFIG, WEIGHTS, STATE, HISTORY = "config.json", "model.safetensors", "last.pt", "history.csv"
 LOCK = ".lock"  # is there while a process trains
 BATCHES = "batches.csv"
+LARGEST_CONFIG = 16 << 20  # bytes
 COLUMNS = [
     "epoch", "length", "truth", "lr", "train", "validation", "test",
     "validation_at_length", "test_at_length", "seconds",
@@ -116,6 +117,8 @@ def resume(out: Path, config: TrainConfig, samples: dict[str, str], state: Train
         for name, part in state.parts().items():
             part.load_state_dict(saved[name])
         state.history = saved["history"]
+        if not [row["validation"] for row in state.history]:
+            raise ValueError("its history is empty")
         state.batch_losses = saved.get("batch_losses", [])  # version 0.1 kept none
     # A broken file makes torch raise errors of many types; the remedy is always the same.
     except Exception as error:
@@ -165,7 +168,7 @@ def _check_same_config(out: Path, config: TrainConfig) -> None:
 
 
 def _check_same_data(out: Path, samples: dict[str, str]) -> None:
-    before = json.loads((out / CONFIG).read_text()).get("samples", samples)
+    before = _about(out).get("samples", samples)
     other = [name for name in ("train", "validation") if samples[name] != before.get(name)]
     if other:
         raise NowcastError(
@@ -182,7 +185,40 @@ def finished(run: str | Path) -> bool:
     run = Path(run)
     if not all((run / name).exists() for name in (STATE, HISTORY, WEIGHTS)):
         return False
-    return len(pd.read_csv(run / HISTORY)) >= load_config(run).run.epochs
+    try:
+        rows = len(pd.read_csv(run / HISTORY))
+    except (OSError, ValueError) as error:
+        raise NowcastError(
+            f"{run / HISTORY} cannot be read ({printable(error)}): remove it and resume the run"
+        ) from error
+    return rows >= load_config(run).run.epochs
+
+
+def _about(run: str | Path) -> dict:
+    """What ``config.json`` of a run's folder holds.
+
+    Raises
+    ------
+    NowcastError
+        If it is missing, no regular file, huge, or no JSON object.
+    """
+    path = Path(run) / CONFIG
+    try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is not a regular file")
+        if path.stat().st_size > LARGEST_CONFIG:
+            raise ValueError("it is too large")
+        about = json.loads(path.read_text())
+        if not isinstance(about, dict):
+            raise ValueError("it is not a JSON object")
+    # RecursionError: lists within lists, thousands deep
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or printable(error)
+        raise NowcastError(
+            f"{path} is not a readable configuration ({reason}): name a folder written by train, "
+            "or train again"
+        ) from error
+    return about
 
 
 def load_config(run: str | Path) -> TrainConfig:
@@ -195,8 +231,8 @@ def load_config(run: str | Path) -> TrainConfig:
     """
     path = Path(run) / CONFIG
     try:
-        return from_dict(upgrade(json.loads(path.read_text())["config"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return from_dict(upgrade(_about(run)["config"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise NowcastError(
             f"{path} is not a readable configuration ({reason}): name a folder written by train, "
@@ -206,7 +242,7 @@ def load_config(run: str | Path) -> TrainConfig:
 
 def load_description(run: str | Path) -> str:
     """What the network of a run's folder was trained on, in words; "" if that is not known."""
-    return str(json.loads((Path(run) / CONFIG).read_text()).get("data", ""))
+    return printable(_about(run).get("data", ""), None)
 
 
 def load_trained_scale(run: str | Path) -> TrainedScale:
@@ -220,7 +256,7 @@ def load_trained_scale(run: str | Path) -> TrainedScale:
         If the entry ``trained_at`` of the configuration cannot be read.
     """
     path = Path(run) / CONFIG
-    written = json.loads(path.read_text()).get("trained_at") or {}
+    written = _about(run).get("trained_at") or {}
     try:
         return TrainedScale(**{k: v and (v[0], v[1]) for k, v in written.items()})
     except (ValueError, TypeError, IndexError, AttributeError) as error:
@@ -250,12 +286,39 @@ def load(run: str | Path) -> tuple[ForecastNetwork, TrainConfig]:
     """
     run = Path(run)
     config = load_config(run)
-    network = build(config.model)
     try:
+        _check_shapes(run / WEIGHTS, config)
+        network = build(config.model)
         network.load_state_dict(load_file(run / WEIGHTS))
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise NowcastError(f"{run / WEIGHTS} cannot be loaded ({error}): train again") from error
+    # TypeError: torch's word for sizes beyond 64 bits
+    except (OSError, RuntimeError, ValueError, TypeError, SafetensorError) as error:
+        raise NowcastError(
+            f"{run / WEIGHTS} cannot be loaded ({printable(error)}): train again"
+        ) from error
+
+    broken = [key for key, value in network.state_dict().items() if not value.isfinite().all()]
+    if broken:
+        raise NowcastError(
+            f"{run / WEIGHTS} holds weights that are not finite, such as {broken[0]}: train again, "
+            "with a lower learning rate"
+        )
     return network.eval(), config
+
+
+def _check_shapes(weights: Path, config: TrainConfig) -> None:
+    """ValueError unless a file holds the weights of a network, without building it.
+
+    A configuration may describe a network that does not fit into memory.
+    """
+    if not weights.is_file():
+        raise ValueError("it is not a regular file")
+    with torch.device("meta"):  # shapes only
+        wanted = {key: [*value.shape] for key, value in build(config.model).state_dict().items()}
+    with safe_open(weights, framework="pt") as file:
+        found = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+    if wanted != found:
+        differing = sorted(k for k in wanted | found if wanted.get(k) != found.get(k))
+        raise ValueError(f"its {differing[0]} is not that of the network in {CONFIG}")
 
 
 def initial_weights(run: str | Path, config: TrainConfig) -> dict[str, torch.Tensor]:

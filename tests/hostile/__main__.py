@@ -26,8 +26,8 @@ def main() -> int:
     if options.stores:
         return stores.attack(options.stores)
 
-    names = options.only or fuzz.kinds()
-    report = fuzz.run(names, options.inputs, 60 * options.minutes, options.first)
+    numbers = range(options.first, options.first + options.inputs)
+    report = fuzz.run(numbers, 60 * options.minutes, options.only)
     print(report.table())
     return 1 if report.bad else 0
 

@@ -10,7 +10,7 @@ import signal
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from nowcastlib.errors import NowcastError
 OUTCOMES = ("equal", "other", "refused", "wrong", "traceback", "crash", "hang")
 BAD = OUTCOMES[3:]  # what must never happen
 HANG = 10.0  # seconds for one input
-MEMORY = 3 << 30  # bytes for a child
+MEMORY = 3 << 30  # bytes that a child may take for itself
 KEPT = 5  # inputs that are kept of each kind and bad outcome
 
 
@@ -85,41 +85,39 @@ class _Shared:
         self.errors = context.SimpleQueue()
 
 
-def _work(kind: str, first: int, end: int, until: float, shared: _Shared) -> None:
-    """Decode the inputs of the numbers from `first` on, until the time is over."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+def _work(kind: str, decoder: Decoder, numbers: range, until: float, shared: _Shared) -> None:
+    """Decode the inputs of these numbers, until the time is over."""
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (in_use + MEMORY, in_use + MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libraries in C complain about broken files
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     logging.raiseExceptions = False
 
-    with tempfile.TemporaryDirectory(dir=_fast_folder()) as folder:
-        decoder = all_decoders(Path(folder))[kind]
-        expected = decoder.decode(decoder.content)
-        for seed in range(first, end):
-            if time.time() > until:
-                return
-            shared.seed.value, shared.begun.value = seed, time.time()
-            result, error = outcome(decoder, expected, mutated(kind, seed, decoder))
-            shared.counts[OUTCOMES.index(result)] += 1
-            if result in BAD:
-                shared.errors.put(f"{result}: {kind}, input {seed} {error}")
-        shared.seed.value = end
+    expected = decoder.decode(decoder.content)
+    for seed in numbers:
+        if time.time() > until:
+            return
+        shared.seed.value, shared.begun.value = seed, time.time()
+        result, error = outcome(decoder, expected, mutated(kind, seed, decoder))
+        shared.counts[OUTCOMES.index(result)] += 1
+        if result in BAD:
+            shared.errors.put(f"{result}: {kind}, input {seed} {error}")
+    shared.seed.value = numbers.stop
 
 
 def _fast_folder() -> str | None:
     return "/dev/shm" if os.path.isdir("/dev/shm") else None
 
 
-def _attack(kind: str, inputs: int, until: float, first: int = 0) -> Iterator[tuple[str, str]]:
+def _attack(kind: str, decoder: Decoder, numbers: range, until: float) -> Iterator[tuple[str, str]]:
     """Outcomes of one kind, from as many children as crash or hang."""
     context = multiprocessing.get_context("fork")
-    end = first + inputs
-    while first < end and time.time() < until:
+    while numbers and time.time() < until:
         shared = _Shared(context)
-        shared.seed.value, shared.begun.value = first, time.time() + 60  # a minute to start
-        child = context.Process(target=_work, args=(kind, first, end, until, shared))
+        shared.seed.value, shared.begun.value = numbers.start, time.time() + 60  # to start
+        child = context.Process(target=_work, args=(kind, decoder, numbers, until, shared))
         child.start()
         is_hanging = False
         while child.is_alive() and not is_hanging:
@@ -138,28 +136,35 @@ def _attack(kind: str, inputs: int, until: float, first: int = 0) -> Iterator[tu
         if is_hanging or child.exitcode:
             result = "hang" if is_hanging else "crash"
             yield result, f"{result}: {kind}, input {seed} (exit code {child.exitcode})"
-            first = seed + 1
+            numbers = range(seed + 1, numbers.stop)
         else:
             return
 
 
-def kinds() -> list[str]:
-    """Names of all kinds of input."""
-    with tempfile.TemporaryDirectory() as folder:
-        return list(all_decoders(Path(folder)))
+def run(numbers: range, seconds: float, only: Sequence[str] = ()) -> Report:
+    """Attack decoders.
 
-
-def run(names: list[str], inputs: int, seconds: float, first: int = 0) -> Report:
-    """Attack decoders with up to so many inputs each, within so many seconds altogether."""
+    Parameters
+    ----------
+    numbers
+        The inputs of each kind.
+    seconds
+        How long altogether; each kind has the same share of what is left.
+    only
+        Names of the kinds; all if there are none.
+    """
     report, begun = Report(), time.time()
-    for k, kind in enumerate(names):
-        left = seconds - (time.time() - begun)
-        until = time.time() + left / (len(names) - k)
-        row = report.counts.setdefault(kind, dict.fromkeys(OUTCOMES, 0))
-        for result, error in _attack(kind, inputs, until, first):
-            if result:
-                row[result] += 1
-            if error and sum(kind in line for line in report.bad) < KEPT:
-                report.bad.append(error)
+    with tempfile.TemporaryDirectory(dir=_fast_folder()) as folder:
+        decoders = all_decoders(Path(folder))
+        names = list(only) or list(decoders)
+        for k, kind in enumerate(names):
+            left = seconds - (time.time() - begun)
+            until = time.time() + left / (len(names) - k)
+            row = report.counts.setdefault(kind, dict.fromkeys(OUTCOMES, 0))
+            for result, error in _attack(kind, decoders[kind], numbers, until):
+                if result:
+                    row[result] += 1
+                if error and sum(kind in line for line in report.bad) < KEPT:
+                    report.bad.append(error)
     report.seconds = time.time() - begun
     return report

@@ -10,11 +10,9 @@ from nowcastlib.errors import NowcastError
 
 
 def test_mutated_inputs_are_refused_or_decoded_but_never_crash_a_decoder():
-    report = fuzz.run(fuzz.kinds(), inputs=150, seconds=120)
+    report = fuzz.run(range(100), seconds=120)
     assert report.bad == [], report.table()
-    assert {kind: sum(row.values()) for kind, row in report.counts.items()} == dict.fromkeys(
-        report.counts, 150
-    )
+    assert {sum(row.values()) for row in report.counts.values()} == {100}, report.table()
     refused = {kind for kind, row in report.counts.items() if row["refused"]}
     assert refused == set(report.counts), "an attack that nothing refuses tests nothing"
 
