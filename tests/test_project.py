@@ -81,7 +81,7 @@ def test_conda_environment_names_the_same_packages_as_pyproject():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     ours = set()
     for requirement in project["dependencies"] + project["optional-dependencies"]["dev"]:
-        name, version = re.fullmatch(r"([\w.-]+)(?:\[\w+\])?(.*)", requirement).groups()
+        name, version = re.match(r"([\w.-]+)(?:\[\w+\])?([^;]*)", requirement).groups()
         ours.add(CONDA_NAMES.get(name, name).lower() + version)
     listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     conda = {d for d in listed if isinstance(d, str)} - {

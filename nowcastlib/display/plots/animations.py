@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from nowcastlib.display.plots.frames import add_credits, show_scale
 from nowcastlib.display.rain_scale import CMAP, NORM
+from nowcastlib.files import write_atomically
 
 
 def save_animation(
@@ -64,7 +65,9 @@ def save_animation(
             path, even, plugin="FFMPEG", fps=1 / seconds, codec="libx264", macro_block_size=2
         )
     else:
-        iio.imwrite(path, pictures, extension=".gif", duration=seconds * 1000, loop=0)
+        pause = seconds * 1000  # ms
+        content = iio.imwrite("<bytes>", pictures, extension=".gif", duration=pause, loop=0)
+        write_atomically(path, content)
     return path
 
 
