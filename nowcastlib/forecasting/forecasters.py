@@ -122,7 +122,8 @@ class Network:
         self._check_size(*observed.shape[1:])
         scale = self.config.scale
         recent = torch.from_numpy(observed[-self.n_in :].astype("f4"))
-        frames = network_input(scale.to_model(recent)[None, :, None])[0, :, 0]  # (T, H, W)
+        scaled = scale.to_model(recent)[None, :, None]  # (1, T, 1, H, W)
+        frames = network_input(scaled, self.config.model)[0, :, 0]  # (T, H, W)
 
         logits = self.model(frames[None, :, None], n)[0]  # (n, channel or rate, H, W)
         if isinstance(self.model, FrameNetwork):
@@ -148,7 +149,8 @@ class Network:
     def _rate_from_probabilities(self, now: Tensor, frames: Tensor, logits: Tensor) -> Tensor:
         """One forecast (n, H, W), or an ensemble (member, n, H, W), in mm/h.
 
-        ``now`` is the last frame (H, W) in mm/h, ``frames`` (T, H, W) all in model units.
+        ``now`` is the last frame (H, W) in mm/h, ``frames`` (T, H, W) all in model units. Pixels
+        that no frame shows are NaN.
         """
         scale = self.config.scale
         if not self.members:
@@ -157,7 +159,8 @@ class Network:
 
         velocity = cast(MotionGuided, self.model).velocity(frames[None])  # (1, 2, H, W)
         path = motion.follow(velocity, len(logits))[0]  # (n, 2, H, W)
-        noise = probabilities.correlated_noise(frames[-1], path, self.members)
+        texture = torch.nan_to_num(frames[-1])
+        noise = probabilities.correlated_noise(texture, path, self.members)
         return probabilities.ensemble(logits, noise, scale)
 
 

@@ -35,7 +35,8 @@ class ForecastNetwork(nn.Module):
         Parameters
         ----------
         x : Tensor
-            Observed frames (B, T, C, H, W) in model units: 0 (dry) … 1, and 0 where not observed.
+            Observed frames (B, T, C, H, W) in model units: 0 (dry) … 1; where not observed, NaN if
+            ``config.takes_unobserved``, else 0: see ``network_input``.
         n_out : int
             Number of frames to forecast.
         truth : Tensor, optional

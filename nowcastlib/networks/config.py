@@ -21,6 +21,7 @@ class NetworkConfig:
     feeds_back: ClassVar[bool] = False  # its forecast is its next input; scheduled sampling applies
     fewest_frames: ClassVar[int] = 1  # input frames required
     gives_probabilities: ClassVar[bool] = False  # of exceeding each of RATES; else: frames
+    takes_unobserved: ClassVar[bool] = False  # pixels that no frame shows are NaN; else: 0
     losses: ClassVar[tuple[str, ...]] = FRAME_LOSSES  # losses for its output, the default first
 
     @property
@@ -189,6 +190,7 @@ class GuidedConfig(ConvStackConfig):
     kind = "guided"
     fewest_frames = 2
     gives_probabilities = True
+    takes_unobserved = True
     losses = PROBABILITY_LOSSES
 
     hidden: tuple[int, ...] = (32, 32)  # hidden channels of each cell

@@ -96,8 +96,15 @@ class MotionGuided(ForecastNetwork):
         self.beyond = nn.Parameter(torch.tensor([[-1.0], [-2.0]]).repeat(1, len(RATES)))
 
     def velocity(self, frames: Tensor) -> Tensor:
-        """Motion (B, 2, H, W), px per step, of the rain in frames (B, T, H, W)."""
-        return motion.flow(frames[:, -MOTION_FRAMES:]) * self.config.motion
+        """Motion (B, 2, H, W), px per step, of the rain in frames (B, T, H, W).
+
+        Pixels that are not observed are NaN.
+        """
+        recent = frames[:, -MOTION_FRAMES:]
+        observed = torch.isfinite(recent)
+        if observed.all():
+            return motion.flow(recent) * self.config.motion
+        return motion.flow(torch.nan_to_num(recent), observed=observed) * self.config.motion
 
     @torch.no_grad()
     def start_with_scale(self, scale: ModelScale) -> None:
@@ -148,7 +155,7 @@ class MotionGuided(ForecastNetwork):
         encoded = torch.stack([torch.cat([self._pack(f), wind], 1) for f in past.frames], 1)
         _, states = stacks.read(self.encoder, encoded)
 
-        rain = [x[:, -1].float()]
+        rain = [past.frames[-1][:, :1]]
         logits = []
         for lead in range(1, n_out + 1):
             inputs = torch.cat([self._pack(rain[-1]), wind], 1)  # (B, patch² + 2, …)
@@ -220,9 +227,12 @@ def _advect_to_last(x: Tensor, path: Tensor) -> list[Tensor]:
     frames = []
     for age in range(x.shape[1] - 1, 0, -1):
         frame = x[:, -1 - age]
-        with_mask = torch.cat([frame, torch.ones_like(frame)], 1).float()
-        frames.append(motion.sample(with_mask, path[:, age - 1], "zeros"))
-
-    now = x[:, -1].float()
-    frames.append(torch.cat([now, torch.ones_like(now)], 1))
+        frames.append(motion.sample(_with_mask(frame), path[:, age - 1], "zeros"))
+    frames.append(_with_mask(x[:, -1]))
     return frames
+
+
+def _with_mask(frame: Tensor) -> Tensor:
+    """(B, 1, H, W) with NaN → (B, 2, H, W): the rain, 0 where not observed, and the mask."""
+    observed = torch.isfinite(frame)
+    return torch.cat([torch.nan_to_num(frame), observed], 1).float()

@@ -4,26 +4,31 @@ import torch
 from torch import Tensor
 
 from nowcastlib.networks import motion
+from nowcastlib.networks.config import NetworkConfig
 
 WHOLLY_OBSERVED = 0.99  # interpolated mask above which all four neighbours are observed
 
 
-def network_input(frames: Tensor) -> Tensor:
+def network_input(frames: Tensor, config: NetworkConfig) -> Tensor:
     """Observed frames as a network gets them, in training and in a forecast.
 
     Parameters
     ----------
     frames : Tensor
         (B, T, 1, H, W) in model units, NaN where not observed.
+    config : NetworkConfig
+        Configuration of the network.
 
     Returns
     -------
     Tensor
         (B, T, 1, H, W): lost pixels are filled by ``fill_unobserved``; pixels that no frame of the
-        sequence shows are 0 (dry).
+        sequence shows stay NaN if the network takes them so, else they are 0 (dry).
     """
     filled = fill_unobserved(frames.flatten(1, 2))  # (B, T, H, W)
-    return torch.nan_to_num(filled).unflatten(1, frames.shape[1:3])
+    if not config.takes_unobserved:
+        filled = torch.nan_to_num(filled)
+    return filled.unflatten(1, frames.shape[1:3])
 
 
 @torch.no_grad()

@@ -180,7 +180,7 @@ def validate(
     for frames in DataLoader(part_of_process(dataset, accelerator), config.run.batch):
         frames = frames[:, : n_in + n_out].to(accelerator.device)  # (B, T, C, H, W)
         with autocast(config, accelerator):
-            logits = model(network_input(frames[:, :n_in]), n_out)
+            logits = model(network_input(frames[:, :n_in], config.model), n_out)
         loss = loss_of(logits.float(), frames[:, n_in:])
         totals += len(frames) * torch.stack([loss, totals.new_ones(())])
 
@@ -271,7 +271,8 @@ def _split(config: TrainConfig, frames: Tensor, epoch: int) -> tuple[Tensor, Ten
     n_in = config.windows.n_in
     seen = schedules.input_length(config, epoch)
     length = schedules.forecast_length(config, epoch)
-    return network_input(frames[:, n_in - seen : n_in]), frames[:, n_in : n_in + length]
+    x = network_input(frames[:, n_in - seen : n_in], config.model)
+    return x, frames[:, n_in : n_in + length]
 
 
 def _update_weights(config: TrainConfig, state: TrainingState, time: float) -> None:
