@@ -1,5 +1,6 @@
 """The frames of a CF-Zarr store as a feed: MRMS, MLCast's national archives, our own stores."""
 
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -8,12 +9,15 @@ import pandas as pd
 import xarray as xr
 from botocore.exceptions import BotoCoreError
 
+from nowcastlib.data.background import in_background
 from nowcastlib.data.feeds.protocol import Feed, ServerUnreachable, TimeLike
 from nowcastlib.data.public_archives import ARCHIVES, PublicArchive
 from nowcastlib.data.read_options import AS_STATED, ReadOptions
 from nowcastlib.data.store import lazy_frames
 from nowcastlib.data.times import within
 from nowcastlib.errors import NowcastError
+
+FRAME_SECONDS = 300.0  # for a frame: a server may send a byte now and then, and never end
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,18 @@ class CfZarr(Feed):
         Raises
         ------
         ServerUnreachable
-            If the S3 server does not answer.
+            If the S3 server does not answer, or not in time.
         NowcastError
             If the frame cannot be read.
         """
+        lazy = self.frames.isel(time=row.number).drop_vars("time")
         try:
-            return self.frames.isel(time=row.number).drop_vars("time").load()
+            return in_background(lazy.load).result(FRAME_SECONDS)
+        except FutureTimeout as error:
+            raise ServerUnreachable(
+                f"{self.path}: its frame of {row.time} has not come within {FRAME_SECONDS:g} s: "
+                "run again later, it continues from here"
+            ) from error
         except Exception as error:  # zarr, fsspec and botocore each raise errors of their own
             is_unreachable = isinstance(error.__cause__ or error, BotoCoreError)
             error_class = ServerUnreachable if is_unreachable else NowcastError

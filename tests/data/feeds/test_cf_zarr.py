@@ -1,12 +1,15 @@
 """A CF-Zarr store as a feed: its frames one by one, and an S3 server that goes away."""
 
+import threading
 from pathlib import Path
 
 import boto3
 import numpy as np
 import pytest
+import xarray as xr
 from moto.server import ThreadedMotoServer
 
+from nowcastlib.data.feeds import cf_zarr
 from nowcastlib.data.feeds.cf_zarr import CfZarr
 from nowcastlib.data.feeds.protocol import ServerUnreachable
 from nowcastlib.data.grid import as_frames
@@ -79,3 +82,14 @@ def test_a_server_that_goes_away_is_unreachable(store):
         match=r"s3://gone/theirs\.zarr: its frame of 2024-01-01 .* cannot be read",
     ):
         feed.read(row)
+
+
+def test_a_frame_that_never_comes_ends_with_its_time(store, monkeypatch):
+    feed = CfZarr(str(store))
+    row = next(feed.list().itertuples())
+    released = threading.Event()
+    monkeypatch.setattr(cf_zarr, "FRAME_SECONDS", 0.1)
+    monkeypatch.setattr(xr.DataArray, "load", lambda _: released.wait(30))
+    with pytest.raises(ServerUnreachable, match=r"has not come within 0\.1 s: run again later"):
+        feed.read(row)
+    released.set()
