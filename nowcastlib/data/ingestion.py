@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from nowcastlib.data import grid
 from nowcastlib.data.background import in_background
-from nowcastlib.data.feeds import Feed, ServerUnreachable
+from nowcastlib.data.feeds import Feed, ServerUnreachable, WrongSettings
 from nowcastlib.data.rain_check import RainCheck
 from nowcastlib.data.read_options import ReadOptions
 from nowcastlib.data.store import open_frames
@@ -80,6 +80,8 @@ def ingest(
         grid than all frames, if another process writes it, or if it cannot be written.
     ServerUnreachable
         If the server of the feed does not answer.
+    WrongSettings
+        If a frame shows that the feed reads the others wrongly, too: the store is then as before.
 
     Notes
     -----
@@ -156,6 +158,9 @@ def _extend(feed: Feed, rows: pd.DataFrame, store: Path, options: IngestOptions)
         reading = _Reading(feed, missing, options, written=len(rows) - len(missing))
         try:
             _append(reading, writer, _about(feed, settings))
+        except WrongSettings:
+            writer.undo()  # the frames before it were read wrongly, too
+            raise
         finally:
             _report(reading, writer)
 
@@ -191,12 +196,12 @@ def _append(reading: "_Reading", writer: StoreWriter, attributes: dict[str, str]
 
 def _take(
     frames: Iterator["_Frame"], n: int
-) -> tuple[list["_Frame"], NowcastError | KeyboardInterrupt | None]:
+) -> tuple[list["_Frame"], ServerUnreachable | KeyboardInterrupt | None]:
     """The first ``n`` frames; fewer if the reading ends before, then with what ended it."""
     first: list[_Frame] = []
     try:
         first.extend(itertools.islice(frames, n))
-    except (NowcastError, KeyboardInterrupt) as interruption:
+    except (ServerUnreachable, KeyboardInterrupt) as interruption:
         return first, interruption
     return first, None
 
@@ -230,7 +235,8 @@ def _report(reading: "_Reading", writer: StoreWriter) -> None:
     if reading.check.has_changes:
         summary = reading.check.summary(name)
         log.warning(summary)
-        writer.note(summary)
+        if writer.has_grid:
+            writer.note(summary)
 
 
 def _about(feed: Feed, settings: str) -> dict[str, str]:
@@ -262,7 +268,8 @@ class _Reading:
     def readable_frames(self, name: str) -> Iterator[_Frame]:
         """The good frames, in the order of their rows.
 
-        Raises ServerUnreachable after three frames in a row for which the server did not answer.
+        Raises ServerUnreachable after three frames in a row for which the server did not answer,
+        and WrongSettings at the first frame that shows them.
         """
         outages = 0
         bar = tqdm(
@@ -279,6 +286,8 @@ class _Reading:
                     frame = result()
                     if frame.values.size and not np.isfinite(frame.values).any():
                         raise NowcastError("nothing in it is observed")
+                except WrongSettings:
+                    raise
                 except NowcastError as error:
                     outages = outages + 1 if isinstance(error, ServerUnreachable) else 0
                     if outages == MAX_OUTAGES:

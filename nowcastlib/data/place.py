@@ -79,6 +79,17 @@ def is_rotated(frames: xr.DataArray) -> bool:
     return in_degrees(frames) and (is_named_so or is_derived)
 
 
+def with_rotated_units(frames: xr.DataArray) -> xr.DataArray:
+    """Frames whose degrees have the unit "degrees" where they are those of a rotated pole.
+
+    The unit "degrees_north" is that of latitudes of the Earth.
+    """
+    if is_rotated(frames):
+        for axis in ("y", "x"):
+            frames[axis].attrs["units"] = "degrees"
+    return frames
+
+
 @lru_cache(8)
 def projection(crs: str) -> "pyproj.Transformer":
     """Transformer from longitude and latitude (degrees) to x and y (m) of a map projection."""

@@ -20,6 +20,7 @@ from nowcastlib.data.feeds.file_limits import (
 )
 from nowcastlib.data.grid import RAIN_RATE
 from nowcastlib.data.overrides import with_pixel_size
+from nowcastlib.data.place import with_rotated_units
 from nowcastlib.data.public_archives import ARCHIVES, PublicArchive
 from nowcastlib.data.rain_check import lazy_rates
 from nowcastlib.data.rain_variable import rain_variable
@@ -118,6 +119,7 @@ def lazy_frames(
         check_pixels(frames.shape[2], frames.shape[1], MAX_COMPOSITE_PIXELS)
     frames = _rates(frames, bounds, path, options, is_checked)
     frames = frames.drop_attrs(deep=False).rename("rainfall_rate").assign_attrs(attributes)
+    frames = with_rotated_units(frames)
     return with_pixel_size(frames, options.pixel_km, path) if options.pixel_km else frames
 
 

@@ -66,6 +66,7 @@ class StoreWriter:
         self._root = path  # the folder of the arrays; elsewhere as long as there is no frame
         self._chunk = 1  # frames of a chunk
         self._waiting: list[tuple[int, np.ndarray]] = []  # frames that are not written yet
+        self._before = 0  # frames that the store had when it was opened
 
     def __enter__(self) -> "StoreWriter":
         with ExitStack() as stack:
@@ -73,6 +74,7 @@ class StoreWriter:
             if self.path.exists():
                 self._repair()
                 self._open()
+                self._before = len(self.times)
             self._exit = stack.pop_all()
         return self
 
@@ -127,6 +129,16 @@ class StoreWriter:
 
         self.times += seconds
         self._waiting = []
+
+    def undo(self) -> None:
+        """Take back all frames that were added; a store that had none before is removed."""
+        self._waiting = []
+        if self._before:
+            self._publish(self._before)
+        elif self._root == self.path and self.has_grid:
+            self._root = self._scratch / "undone"
+            os.rename(self.path, self._root)
+        self.times = self.times[: self._before]
 
     def note(self, line: str) -> None:
         """Add a line to the attribute ``history`` of the store."""

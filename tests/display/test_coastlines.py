@@ -189,6 +189,19 @@ def test_degrees_of_pixels_are_those_of_the_map(tmp_path, of_store, project, pix
     np.testing.assert_allclose(rows, np.tile(expected[:, None], (1, 5)), atol=0.2)
 
 
+@pytest.mark.parametrize("names", [("", ""), ("latitude", "longitude")])
+def test_a_rotated_pole_is_told_by_its_grid_mapping_alone(tmp_path, names):
+    """Its degrees are not those of the Earth, whatever the axes are called."""
+    y, x, *_, units, mapping = on_a_rotated_pole()
+    frames = opened(tmp_path / "theirs.zarr", y, x, *names, units, mapping)
+    lines = coastlines.lines(frames)
+    east, north = (np.array(rotated_pole(*LIZARD)) - rotated_pole(*LANDS_END)) / (2 * KM)
+    assert distance(lines, 80, 79) < 1
+    assert distance(lines, 80 + east, 79 - north) < 1
+    assert grid.pixel_size(frames).x == pytest.approx(2 * np.cos(np.radians(y.mean())), rel=0.01)
+    assert frames.y.attrs["units"] == frames.x.attrs["units"] == "degrees"
+
+
 def test_a_rotated_pole_of_unknown_place_has_no_coasts(tmp_path):
     *axes, _ = on_a_rotated_pole()
     frames = opened(tmp_path / "theirs.zarr", *axes, {})

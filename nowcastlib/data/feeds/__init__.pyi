@@ -9,5 +9,6 @@ from . import palettes as palettes
 from . import products as products
 from .protocol import Feed as Feed
 from .protocol import ServerUnreachable as ServerUnreachable
+from .protocol import WrongSettings as WrongSettings
 from .registry import FEEDS as FEEDS
 from .registry import feed as feed

@@ -15,9 +15,9 @@ import xarray as xr
 from nowcastlib.data.feeds.brightness import brightness, has_colours
 from nowcastlib.data.feeds.file_limits import MAX_FRAMES
 from nowcastlib.data.feeds.palettes import rates_of_pixels
-from nowcastlib.data.feeds.picture_files import PictureReader, decode, find
+from nowcastlib.data.feeds.picture_files import PictureReader, decode, find, is_grey_by_header
 from nowcastlib.data.feeds.picture_names import steps_by_number, times_in_names
-from nowcastlib.data.feeds.protocol import Feed, TimeLike
+from nowcastlib.data.feeds.protocol import Feed, TimeLike, WrongSettings
 from nowcastlib.data.feeds.rate_palettes import RatePalette, Rows, rate_palette
 from nowcastlib.data.grid import frame
 from nowcastlib.data.times import utc, within
@@ -27,7 +27,7 @@ log = logging.getLogger("nowcastlib")
 
 DAY = 1440  # minutes
 LEAST_REPORTED = 0.001  # a smaller fraction of pixels outside the palette is not reported
-SAMPLE = 8  # pictures of a folder in which colours are looked for before the first is read
+SAMPLE = 8  # pictures of other times than those asked for in which colours are looked for, too
 FIRST, LAST = pd.Timestamp("1700-01-01"), pd.Timestamp("2250-01-01")  # times that a store can hold
 
 
@@ -83,6 +83,11 @@ class Images(Feed):
         return PictureReader()
 
     @cached_property
+    def _grey(self) -> set[tuple[str, int, int]]:
+        """Path, time of change and size of the pictures that were found to be grey."""
+        return set()
+
+    @cached_property
     def _palette(self) -> RatePalette | None:
         """The palette, checked; NowcastError if it or another option is invalid."""
         if self.palette is None:
@@ -104,14 +109,18 @@ class Images(Feed):
         -------
         pandas.DataFrame
             Columns: `time` (UTC), `path` of the file and `number` of the picture within the file. A
-            video is decoded to count its frames.
+            video is decoded to count its frames, and a picture to look for colours if there is no
+            palette and its header does not tell that it is grey.
 
         Raises
         ------
         NowcastError
             If there are no pictures, if there are both pictures and videos, if a number or time
             occurs twice, if numbers jump unevenly, if no frame of a video can be read, if the
-            palette is invalid, or if some pictures have colours and there is no palette.
+            palette is invalid.
+        WrongSettings
+            If a picture has colours and there is neither a palette nor `brightness`. The grey ones
+            beside it may be its dry frames, so that all are refused.
         """
         place = Path(self.path)
         needs_grey = not (self._palette or self.brightness)
@@ -137,10 +146,23 @@ class Images(Feed):
                     f"the number in {path} leads to {time}: number the pictures 1, 2, 3, …"
                 )
         table = pd.DataFrame(rows, columns=["time", "path", "number"])
-        table = table[within(table.time, start, end)].reset_index(drop=True)
-        if needs_grey and not videos and len(table):
-            _check_grey(table.path)
-        return table
+        is_wanted = within(table.time, start, end)
+        if needs_grey and not videos:
+            self._check_grey(table.path[is_wanted])
+            self._check_grey(_sample(table.path[~is_wanted]))
+        return table[is_wanted].reset_index(drop=True)
+
+    def _check_grey(self, paths: Iterable[str]) -> None:
+        """WrongSettings if a picture has colours. Each version of a file is looked at once."""
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):  # it is reported when it is read
+                stat = Path(path).stat()
+                version = (path, stat.st_mtime_ns, stat.st_size)
+                if version in self._grey:
+                    continue
+                if _is_coloured(Path(path)):
+                    raise _colours_without_palette(path)
+                self._grey.add(version)
 
     def _time(self, minute: float) -> pd.Timestamp:
         """The time of a picture, `minute` minutes after the first one."""
@@ -178,8 +200,9 @@ class Images(Feed):
         Raises
         ------
         NowcastError
-            If the file cannot be read, has colours but there is no palette, or has other colours
-            than the palette; the message names it.
+            If the file cannot be read, or has other colours than the palette; the message names it.
+        WrongSettings
+            If the picture has colours and there is no palette.
         """
         try:
             picture = self._reader.read(row.path, row.number)
@@ -217,23 +240,26 @@ class Images(Feed):
         return rate
 
 
-def _colours_without_palette(path: str | Path) -> NowcastError:
+def _colours_without_palette(path: str | Path) -> WrongSettings:
     """The error for a picture with colours whose meaning is not known."""
-    return NowcastError(
+    return WrongSettings(
         f"{path} has colours, and their brightness is no measure of rain: give the rain rate of "
         "each colour with --palette FILE (palette=…), or --brightness (brightness=True) if "
         "brighter means more"
     )
 
 
-def _check_grey(paths: Sequence[str]) -> None:
-    """NowcastError if one of some pictures, evenly chosen, has colours; `read` checks the rest."""
-    for k in np.unique(np.linspace(0, len(paths) - 1, SAMPLE).round().astype(int)):
-        picture = None
-        with contextlib.suppress(Exception):  # a broken picture is reported when it is read
-            picture = next(decode(Path(paths[k])))
-        if picture is not None and has_colours(picture):
-            raise _colours_without_palette(paths[k])
+def _sample(paths: pd.Series) -> pd.Series:
+    """Some paths, evenly chosen."""
+    every = -(-len(paths) // SAMPLE) or 1  # rounded up
+    return paths.iloc[::every]
+
+
+def _is_coloured(path: Path) -> bool:
+    """Whether a picture has colours; False for a broken one, which is reported when it is read."""
+    with contextlib.suppress(Exception):  # Pillow raises errors of its own
+        return not is_grey_by_header(path) and has_colours(next(decode(path)))
+    return False
 
 
 def _rows_of_videos(

@@ -18,6 +18,7 @@ from nowcastlib.errors import NowcastError
 
 VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm"}  # and animated .gif
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp"}
+GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"}  # of Pillow
 LOCAL = ["-protocol_whitelist", "file"]  # a playlist in disguise must not reach the network
 
 
@@ -52,6 +53,15 @@ def _is_video(path: Path) -> bool:
             return getattr(file, "is_animated", False)
         return False
     return path.suffix.lower() in VIDEOS and path.is_file()
+
+
+def is_grey_by_header(path: Path) -> bool:
+    """Whether the header of a picture tells that it has no colours, so that no pixel is decoded."""
+    with open_picture(path) as picture:
+        if picture.mode == "P":
+            levels = np.array(picture.getpalette("RGB")).reshape(-1, 3)
+            return bool((levels == levels[:, :1]).all())
+        return picture.mode in GREY_MODES
 
 
 class PictureReader:

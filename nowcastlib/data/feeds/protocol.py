@@ -13,6 +13,10 @@ class ServerUnreachable(NowcastError):
     """The server of a feed does not answer: stop, because the next frame would fail too."""
 
 
+class WrongSettings(NowcastError):
+    """A feed's settings do not suit its frames: stop, because others would be read wrongly."""
+
+
 class Feed(Protocol):
     """A source of radar frames.
 
@@ -79,6 +83,8 @@ class Feed(Protocol):
         ------
         ServerUnreachable
             If the server does not answer, so that it is no use to read another frame.
+        WrongSettings
+            If this frame shows that the settings of the feed are wrong for the other frames, too.
         NowcastError
             If this frame is missing or broken.
         """

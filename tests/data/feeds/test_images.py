@@ -8,7 +8,7 @@ from archive_files import truncate
 from PIL import Image
 
 from nowcastlib.data import find_windows, frames_table, ingest, open_frames
-from nowcastlib.data.feeds import picture_files
+from nowcastlib.data.feeds import images, picture_files
 from nowcastlib.data.feeds.images import Images
 from nowcastlib.errors import NowcastError
 
@@ -308,14 +308,62 @@ def test_colours_without_a_palette_are_refused_before_anything_is_read(tmp_path)
     with pytest.raises(NowcastError, match=r"1\.png has colours.*--palette.*--brightness"):
         feed.list()
 
-    # the picture that comes first may be grey
-    path = tmp_path / "film"
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_one_coloured_picture_among_grey_ones_leaves_no_store(tmp_path, mode):
+    """The grey pictures may be the dry frames of the colour scale, on its grey background."""
+    path = tmp_path / "pictures"
     path.mkdir()
     for number in range(20):
-        colour = (128, 128, 128) if number < 19 else (128, 128, 140)
-        Image.new("RGB", (4, 6), colour).save(path / f"{number}.png")
-    with pytest.raises(NowcastError, match=r"19\.png has colours"):
-        Images(str(path)).list()
+        colour = (128, 128, 140 if number == 11 else 128)
+        Image.new("RGB", (4, 6), colour).convert(mode).save(path / f"{number}.png")
+    with pytest.raises(NowcastError, match=r"11\.png has colours.*--palette.*--brightness"):
+        ingest(Images(str(path)), tmp_path / "store.zarr")
+    assert not (tmp_path / "store.zarr").exists()
+
+    # without the coloured picture, and if only some of the grey ones are asked for
+    (path / "0.png").replace(path / "11.png")
+    assert len(Images(str(path)).list()) == 19
+    for number in range(1, 4):
+        Image.new("RGB", (4, 6), (255, 0, 0)).save(path / f"{number}.png")
+    with pytest.raises(NowcastError, match=r"png has colours"):
+        Images(str(path)).list(start="2000-01-01T00:30")
+
+
+@pytest.mark.parametrize("n_grey", [1, 5, 65])  # less than a grid needs, a chunk, and more
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_picture_that_gets_colours_after_it_was_listed_ends_the_ingest(
+    tmp_path, caplog, n_grey, is_new
+):
+    path, store = tmp_path / "pictures", tmp_path / "store.zarr"
+    folder_of(path, *(f"{number}.png" for number in range(n_grey + 2)))
+    feed = Images(str(path))
+    table = feed.list()
+    object.__setattr__(feed, "list", lambda start, end: table[:end])
+    if not is_new:
+        ingest(feed, store, end=1)
+    Image.new("RGB", (6, 4), (255, 0, 0)).save(path / f"{n_grey + 1}.png")
+
+    with pytest.raises(NowcastError, match=rf"{n_grey + 1}\.png has colours.*--palette"):
+        ingest(feed, store)
+    assert "skipped" not in caplog.text
+    assert store.exists() == (not is_new)
+    if not is_new:
+        assert len(open_frames(store)) == 1
+        ingest(feed, store, end=n_grey + 1)
+        assert len(open_frames(store)) == n_grey + 1
+
+
+def test_headers_tell_which_pictures_are_grey(tmp_path, monkeypatch):
+    for number, mode in enumerate(["1", "L", "LA", "P", "I;16"]):
+        grey = SIXTEEN_BITS if mode == "I;16" else GREY
+        picture = Image.fromarray(grey)
+        picture = picture if mode in ("I;16", "L") else picture.convert(mode)
+        picture.save(tmp_path / f"{number}.png")
+    decoded = []
+    monkeypatch.setattr(images, "decode", lambda path: decoded.append(path))
+    assert len(Images(str(tmp_path)).list()) == 5
+    assert not decoded
 
 
 def test_a_video_with_colours_in_its_last_frame_is_refused_without_a_palette(tmp_path):
