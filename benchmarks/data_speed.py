@@ -28,6 +28,7 @@ from nowcastlib.data.feeds import palettes
 from nowcastlib.data.frame_table import arrange, drop, find_windows, frames_table
 from nowcastlib.data.grid import frame
 from nowcastlib.data.splits import check_leakage, split_by_event
+from nowcastlib.data.store_writer import StoreWriter
 
 GRID = frame(np.zeros((500, 500)), 500.0 * np.arange(500), -500.0 * np.arange(500))
 SQUARE = (73, 73, 354, 354)  # x, y, width, height in px: the square inscribed in the disc
@@ -178,6 +179,20 @@ def measure_memory(root: Path, frames: int) -> dict[str, float]:
     return {"peak_memory_ratio": round(many / few, 3)}
 
 
+def measure_opening(root: Path, frames: int = 100_000) -> dict[str, float]:
+    """Opening a long store: its metadata and its times."""
+    path, size = root / "long.zarr", 8
+    field = frame(np.ones((size, size), "f4"), 1000.0 * np.arange(size), -1000.0 * np.arange(size))
+    with StoreWriter(path) as writer:
+        writer.create(field, {})
+        for number in range(frames):
+            writer.add(300 * number, field.values)
+
+    opening = min(seconds(open_frames, path) for _ in range(5))
+    print(f"opening a store of {frames:,} frames: {opening:.3f} s")
+    return {"opening_100000_frames_seconds": round(opening, 3)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -199,6 +214,8 @@ def main() -> None:
                 result |= measure_windows(root)
                 result |= measure_memory(root, options.frames)
 
+    with tempfile.TemporaryDirectory() as temporary:
+        result |= measure_opening(Path(temporary))
     result["table_seconds"] = round(seconds(table_of_a_season), 2)
     print(f"table of 23,000 frames, with split and windows: {result['table_seconds']} s")
     if options.json:

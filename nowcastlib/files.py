@@ -4,6 +4,7 @@ import errno
 import fcntl
 import logging
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -119,11 +120,17 @@ def scratch_folder(path: Path) -> Iterator[Path]:
     prefix = f".{path.name[:80]}."
     _remove_left_over(path, prefix)
 
-    folder = Path(tempfile.mkdtemp(PARTIAL, prefix, path.parent))
     marker = None
+    while marker is None:  # another process may take a folder without its marker for left over
+        folder = Path(tempfile.mkdtemp(PARTIAL, prefix, path.parent))
+        try:
+            marker = _lock(folder / MARKER)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
     try:
-        marker = _lock(folder / f"{MARKER}.new")
-        os.rename(folder / f"{MARKER}.new", folder / MARKER)  # is locked from the first moment
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -132,16 +139,16 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 
 def _remove_left_over(path: Path, prefix: str) -> None:
     """Remove the scratch folders that killed processes left; complete what was all but done."""
-    left_over = [
-        entry.path
-        for entry in os.scandir(path.parent)
-        if entry.name.startswith(prefix) and entry.name.endswith(PARTIAL)
-    ]
-    for folder in map(Path, left_over):
+    ours = re.compile(re.escape(prefix) + r"[a-z0-9_]{8}" + re.escape(PARTIAL))
+    folders = [path.parent / name for name in os.listdir(path.parent) if ours.fullmatch(name)]
+    for folder in folders:
         marker = folder / MARKER
-        if folder.is_symlink() or marker.is_symlink() or not marker.is_file():
+        if folder.is_symlink() or marker.is_symlink():
             continue
         with suppress(OSError):  # it has just gone, or is another user's
+            if not marker.exists():
+                folder.rmdir()  # killed before it had its marker; fails if it holds anything
+                continue
             descriptor = _lock(marker)
             if descriptor is None:  # its process is at work
                 continue

@@ -70,18 +70,22 @@ def test_a_folder_that_fails_keeps_the_older_one_and_leaves_nothing(tmp_path, er
 
 
 def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path):
-    kinds = {"killed": ".nowcastlib", "foreign": "notes"}
+    kinds = {"killed_0": ".nowcastlib", "killed_1": "", "foreign0": "notes", "foreign": ""}
     for kind, file in kinds.items():
         (tmp_path / f".store.{kind}.partial").mkdir()
-        (tmp_path / f".store.{kind}.partial" / file).touch()
+        if file:
+            (tmp_path / f".store.{kind}.partial" / file).touch()
     (tmp_path / "store.partial").mkdir()
     for path in (tmp_path / "store", tmp_path / "store.partial"):
-        (tmp_path / f".{path.name}.link.partial").symlink_to(tmp_path / ".store.foreign.partial")
+        (tmp_path / f".{path.name}.linked_0.partial").symlink_to(
+            tmp_path / ".store.foreign0.partial"
+        )
     with written_folder(tmp_path / "store") as partial:
         partial.mkdir()
-    left = [".store.foreign.partial", ".store.link.partial", ".store.partial.link.partial"]
-    assert names(tmp_path) == [*left, "store", "store.partial"]
-    assert names(tmp_path / ".store.foreign.partial") == ["notes"]
+    left = [".store.foreign.partial", ".store.foreign0.partial", ".store.linked_0.partial"]
+    left += [".store.partial.linked_0.partial", "store", "store.partial"]
+    assert names(tmp_path) == left
+    assert names(tmp_path / ".store.foreign0.partial") == ["notes"]
 
 
 @pytest.mark.parametrize("kept", ["old", "new"])
