@@ -1,8 +1,8 @@
 """A day of radar frames into a store: our plain CF-Zarr beside Icechunk, a transactional engine.
 
-Both append 288 frames of 256×256 px, 64 at a time, and readers see each append at once: ours by the
-store writer of ``ingest``, Icechunk by one commit an append. Icechunk is no dependency of this
-project: ``pip install icechunk`` first.
+Both append 288 frames of 256×256 px, and readers see each append at once: the store writer of
+``ingest`` appends a chunk of 16 frames at a time, Icechunk commits 64 at a time in chunks of 16.
+Icechunk is no dependency of this project: ``pip install icechunk`` first.
 
     python benchmarks/store_engines.py [--frames 288] [--repeats 5]
 

@@ -133,8 +133,19 @@ def scratch_folder(path: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         _release(marker)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a scratch folder, its marker last: a kill meanwhile leaves what the next run removes."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name != MARKER:
+                os.unlink(entry)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_left_over(path: Path, prefix: str) -> None:
@@ -154,7 +165,7 @@ def _remove_left_over(path: Path, prefix: str) -> None:
                 continue
             if (folder / "old").is_dir() and not path.exists():
                 os.rename(folder / "new", path)
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
             _release(descriptor)
 
 
