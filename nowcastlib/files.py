@@ -138,8 +138,8 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a scratch folder, its marker last: a kill meanwhile leaves what the next run removes."""
-    with os.scandir(folder) as entries:
+    """Remove a scratch folder, its marker last: after a kill meanwhile the next run goes on."""
+    with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry, ignore_errors=True)

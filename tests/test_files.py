@@ -7,6 +7,7 @@ import socket
 import time
 
 import pytest
+from child_processes import exit_code, fork
 
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import one_writer, write_atomically, written_folder
@@ -192,3 +193,32 @@ def test_a_foreign_file_with_the_name_of_the_lock_is_not_touched(tmp_path):
     with pytest.raises(NowcastError, match="is in the way"), one_writer(tmp_path / "store"):
         pytest.fail("the file is not a lock")
     assert (tmp_path / ".store.lock").read_text() == "mine"
+
+
+@pytest.mark.parametrize("step", range(3))
+def test_a_kill_while_a_temporary_folder_is_removed_leaves_nothing_for_good(
+    tmp_path, monkeypatch, step
+):
+    """Files are removed one by one; the process is killed right after one of them is."""
+    unlink, removed = os.unlink, []
+
+    def killed(path, **options):
+        if len(removed) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        unlink(path, **options)
+        removed.append(path)
+
+    def write():
+        with written_folder(tmp_path / "store") as partial:
+            partial.mkdir()
+            for name in "ab":
+                (partial / name).touch()
+            raise NowcastError("a failure")
+
+    monkeypatch.setattr(os, "unlink", killed)
+    assert exit_code(fork(write)) == -signal.SIGKILL
+    monkeypatch.undo()
+    assert names(tmp_path) != []
+    with pytest.raises(NowcastError, match="a failure"):
+        write()
+    assert names(tmp_path) == []
