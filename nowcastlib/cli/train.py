@@ -25,7 +25,8 @@ class Train:
     """
 
     # One or several CF-Zarr stores or NetCDF files of rain, each with the same share of the
-    # training batches; or the word moving-mnist.
+    # training batches. Or the word moving-mnist, for generated films of digits, or
+    # moving-mnist:FOLDER, for the official films in FOLDER/MovingMNIST/mnist_test_seq.npy.
     data: tuple[Path, ...]
 
     # Folder for the weights, the configuration and the history.
@@ -37,8 +38,9 @@ class Train:
     # Options --config.…: parts of a TrainConfig, replaced for each kind by ``train_command``.
     config: Any = field(default_factory=lambda: default_config("convedlstm"))
 
-    # Shares of the events for training, validation and test; their sum is 1. Training does not use
-    # the test events, so that they can be evaluated later; give test 0 to use all events.
+    # Shares of the events (of moving-mnist:FOLDER the films) for training, validation and test;
+    # their sum is 1. Training does not use the test events, so that they can be evaluated later;
+    # give test 0 to use all events.
     shares: Annotated[tuple[float, float, float], SHARES] = (0.7, 0.15, 0.15)
 
     # Other stores to validate on; then all events of --data are used for training.

@@ -29,6 +29,7 @@ from .ingestion import ingest as ingest
 from .moving_mnist import DigitScene as DigitScene
 from .moving_mnist import MovingMNIST as MovingMNIST
 from .moving_mnist import OfficialMovingMNIST as OfficialMovingMNIST
+from .moving_mnist import OfficialWindows as OfficialWindows
 from .read_options import AS_STATED as AS_STATED
 from .read_options import ReadOptions as ReadOptions
 from .splits import SPLITS as SPLITS

@@ -11,6 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch.utils.data import Dataset
 
 from nowcastlib.data.splits import SPLITS
+from nowcastlib.data.window_options import SHARES, Shares
 from nowcastlib.errors import NowcastError
 
 DIGIT = 28  # px, height and width of a digit
@@ -144,14 +145,14 @@ class MovingMNIST(Dataset):
 class OfficialMovingMNIST(Dataset):
     """The 10,000 test films that papers share (Srivastava et al. 2015): (T, 1, 64, 64) in 0…1.
 
-    All films are for testing; networks are trained on generated films. (The ``split`` of
-    torchvision's class means another thing: it cuts each film in time.)
+    In papers all films are for testing; their networks are trained on generated films. (The
+    ``split`` of torchvision's class means another thing: it cuts each film in time.)
 
     Parameters
     ----------
     folder : str or Path
         The folder with ``MovingMNIST/mnist_test_seq.npy``, where torchvision puts it. The file has
-        820 MB, and takes twice that in memory while it is read.
+        820 MB; it stays on disk, and only the frames that are asked for are read.
     n_frames : int
         Frames of a film, at most 20.
     first : int
@@ -164,19 +165,98 @@ class OfficialMovingMNIST(Dataset):
     """
 
     def __init__(self, folder: str | Path, n_frames: int = 20, first: int = 0):
-        films = _from_torchvision("MovingMNIST", folder, 64)  # (film, T, 1, 64, 64)
-        if not 0 <= first < first + n_frames <= films.shape[1]:
+        films = _official_films(folder)  # (T, film, 64, 64)
+        if not 0 <= first < first + n_frames <= len(films):
             raise NowcastError(
-                f"the films have no {n_frames} frames from {first} on: "
-                f"they end after {films.shape[1]}"
+                f"the films have no {n_frames} frames from {first} on: they end after {len(films)}"
             )
-        self.films = films[:, first : first + n_frames]
+        self.films = films[first : first + n_frames]
 
     def __len__(self) -> int:
-        return len(self.films)
+        return self.films.shape[1]
 
     def __getitem__(self, i: int) -> torch.Tensor:
-        return self.films[i].float() / 255
+        return _in_0_to_1(self.films[:, i])
+
+
+class OfficialWindows(Dataset):
+    """All windows of some of the official films, to train on them: (T, 1, 64, 64) in 0…1.
+
+    The films are divided in the order of the file: the first ones are for training, the next ones
+    for validation, the last ones for the test. No film is on two sides, but a digit may be: all
+    films show digits of the same set.
+
+    Parameters
+    ----------
+    folder : str or Path
+        As for ``OfficialMovingMNIST``; the file stays on disk here, too.
+    split : str
+        "train", "validation" or "test".
+    n_frames : int
+        Frames of a window. A film of 20 frames has 20 - n_frames + 1 windows.
+    shares : tuple of float
+        Shares of the films for training, validation and test; their sum is 1.
+
+    Raises
+    ------
+    NowcastError
+        If the file is missing or broken, if the films are shorter than a window, or if a share is
+        above 0 but less than one film.
+    """
+
+    def __init__(self, folder: str | Path, split: str, n_frames: int, shares: Shares = SHARES):
+        films = _official_films(folder)  # (T, film, 64, 64)
+        if not 1 <= n_frames <= len(films):
+            raise NowcastError(
+                f"the films have {len(films)} frames, not {n_frames}: lower n_in or n_out"
+            )
+        k = SPLITS.index(split)
+        number = films.shape[1]
+        start, stop = np.rint(np.cumsum([0, *shares])[k : k + 2] * number).astype(int)
+        if shares[k] and start == stop:
+            raise NowcastError(
+                f"a share of {shares[k]:g} of {number} films leaves none for {split}: raise it"
+            )
+        self.n_frames = n_frames
+        self.first_film = int(start)
+        self.films = films[:, start:stop]
+
+    @property
+    def n_films(self) -> int:
+        """Number of films."""
+        return self.films.shape[1]
+
+    @property
+    def windows_of_film(self) -> int:
+        """Number of windows of each film."""
+        return len(self.films) - self.n_frames + 1
+
+    def __len__(self) -> int:
+        return self.n_films * self.windows_of_film
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        film, first = divmod(i, self.windows_of_film)
+        return _in_0_to_1(self.films[first : first + self.n_frames, film])
+
+
+def _in_0_to_1(frames: np.ndarray) -> torch.Tensor:
+    """Frames (T, y, x) uint8 as (T, 1, y, x) float32 in 0…1."""
+    return torch.from_numpy(frames[:, None].astype("f4")) / 255
+
+
+def _official_films(folder: str | Path) -> np.ndarray:
+    """The official films (T, film, 64, 64) uint8, mapped into memory; refused if broken."""
+    path = Path(folder) / "MovingMNIST" / "mnist_test_seq.npy"
+    try:
+        films = np.load(path, mmap_mode="r")
+        if films.dtype != np.uint8 or films.ndim != 4 or films.shape[2:] != (64, 64):
+            raise ValueError(f"it holds {films.shape} {films.dtype}")
+    except (OSError, ValueError, EOFError) as error:
+        reason = "not found" if isinstance(error, FileNotFoundError) else str(error)
+        raise _cannot_read(path, reason, "MovingMNIST", folder) from error
+    return films
 
 
 @lru_cache(maxsize=2)
@@ -205,9 +285,13 @@ def _from_torchvision(kind: str, folder: str | Path, size: int, **options) -> to
         if data.dtype != torch.uint8 or data.shape[-2:] != (size, size):
             raise ValueError(f"it holds {tuple(data.shape)} {data.dtype}")
     except Exception as error:  # a broken file can raise any error
-        reason = str(error) or "not such a file"
-        raise NowcastError(
-            f"cannot read {Path(folder) / kind} ({reason}); if it is missing or broken, remove it "
-            f"and fetch it by torchvision.datasets.{kind}({str(folder)!r}, download=True)"
-        ) from error
+        raise _cannot_read(Path(folder) / kind, str(error), kind, folder) from error
     return data
+
+
+def _cannot_read(path: Path, reason: str, kind: str, folder: str | Path) -> NowcastError:
+    """The error for films or digits that are missing or broken, and how to fetch them."""
+    return NowcastError(
+        f"cannot read {path} ({reason or 'not such a file'}); if it is missing or broken, remove "
+        f"it and fetch it by torchvision.datasets.{kind}({str(folder)!r}, download=True)"
+    )

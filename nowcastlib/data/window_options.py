@@ -9,7 +9,8 @@ from nowcastlib.errors import NowcastError
 
 Shares = tuple[float, float, float]  # of training, validation and test; their sum is 1
 SHARES: Shares = (0.7, 0.15, 0.15)
-MOVING_MNIST = "moving-mnist"  # stands in place of a store for Moving MNIST
+MOVING_MNIST = "moving-mnist"  # in place of a store: generated films
+OFFICIAL_FILMS = "moving-mnist:"  # in place of a store, with a folder: the films of papers
 
 
 def check_shares(shares: Shares) -> None:
@@ -63,16 +64,21 @@ class TrainingStores:
     ------
     NowcastError
         If ``shares`` are below 0, do not sum to 1, or leave no rain to train or to validate on; if
-        they are given although nothing is split; if moving-mnist is given ``options``.
+        they are given although nothing is split; if Moving MNIST is given together with stores or
+        with ``options``.
     """
 
-    train: Sequence[str | Path]  # stores, or ("moving-mnist",)
+    train: Sequence[str | Path]  # stores, or ("moving-mnist",), or ("moving-mnist:FOLDER",)
     validation: Sequence[str | Path] = ()  # stores
     shares: Shares = SHARES
     options: ReadOptions = AS_STATED  # what the stores do not say, or say wrongly
 
     def __post_init__(self):
-        if self.is_moving_mnist and self.shares != SHARES:
+        if len(self.train) + len(self.validation) > 1:
+            for path in map(str, (*self.train, *self.validation)):
+                if path == MOVING_MNIST or path.startswith(OFFICIAL_FILMS):
+                    raise NowcastError(f"{path} cannot be mixed with other data: give it alone")
+        if self.is_moving_mnist and not self.official_folder and self.shares != SHARES:
             raise NowcastError("moving-mnist is not split by shares: leave out shares")
         if self.is_moving_mnist:
             self.options.check_known((), "moving-mnist")
@@ -88,5 +94,11 @@ class TrainingStores:
 
     @property
     def is_moving_mnist(self) -> bool:
-        """Whether Moving MNIST stands in place of the stores."""
-        return [str(path) for path in self.train] == [MOVING_MNIST] and not self.validation
+        """Whether Moving MNIST stands in place of the stores: generated or official films."""
+        return [str(path) for path in self.train] == [MOVING_MNIST] or bool(self.official_folder)
+
+    @property
+    def official_folder(self) -> str:
+        """The folder of the official films of Moving MNIST; "" for other data."""
+        first = str(self.train[0]) if self.train else ""
+        return first.removeprefix(OFFICIAL_FILMS) if first.startswith(OFFICIAL_FILMS) else ""

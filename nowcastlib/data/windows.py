@@ -10,11 +10,11 @@ import xarray as xr
 from torch.utils.data import ConcatDataset, Dataset
 
 from nowcastlib.data.frame_table import find_windows, frames_table
-from nowcastlib.data.moving_mnist import MovingMNIST
 from nowcastlib.data.read_options import ReadOptions
 from nowcastlib.data.splits import check_leakage, split_by_event
 from nowcastlib.data.store import open_frames
 from nowcastlib.data.times import time_step
+from nowcastlib.data.training_films import films_to_train_on
 from nowcastlib.data.window_options import Shares, TrainingStores, WindowOptions
 from nowcastlib.errors import NowcastError
 from nowcastlib.units import DRY, ModelScale, exceeds
@@ -22,8 +22,6 @@ from nowcastlib.units import DRY, ModelScale, exceeds
 MEMORY = 1e9  # bytes; a smaller store is read once and kept, a larger one is read window by window
 MAX_VALIDATION = 48  # windows of a store, evenly spread: enough to see progress after each epoch
 CANDIDATES = 8  # random squares of which one is chosen
-MOVING_MNIST_SIZE = 64  # px
-MOVING_MNIST_FILMS = {"train": 1_000_000, "validation": 256}
 
 
 @dataclass(frozen=True)
@@ -190,10 +188,10 @@ def training_data(
     NowcastError
         If a store cannot be read or has no rain, no window of that length, frames smaller than the
         crop, or whole frames of several sizes; if Moving MNIST is asked for a crop, strides,
-        variation or repeated windows.
+        variation or repeated windows, or if its official films are missing or too few.
     """
     if stores.is_moving_mnist:
-        return _moving_mnist(windows, seed)
+        return films_to_train_on(stores, windows, seed)
 
     jobs = [(path, (1, 0, 0) if stores.validation else stores.shares) for path in stores.train]
     jobs += [(path, (0, 1, 0)) for path in stores.validation]
@@ -233,24 +231,6 @@ def _check_sizes(sets: list[RadarWindows]) -> None:
             f"the stores have frames of {' and '.join(sorted(sizes))} px, and crop 0 takes whole "
             "frames: set a crop that fits into all of them"
         )
-
-
-def _moving_mnist(windows: WindowOptions, seed: int) -> tuple[Dataset, Dataset, str]:
-    """Moving MNIST as training and validation set; options that only rain has are refused."""
-    for name in ("strides", "vary", "min_windows"):
-        if getattr(windows, name) != getattr(WindowOptions, name):
-            raise NowcastError(f"moving-mnist has no {name}: leave out this option")
-    if windows.crop not in (WindowOptions.crop, 0, MOVING_MNIST_SIZE):
-        raise NowcastError(
-            f"moving-mnist has films of {MOVING_MNIST_SIZE} px, which are not cropped: leave out "
-            f"the crop of {windows.crop}"
-        )
-
-    n_frames = windows.n_frames
-    train = MovingMNIST("train", MOVING_MNIST_FILMS["train"], n_frames, seed=seed)
-    validation = MovingMNIST("validation", MOVING_MNIST_FILMS["validation"], n_frames)
-    films, digits = len(train), len(train.digits)
-    return train, validation, f"Moving MNIST: {films:,} films of {digits:,} training digits"
 
 
 def _table_of_rain(

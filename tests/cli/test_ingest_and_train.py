@@ -45,6 +45,18 @@ def test_moving_mnist_is_trained_on_by_name(place, tmp_path, capsys):
     assert list((tmp_path / "run" / "tensorboard").iterdir())
 
 
+def test_official_films_of_moving_mnist_are_trained_on(place, tmp_path):
+    films = np.random.default_rng(0).integers(0, 256, (20, 10, 64, 64), dtype="u1")
+    (tmp_path / "MovingMNIST").mkdir()
+    np.save(tmp_path / "MovingMNIST" / "mnist_test_seq.npy", films)
+    whole = TINY.replace("--config.crop 32", "--config.crop 0")
+    line = f"train --data moving-mnist:{tmp_path} --shares 0.8 0.1 0.1 --out {tmp_path}/run {whole}"
+    assert nowcast(place, line) == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert "windows of the first 8 films" in config["data"]
+    assert (tmp_path / "run" / "validation.gif").exists()
+
+
 def test_demo_feed_needs_nothing(tmp_path, capsys):
     line = f"ingest --events 1 --pixels 32 --end 2024-06-01T12:30 --out {tmp_path}/d.zarr"
     assert main(line.split()) == 0

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from nowcastlib.data.moving_mnist import DigitScene, MovingMNIST, OfficialMovingMNIST
+from nowcastlib.data import TrainingStores, WindowOptions, training_data, training_films
+from nowcastlib.data.moving_mnist import (
+    DigitScene,
+    MovingMNIST,
+    OfficialMovingMNIST,
+    OfficialWindows,
+)
 from nowcastlib.data.splits import SPLITS
 from nowcastlib.errors import NowcastError
 
@@ -239,6 +245,97 @@ def test_broken_official_films_are_refused(official, broken):
         np.save(path, films / 255 if broken == "float" else films[..., :32])
     with pytest.raises(
         NowcastError,
-        match=r"cannot read .*MovingMNIST \(.+\); if it is missing or broken, remove it",
+        match=r"cannot read .*mnist_test_seq\.npy \(.+\); if it is missing or broken, remove it",
     ):
         OfficialMovingMNIST(folder)
+
+
+# ---- official films to train on
+
+
+@pytest.fixture
+def ten_films(tmp_path):
+    """A folder with ten official films; frame t of film k is grey of level 20 k + t."""
+    (tmp_path / "MovingMNIST").mkdir()
+    levels = np.arange(20)[:, None] + 20 * np.arange(10)
+    films = np.broadcast_to(levels[:, :, None, None].astype("u1"), (20, 10, 64, 64))
+    np.save(tmp_path / "MovingMNIST" / "mnist_test_seq.npy", films)
+    return tmp_path
+
+
+def levels(data):
+    """Level of each frame of each window: (window, T)."""
+    return np.array([window[:, 0, 5, 7].numpy() * 255 for window in data]).round().astype(int)
+
+
+def official_data(folder, shares=(0.6, 0.2, 0.2), **options):
+    windows = WindowOptions(n_in=4, n_out=3, **options)
+    return training_data(TrainingStores([f"moving-mnist:{folder}"], shares=shares), windows)
+
+
+def test_training_has_all_windows_of_its_films_and_no_film_of_another_split(ten_films):
+    train, validation, description = official_data(ten_films)
+    starts = np.array([20 * film + first for film in range(6) for first in range(14)])
+    np.testing.assert_array_equal(levels(train), starts[:, None] + np.arange(7))
+    assert train[0].shape == validation[0].shape == (7, 1, 64, 64)
+    assert train[0].dtype == torch.float32
+
+    test = OfficialWindows(ten_films, "test", 7, (0.6, 0.2, 0.2))
+    assert set(levels(validation).ravel() // 20) == {6, 7}
+    assert set(levels(test).ravel() // 20) == {8, 9}
+    for words in ("84 windows of the first 6 films", "28 windows of the next 2", "the last 2"):
+        assert words in description
+
+
+def test_shares_of_films_that_are_no_whole_numbers_lose_and_share_none(ten_films):
+    shares = (0.55, 0.31, 0.14)
+    parts = [OfficialWindows(ten_films, split, 20, shares) for split in SPLITS]
+    films = np.concatenate([levels(part)[:, 0] // 20 for part in parts])
+    assert films.tolist() == list(range(10))
+
+
+def test_validation_on_official_films_is_spread_over_all_of_them(ten_films, monkeypatch):
+    monkeypatch.setitem(training_films.N_FILMS, "validation", 10)
+    _, validation, description = official_data(ten_films)
+    assert len(validation) == 10
+    assert set(levels(validation).ravel() // 20) == {6, 7}
+    assert "validation: 10 windows of the next 2" in description
+
+
+def test_official_films_stay_on_disk(ten_films):
+    train, _, _ = official_data(ten_films)
+    assert isinstance(train.films, np.memmap)
+    assert isinstance(OfficialMovingMNIST(ten_films).films, np.memmap)
+
+
+@pytest.mark.parametrize(
+    ("shares", "options", "message"),
+    [
+        ((0.6, 0.2, 0.2), {"vary": 0.1}, "moving-mnist has no vary"),
+        ((0.6, 0.2, 0.2), {"crop": 32}, "films of 64 px"),
+        ((0.97, 0.01, 0.02), {}, r"0\.01 of 10 films leaves none for validation: raise it"),
+        ((0.01, 0.97, 0.02), {}, r"0\.01 of 10 films leaves none for train: raise it"),
+    ],
+)
+def test_official_films_refuse_what_they_do_not_have(ten_films, shares, options, message):
+    with pytest.raises(NowcastError, match=message):
+        official_data(ten_films, shares, **options)
+
+
+def test_windows_longer_than_the_official_films_are_refused(ten_films):
+    stores = TrainingStores([f"moving-mnist:{ten_films}"])
+    with pytest.raises(NowcastError, match="films have 20 frames, not 21: lower n_in or n_out"):
+        training_data(stores, WindowOptions(n_in=11, n_out=10))
+    assert len(training_data(stores, WindowOptions(n_in=10, n_out=10))[0]) == 7
+
+
+def test_missing_official_films_for_training_are_named(tmp_path):
+    with pytest.raises(NowcastError, match=r"mnist_test_seq\.npy \(not found\).*download=True"):
+        official_data(tmp_path)
+
+
+@pytest.mark.parametrize("other", ["moving-mnist", "moving-mnist:films"])
+def test_moving_mnist_is_not_mixed_with_stores(other):
+    for stores in ({"train": [other, "a.zarr"]}, {"train": ["a.zarr"], "validation": [other]}):
+        with pytest.raises(NowcastError, match=f"{other} cannot be mixed with other data"):
+            TrainingStores(**stores)
