@@ -186,7 +186,7 @@ def test_a_store_killed_right_after_a_frame_keeps_it(tmp_path, name):
 
 def test_rain_that_a_killed_process_left_is_not_taken_for_a_frame(tmp_path, monkeypatch):
     """The killed process wrote a tile with rain; in its frame of the next run it holds none."""
-    monkeypatch.setattr(store_writer, "CHUNK", 4 * 4 * 6)  # one frame a chunk
+    monkeypatch.setattr(store_writer, "CHUNK", 4 * 3 * 3)  # one frame a chunk
     monkeypatch.setattr(store_writer, "TILE", 3)
     interrupted(tmp_path / "a.zarr", 1)
     rate = zarr.open_array(str(tmp_path / "a.zarr" / "rainfall_rate"), mode="r+")
