@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "nowcastlib"
 # from the ground floor up: a room imports only from rooms on lower floors
 FLOORS = [
     {"errors"},
-    {"units", "files", "_pysteps"},
+    {"units", "files", "devices", "_pysteps"},
     {"data", "networks"},
     {"training"},
     {"forecasting"},

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from nowcastlib.cli.reading import AS_STATED, ReadingOptions, option
+from nowcastlib.cli.reading import AS_STATED, DEVICE, ReadingOptions, option
 from nowcastlib.errors import NowcastError
 
 HIGHEST = 1000.0  # mm/h
@@ -54,6 +54,9 @@ class Evaluate:
     # Write protocol and scores to this file.
     json: Annotated[Path | None, option("FILE", "print a summary only")] = None
 
+    # Where networks run; auto: on a GPU where there is one.
+    device: DEVICE = "auto"
+
     # What the frames of --data are, where the store does not say it or says it wrongly.
     reading: ReadingOptions = AS_STATED
 
@@ -76,7 +79,7 @@ class Evaluate:
             )
 
         names = [name.strip() for name in self.forecasters.split(",")]
-        forecasters = {name: forecaster(name) for name in names}
+        forecasters = {name: forecaster(name, self.device) for name in names}
         options = EvaluationOptions(
             leads=self.leads,
             thresholds=thresholds,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from nowcastlib.cli.reading import AS_STATED, ReadingOptions, option
+from nowcastlib.cli.reading import AS_STATED, DEVICE, ReadingOptions, option
 
 log = logging.getLogger("nowcastlib")
 
@@ -35,6 +35,9 @@ class Forecast:
     # Use only the central square of this many pixels a side; 0 uses the whole grid.
     size: Annotated[int, tyro.conf.arg(metavar="PX")] = 0
 
+    # Where a network runs; auto: on a GPU where there is one.
+    device: DEVICE = "auto"
+
     # What the frames of --data are, where the store does not say it or says it wrongly.
     reading: ReadingOptions = AS_STATED
 
@@ -47,7 +50,7 @@ class Forecast:
         if self.size:
             frames = centre(frames, self.size)
 
-        run = at_trained_scale(forecaster(self.weights), frames, self.weights)
+        run = at_trained_scale(forecaster(self.weights, self.device), frames, self.weights)
         predicted = forecast(run, frames, self.at, self.leads)
         if missing := predicted.attrs.get("missing_frames"):
             log.warning("frames missing or incomplete, filled from the others: %s", missing)

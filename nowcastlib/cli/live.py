@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from nowcastlib.cli.reading import option
+from nowcastlib.cli.reading import DEVICE, option
 from nowcastlib.cli.source_options import SourceName, SourceOptions
 from nowcastlib.errors import NowcastError
 
@@ -42,6 +42,9 @@ class Live(SourceOptions):
     # Forecast as if it were this time, UTC, such as 2024-06-01T16:00.
     at: Annotated[str | None, option("TIME", "now")] = None
 
+    # Where networks run; auto: on a GPU where there is one.
+    device: DEVICE = "auto"
+
     # Show the page in the browser.
     open: bool = True
 
@@ -56,7 +59,7 @@ class Live(SourceOptions):
 
         feed = self.feed()
         names = [name.strip() for name in self.forecasters.split(",")]
-        forecasters = {name: forecaster(name) for name in names}
+        forecasters = {name: forecaster(name, self.device) for name in names}
         at = self.at
         now = live.utcnow if at is None else lambda: utc(at)
 

@@ -1,7 +1,7 @@
 """Options of all commands that read frames: what a store or file does not say, or says wrongly."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -9,6 +9,9 @@ from nowcastlib.errors import NowcastError
 
 if TYPE_CHECKING:
     from nowcastlib.data import ReadOptions
+
+
+DEVICE = Literal["auto", "cpu", "cuda", "mps"]  # names of ``devices.resolve_device``
 
 
 def option(metavar: str, default: str):

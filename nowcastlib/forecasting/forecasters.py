@@ -100,15 +100,15 @@ class Network:
         self.trained_at = trained_at
 
     @classmethod
-    def load(cls, run: str | Path, members: int = 0) -> "Network":
-        """The network with the best weights of a run's folder.
+    def load(cls, run: str | Path, members: int = 0, device: str = "auto") -> "Network":
+        """The network with the best weights of a run's folder, on a GPU where there is one.
 
         Raises
         ------
         NowcastError
-            If the folder holds no network that can be read.
+            If the folder holds no network that can be read, or if there is no such device.
         """
-        model, config = load(run)
+        model, config = load(run, device)
         return cls(model, config, members, load_description(run), load_trained_scale(run))
 
     @property
@@ -116,12 +116,17 @@ class Network:
         """Number of frames that it needs."""
         return self.config.windows.n_in
 
+    @property
+    def device(self) -> torch.device:
+        """The device that it runs on: that of the model's weights."""
+        return next(self.model.parameters()).device
+
     @torch.inference_mode()
     def __call__(self, observed: np.ndarray, n: int) -> np.ndarray:
         """Rain rate (n, y, x), or (member, n, y, x), in mm/h after ``observed`` (T, y, x)."""
         self._check_size(*observed.shape[1:])
         scale = self.config.scale
-        recent = torch.from_numpy(observed[-self.n_in :].astype("f4"))
+        recent = torch.from_numpy(observed[-self.n_in :].astype("f4")).to(self.device)
         scaled = scale.to_model(recent)[None, :, None]  # (1, T, 1, H, W)
         frames = network_input(scaled, self.config.model)[0, :, 0]  # (T, H, W)
 
@@ -132,8 +137,8 @@ class Network:
             now = torch.where(torch.isnan(recent[-1]), scale.from_model(frames[-1]), recent[-1])
             rate = self._rate_from_probabilities(now, frames, logits)
 
-        raining = exceeds(recent.numpy(), DRY).any()
-        forecast = rate.numpy() * raining
+        raining = exceeds(recent.cpu().numpy(), DRY).any()
+        forecast = rate.cpu().numpy() * raining
         forecast[~exceeds(forecast, DRY)] = 0
         return np.where(np.isfinite(observed[-1]), forecast, np.nan)
 
@@ -169,7 +174,7 @@ def shipped() -> list[str]:
     return sorted(path.parent.name for path in WEIGHTS.glob("*/config.json"))
 
 
-def forecaster(name: str | Path) -> Forecaster:
+def forecaster(name: str | Path, device: str = "auto") -> Forecaster:
     """Forecaster by name.
 
     Parameters
@@ -178,11 +183,14 @@ def forecaster(name: str | Path) -> Forecaster:
         A baseline ("persistence", "sprog", …), a shipped network ("radar", …), the folder of a
         training run, or the file model.safetensors in it. With "-members" appended, a network
         that forecasts probabilities gives an ensemble of ten members.
+    device : str
+        Where a network runs: "cpu", "cuda" or "mps"; "auto" is a GPU where there is one. Baselines
+        run on the CPU.
 
     Raises
     ------
     NowcastError
-        If there is no such forecaster, or it has no members.
+        If there is no such forecaster or no such device, or if it has no members.
 
     Examples
     --------
@@ -194,13 +202,13 @@ def forecaster(name: str | Path) -> Forecaster:
     if text in BASELINES:
         return BASELINES[text]
     if text in shipped():
-        return Network.load(WEIGHTS / text)
+        return Network.load(WEIGHTS / text, device=device)
     if path.is_dir():
-        return Network.load(path)
+        return Network.load(path, device=device)
     if path.is_file() and path.name == "model.safetensors":
-        return Network.load(path.parent)
+        return Network.load(path.parent, device=device)
     if text.endswith("-members"):
-        return _ensemble(text)
+        return _ensemble(text, device)
     known = [*BASELINES, *shipped(), *_shipped_ensembles()]
     raise NowcastError(
         f"no forecaster {text!r}{did_you_mean(text, known)}: give the folder of a run, or one of "
@@ -217,9 +225,9 @@ def _shipped_ensembles() -> list[str]:
     ]
 
 
-def _ensemble(name: str) -> Network:
+def _ensemble(name: str, device: str) -> Network:
     """The ensemble of the network before "-members"."""
-    network = forecaster(name.removesuffix("-members"))
+    network = forecaster(name.removesuffix("-members"), device)
     if isinstance(network, Network) and network.config.model.gives_probabilities:
         return Network(
             network.model, network.config, MEMBERS, network.training_data, network.trained_at

@@ -3,7 +3,8 @@ from .base import FrameNetwork as FrameNetwork
 from .cells import ConvGRUCell as ConvGRUCell
 from .cells import ConvLSTMCell as ConvLSTMCell
 from .cells import LSTMCell as LSTMCell
-from .cells import compile_cells as compile_cells
+from .compilation import compile_cells as compile_cells
+from .compilation import stop_compiling as stop_compiling
 from .config import CONFIGS as CONFIGS
 from .config import SEED as SEED
 from .config import SSIM_WINDOW as SSIM_WINDOW

@@ -235,16 +235,6 @@ class ConvGRUCell(_ConvCell):
 CELLS = {"convlstm": ConvLSTMCell, "convgru": ConvGRUCell}
 
 
-def compile_cells(model: nn.Module) -> None:
-    """Let torch.compile fuse one step of each cell of ``model``, in place.
-
-    The first batch then takes longer.
-    """
-    for cell in model.modules():
-        if isinstance(cell, RecurrentCell):
-            setattr(cell, "_gates", torch.compile(cell._gates))  # noqa: B010 (a method)
-
-
 def _set_forget_bias(bias: Tensor | None, hidden: int, value: float) -> None:
     """Initialise the bias of the forget gate, the second of four gates, to ``value``."""
     if bias is not None and value:

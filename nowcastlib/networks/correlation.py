@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nowcastlib.networks.smoothing import numbers
+
 REACH = 48  # px per step; displacements up to it are compared by default
 LARGEST_SHARE = 2 / 3  # of the longer side; displacements are not larger in small frames
 SPACING = 32  # px between windows
@@ -62,7 +64,9 @@ def correlation_motion(frames: Tensor, shown: Tensor, reach: int = REACH) -> Ten
     rain, weight = _coarse(frames, shown, factor)
     lags = int(min(reach, max(size) * LARGEST_SHARE)) // factor
     match = _best_match(_window_sums(rain, weight, lags, factor), lags, factor)
-    if lags and _is_beyond_reach(match):
+    # A CUDA graph cannot wait for the answer; the steps before it is recorded have asked.
+    can_ask = not (rain.is_cuda and torch.cuda.is_current_stream_capturing())
+    if lags and can_ask and _is_beyond_reach(match):
         warn_beyond_reach(lags * factor)
     return F.interpolate(_smooth(match), size, mode="bilinear")
 
@@ -108,7 +112,7 @@ def _window_sums(rain: Tensor, weight: Tensor, reach: int, factor: int) -> Tenso
     right. a is the earlier rain, b the later. A window stays in the middle between both.
     """
     height, width = rain.shape[-2:]
-    lags = torch.arange(-reach, reach + 1).to(rain)
+    lags = numbers(-reach, reach + 1, rain)
     k = len(lags)
     across = _window_weights(width, lags, factor)  # (k, columns, W)
     down = _window_weights(height, lags, factor)  # (k, rows, H)
@@ -134,8 +138,8 @@ def _window_sums(rain: Tensor, weight: Tensor, reach: int, factor: int) -> Tenso
 def _window_weights(size: int, lags: Tensor, factor: int) -> Tensor:
     """Gaussian weights (lag, window, size) along one side, about the middle of each lag."""
     windows = max(round(size * factor / SPACING), 1)
-    centres = (torch.arange(windows).to(lags) + 0.5) * size / windows - 0.5
-    middle = torch.arange(size).to(lags) + lags[:, None, None] / 2  # (lag, 1, size)
+    centres = (numbers(0, windows, lags) + 0.5) * size / windows - 0.5
+    middle = numbers(0, size, lags) + lags[:, None, None] / 2  # (lag, 1, size)
     return torch.exp(-((middle - centres[:, None]) ** 2) / (2 * (WIDTH / factor) ** 2))
 
 
@@ -154,16 +158,16 @@ def _best_match(sums: Tensor, reach: int, factor: int) -> Match:
     correlation, variance = _correlation(sums)
     score = (correlation + _correlation(_blur_windows(sums, REGION))[0]) / 2
 
-    lags = torch.arange(-reach, reach + 1).to(score)
+    lags = numbers(-reach, reach + 1, score)
     score = score - PREFERENCE * (lags[:, None] ** 2 + lags**2)
     overlap = sums[:, 0].flatten(-2)  # (B, rows, columns, k·k)
     enough = overlap >= SMALLEST_OVERLAP * overlap.amax(-1, keepdim=True)
-    score = score.flatten(-2).where(enough, score.new_tensor(-1.0))
+    score = score.flatten(-2).masked_fill(~enough, -1.0)
 
     best = score.argmax(-1, keepdim=True)  # (B, rows, columns, 1)
     y, x = best // k, best % k
     at_border = (x == 0) | (x == k - 1) | (y == 0) | (y == k - 1)
-    fraction = _vertex(score, best, k).where(~at_border, score.new_tensor(0.0))
+    fraction = _vertex(score, best, k).masked_fill(at_border, 0.0)
 
     displacement = (torch.cat([x, y], -1) - reach + fraction) * factor
     return Match(
@@ -230,7 +234,7 @@ def _average(values: Tensor, weight: Tensor) -> Tensor:
 def _blur_windows(maps: Tensor, width: float) -> Tensor:
     """Maps (B, C, rows, columns, …) smoothed by a Gaussian; beyond the edge they are 0."""
     for side in (2, 3):
-        place = torch.arange(maps.shape[side]).to(maps)
+        place = numbers(0, maps.shape[side], maps)
         weights = torch.exp(-((place[:, None] - place) ** 2) / (2 * width**2))
         weights = weights / (width * (2 * torch.pi) ** 0.5)
         maps = torch.tensordot(weights, maps, ([1], [side])).movedim(0, side)

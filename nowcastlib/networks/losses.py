@@ -4,7 +4,9 @@ Targets are (B, T, C, H, W) in model units; NaN = not observed, which has no wei
 same shape, except those of ``exceedance``. ``scale`` converts rain rates to model units.
 """
 
-import numpy as np
+from collections.abc import Sequence
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -81,11 +83,12 @@ def balanced(logits: Tensor, target: Tensor, scale: ModelScale) -> Tensor:
     ----------
     Shi et al. 2017, arXiv 1706.03458, section 3.3.
     """
-    device, dtype = logits.device, logits.dtype
-    edges = torch.tensor(scale.to_model(np.array(BALANCED_RATES)), dtype=dtype, device=device)
-    weights = torch.tensor(BALANCED_WEIGHTS, dtype=dtype, device=device)
     target_values = _without_nan(target, logits)
-    weight = weights[torch.bucketize(target_values, edges, right=True)]
+    weight = torch.full_like(target_values, BALANCED_WEIGHTS[0])
+    for edge, (below, above) in zip(
+        _levels(BALANCED_RATES, scale), pairwise(BALANCED_WEIGHTS), strict=True
+    ):
+        weight = weight + (above - below) * (target_values >= edge)
 
     error = torch.sigmoid(logits) - target_values
     return _mean(weight * (error**2 + error.abs()), target)
@@ -109,8 +112,9 @@ def exceedance(logits: Tensor, target: Tensor, scale: ModelScale, balance: bool 
     balance : bool
         Divide by the entropy.
     """
-    rates = torch.tensor(RATES, device=logits.device).view(-1, 1, 1)
-    event = (_without_nan(target, logits) > scale.to_model(rates)).to(logits.dtype)
+    target_values = _without_nan(target, logits)
+    events = [target_values > level for level in _levels(RATES, scale)]
+    event = torch.cat(events, -3).to(logits.dtype)  # (B, T, rate, H, W)
     cost = F.binary_cross_entropy_with_logits(logits, event, reduction="none")  # (B, T, rate, H, W)
     if balance:
         share = event[:, :1].mean((-2, -1), keepdim=True)  # (B, 1, rate, 1, 1)
@@ -128,6 +132,11 @@ LOSSES = {
     loss.__name__: loss
     for loss in (balanced, bce, kl, mse, mae, ssim_mse, exceedance, exceedance_unbalanced)
 }
+
+
+def _levels(rates: Sequence[float], scale: ModelScale) -> list[float]:
+    """Rain rates (mm/h) in model units of float32, as numbers: no tensor has to reach the GPU."""
+    return scale.to_model(torch.tensor(rates)).tolist()
 
 
 def _without_nan(target: Tensor, logits: Tensor) -> Tensor:

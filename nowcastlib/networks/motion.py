@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nowcastlib.networks.correlation import REACH, correlation_motion
-from nowcastlib.networks.smoothing import blur, blur_observed
+from nowcastlib.networks.smoothing import blur, blur_observed, numbers
 
 REFINEMENTS = 3  # iterations of least squares
 LARGEST_CORRECTION = 3.0  # px, of one iteration
@@ -153,8 +153,8 @@ def sample(fields: Tensor, displacement: Tensor, beyond: str = "border") -> Tens
         (B, C, H, W).
     """
     height, width = fields.shape[-2:]
-    rows = torch.arange(height).to(displacement)
-    columns = torch.arange(width).to(displacement)
+    rows = numbers(0, height, displacement)
+    columns = numbers(0, width, displacement)
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     x = x + displacement[:, 0]
     y = y + displacement[:, 1]
@@ -179,8 +179,8 @@ def distance_outside(displacement: Tensor) -> Tensor:
     """
     to_the_right, downwards = displacement.unbind(-3)  # each (…, H, W)
     height, width = displacement.shape[-2:]
-    x = torch.arange(width).to(displacement) + to_the_right
-    y = torch.arange(height).to(displacement)[:, None] + downwards
+    x = numbers(0, width, displacement) + to_the_right
+    y = numbers(0, height, displacement)[:, None] + downwards
 
     outside_x = x - x.clamp(0, width - 1)
     outside_y = y - y.clamp(0, height - 1)

@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from nowcastlib.networks.smoothing import blur
+from nowcastlib.networks.smoothing import blur, numbers
 
 SIGMAS = (1.5, 3.0, 6.0, 12.0, 24.0)  # px; each scale lies between two neighbouring blurs
 N_SCALES = len(SIGMAS) + 1
@@ -66,14 +66,14 @@ def persistence_of_scales(now: Tensor, past: Tensor, observed: Tensor) -> tuple[
     log_correlation = correlation.clamp(0.05, 0.999).log()
 
     # Regression line through the T points (lag, log correlation): both (B, scale)
-    lag = torch.arange(1.0, log_correlation.shape[1] + 1).to(log_correlation)[:, None]
+    lag = numbers(1, log_correlation.shape[1] + 1, log_correlation)[:, None]
     deviation = lag - lag.mean()
     mean = log_correlation.mean(1)
     products = (deviation * (log_correlation - mean[:, None])).sum(1)
     slope = (products / (deviation**2).sum().clamp(min=1)).clamp(max=0)
     start = (mean - slope * lag.mean()).clamp(max=0)
 
-    decays = torch.arange(N_SCALES).to(log_correlation) < N_SCALES - 1
+    decays = numbers(0, N_SCALES, log_correlation) < N_SCALES - 1
     intercept = (start * decays).exp()[..., None, None]
     decay = (slope * decays).exp()[..., None, None]
     return intercept, decay

@@ -5,6 +5,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
+def numbers(first: int, end: int, like: Tensor) -> Tensor:
+    """The numbers ``first`` … ``end`` - 1 with the type of ``like``, made on its device.
+
+    Numbers that are made on the CPU and moved would let it wait for the GPU.
+    """
+    return torch.arange(first, end, dtype=like.dtype, device=like.device)
+
+
 def blur(fields: Tensor, sigma: float) -> Tensor:
     """Fields (B, C, H, W) smoothed by a Gaussian of ``sigma`` px, cut at 3 sigma.
 
@@ -12,7 +20,7 @@ def blur(fields: Tensor, sigma: float) -> Tensor:
     """
     channels = fields.shape[1]
     reach = int(3 * sigma)
-    x = torch.arange(-reach, reach + 1).to(fields)
+    x = numbers(-reach, reach + 1, fields)
     kernel = torch.exp(-(x**2) / (2 * sigma**2))
     kernel = (kernel / kernel.sum()).expand(channels, 1, -1)  # (C, 1, 2·reach + 1)
 

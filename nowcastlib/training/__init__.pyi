@@ -10,9 +10,10 @@ from .config import RolloutConfig as RolloutConfig
 from .config import RunConfig as RunConfig
 from .config import TrainConfig as TrainConfig
 from .config import default_config as default_config
-from .loop import FitOptions as FitOptions
 from .loop import fit as fit
 from .loop import validate as validate
+from .options import FitOptions as FitOptions
 from .precision import fastest_precision as fastest_precision
 from .precision import keep_memory as keep_memory
+from .processes import process_state as process_state
 from .scale_of_data import trained_scale as trained_scale

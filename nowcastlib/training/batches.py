@@ -13,6 +13,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
 from nowcastlib.errors import NowcastError
 from nowcastlib.training import schedules
 from nowcastlib.training.config import TrainConfig
+from nowcastlib.training.prefetch import copied_ahead
 
 
 def check_datasets(config: TrainConfig, datasets: Mapping[str, Dataset | None]) -> dict[str, str]:
@@ -98,12 +99,24 @@ def batches(
     rows = rows[:, mine]
     numbers = torch.from_numpy(draws)[:, mine]
 
-    loader = DataLoader(dataset, batch_sampler=rows.tolist(), num_workers=workers)
-    for k, frames in enumerate(loader):
-        time = epoch + k / steps
-        probability = schedules.truth_probability(config, time)
-        coins = (numbers[k] < probability).to(accelerator.device) if probability else None
-        yield time, frames.to(accelerator.device), coins
+    loader = DataLoader(
+        dataset,
+        batch_sampler=rows.tolist(),
+        num_workers=workers,
+        pin_memory=accelerator.device.type == "cuda",
+    )
+    times = epoch + np.arange(steps) / steps
+    loaded = (
+        (time, frames, _coins(config, time, numbers[k]))
+        for k, (time, frames) in enumerate(zip(times.tolist(), loader, strict=True))
+    )
+    return copied_ahead(loaded, accelerator.device)
+
+
+def _coins(config: TrainConfig, time: float, numbers: Tensor) -> Tensor | None:
+    """Coins (B, n_out - 1) from random numbers; None if no true frame is fed back any more."""
+    probability = schedules.truth_probability(config, time)
+    return numbers < probability if probability else None
 
 
 def part_of_process(dataset: Dataset, accelerator: Accelerator) -> Subset:

@@ -14,10 +14,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
+from nowcastlib.devices import resolve_device
 from nowcastlib.errors import NowcastError, printable
 from nowcastlib.files import one_writer, write_atomically
 from nowcastlib.networks import ForecastNetwork, build, option_names
 from nowcastlib.training.config import TrainConfig, from_dict, to_dict
+from nowcastlib.training.options import FitOptions
+from nowcastlib.training.processes import process_state
 from nowcastlib.training.upgrade import upgrade
 from nowcastlib.units import TrainedScale
 
@@ -51,6 +54,12 @@ class TrainingState:
         at = {"epoch": row["epoch"], "length": row["length"]}
         self.batch_losses += [at | {"loss": loss} for loss in losses]
 
+    def restart_optimiser(self) -> None:
+        """Let the optimiser start anew, in the same memory, because a graph refers to it."""
+        for moments in self.optimiser.state.values():
+            for tensor in moments.values():
+                tensor.zero_()
+
     def parts(self) -> dict:
         """The parts with a ``state_dict``, by name."""
         return {"model": self.model, "optimiser": self.optimiser, "scaler": self.scaler}
@@ -60,13 +69,13 @@ def one_run_at_a_time(fit):
     """Let only one training at a time write a folder: a second one is refused at once."""
 
     @wraps(fit)
-    def wrapped(config, train, validation, out, *args, **options):
+    def wrapped(config, train, validation, out, options=FitOptions()):  # noqa: B008 (frozen)
         out = Path(out)
-        is_main = PartialState(cpu=not torch.cuda.is_available()).is_main_process
+        is_main = process_state(options.device).is_main_process
         existed = out.exists()
         try:
             with one_writer(out, out / LOCK) if is_main else nullcontext():
-                return fit(config, train, validation, out, *args, **options)
+                return fit(config, train, validation, out, options)
         finally:
             if is_main and not existed:
                 with suppress(OSError):  # it holds something
@@ -266,13 +275,15 @@ def load_trained_scale(run: str | Path) -> TrainedScale:
         ) from error
 
 
-def load(run: str | Path) -> tuple[ForecastNetwork, TrainConfig]:
+def load(run: str | Path, device: str = "cpu") -> tuple[ForecastNetwork, TrainConfig]:
     """The trained network of a run's folder, ready to forecast.
 
     Parameters
     ----------
     run : str or Path
         Folder with ``config.json`` and ``model.safetensors``.
+    device : str
+        Where the network runs: "cpu", "cuda" or "mps"; "auto" is a GPU where there is one.
 
     Returns
     -------
@@ -282,9 +293,9 @@ def load(run: str | Path) -> tuple[ForecastNetwork, TrainConfig]:
     Raises
     ------
     NowcastError
-        If a file is missing or broken; the message names it.
+        If a file is missing or broken, or there is no such device; the message names it.
     """
-    run = Path(run)
+    run, place = Path(run), resolve_device(device)
     config = load_config(run)
     try:
         _check_shapes(run / WEIGHTS, config)
@@ -302,7 +313,7 @@ def load(run: str | Path) -> tuple[ForecastNetwork, TrainConfig]:
             f"{run / WEIGHTS} holds weights that are not finite, such as {broken[0]}: train again, "
             "with a lower learning rate"
         )
-    return network.eval(), config
+    return network.to(place).eval(), config
 
 
 def _check_shapes(weights: Path, config: TrainConfig) -> None:

@@ -1,8 +1,6 @@
 """Training: one visible loop, on Hugging Face accelerate, for one CPU, one GPU or many."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -15,48 +13,18 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from nowcastlib.errors import NowcastError
-from nowcastlib.networks import (
-    LOSSES,
-    ForecastNetwork,
-    build,
-    compile_cells,
-    network_input,
-    ssim_mse,
-)
+from nowcastlib.networks import ForecastNetwork, build, compile_cells, network_input
 from nowcastlib.training import checkpoint, schedules
 from nowcastlib.training.batches import batches, check_datasets, part_of_process
 from nowcastlib.training.checkpoint import TrainingState
 from nowcastlib.training.config import TrainConfig
 from nowcastlib.training.memory import explain_lack_of_memory
+from nowcastlib.training.options import FitOptions
 from nowcastlib.training.precision import autocast, keep_memory, settle_precision
+from nowcastlib.training.processes import Clock, accelerator_on
 from nowcastlib.training.progress import ProgressBar, tensorboard_logger
 from nowcastlib.training.scale_of_data import trained_scale
-
-Criterion = Callable[[Tensor, Tensor], Tensor]  # logits, target → loss
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """How ``fit`` runs; nothing here changes what is learned, except ``start``.
-
-    Raises NowcastError for ``start`` together with ``resume``.
-    """
-
-    resume: bool = False  # carry on an interrupted run
-    start: str | Path | None = None  # folder of a run from whose weights to start
-    description: str = ""  # of the data, in words; written into config.json
-    test: Dataset | None = None  # its loss is written into the history and decides nothing
-    workers: int = 0  # processes that load batches beside the training
-    progress: bool = True  # show a progress bar
-    tensorboard: bool = False  # log the losses to OUT/tensorboard
-    on_epoch: Callable[[pd.DataFrame], None] | None = None  # is called with the history
-
-    def __post_init__(self):
-        if self.resume and self.start:
-            raise NowcastError(
-                f"a resumed run carries on with its own weights, not with those of {self.start}: "
-                "leave out start"
-            )
+from nowcastlib.training.step import criterion, make_step
 
 
 @explain_lack_of_memory
@@ -66,7 +34,7 @@ def fit(
     train: Dataset,
     validation: Dataset,
     out: str | Path,
-    options: FitOptions = FitOptions(),
+    options: FitOptions = FitOptions(),  # noqa: B008 (frozen)
 ) -> tuple[ForecastNetwork, pd.DataFrame]:
     """Train a network.
 
@@ -103,31 +71,27 @@ def fit(
     ``batch · processes``.
     """
     out = Path(out)
-    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    accelerator = accelerator_on(options.device)
     config, state = _prepare(config, (train, validation), out, options, accelerator.device)
     network = accelerator.prepare(state.model)
+    step = make_step(config, state, network, accelerator, options.graph)
     observers = _observers(out, options, accelerator)
     bar = _progress_bar(config, state, options, accelerator)
+    clock = Clock(options.minutes)
 
     for epoch in range(len(state.history), config.run.epochs):
-        if schedules.out_of_patience(config, state.history):
+        if schedules.out_of_patience(config, state.history) or clock.is_over(state.history):
             break
         if config.rollout.restart and schedules.starts_new_length(config, epoch):
-            state.optimiser.state.clear()
+            state.restart_optimiser()
         began = monotonic()
         losses: list[float] = []
-        loss_of = criterion(config, epoch)
 
         network.train()
         for time, frames, coins in batches(config, train, epoch, accelerator, options.workers):
             x, target = _split(config, frames, epoch)
-            with autocast(config, accelerator):
-                logits = network(x, target.shape[1], torch.nan_to_num(target), coins)
-            loss = loss_of(logits.float(), target)
-            accelerator.backward(state.scaler.scale(loss))
-            _update_weights(config, state, time)
-
-            mean_loss = accelerator.reduce(loss.detach(), "mean").item()
+            loss = step(x, target, coins, time)
+            mean_loss = accelerator.reduce(loss, "mean").item()
             losses.append(_finite(mean_loss, f"epoch {epoch}, batch {len(losses)}", out))
             bar.step(epoch, losses)
 
@@ -166,25 +130,30 @@ def validate(
     dataset : Dataset
         Samples (n_in + n_out, C, H, W) in model units, NaN = not observed.
     accelerator : Accelerator, optional
-        That of the running training.
+        That of the running training, whose processes share the dataset.
     length : int, optional
         Number of frames to forecast; ``n_out`` by default.
     """
-    accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available())
+    device = next(model.parameters()).device
     n_in = config.windows.n_in
     n_out = length or config.windows.n_out
     loss_of = criterion(config)
-    totals = torch.zeros(2, dtype=torch.double, device=accelerator.device)  # loss, samples
+    precise = torch.float if device.type == "mps" else torch.double  # Apple's GPUs lack doubles
+    totals = torch.zeros(2, dtype=precise, device=device)  # loss, samples
+    if accelerator is not None:
+        dataset = part_of_process(dataset, accelerator)
 
     model.eval()
-    for frames in DataLoader(part_of_process(dataset, accelerator), config.run.batch):
-        frames = frames[:, : n_in + n_out].to(accelerator.device)  # (B, T, C, H, W)
-        with autocast(config, accelerator):
+    for frames in DataLoader(dataset, config.run.batch):
+        frames = frames[:, : n_in + n_out].to(device)  # (B, T, C, H, W)
+        with autocast(config, device):
             logits = model(network_input(frames[:, :n_in], config.model), n_out)
         loss = loss_of(logits.float(), frames[:, n_in:])
         totals += len(frames) * torch.stack([loss, totals.new_ones(())])
 
-    loss_sum, samples = accelerator.reduce(totals, "sum").tolist()
+    if accelerator is not None:
+        totals = accelerator.reduce(totals, "sum")
+    loss_sum, samples = totals.tolist()
     return loss_sum / samples
 
 
@@ -209,18 +178,6 @@ def _scores(
                 at_length = validate(model, config, dataset, accelerator, length)
         scores |= {name: loss, f"{name}_at_length": at_length}
     return scores
-
-
-def criterion(config: TrainConfig, epoch: float | None = None) -> Criterion:
-    """The loss function of an epoch; without an epoch, that of the run's end.
-
-    It is the same throughout, except ``ssim_mse``: the weight of SSIM grows by 0.05 with each
-    length of the curriculum.
-    """
-    if config.optimisation.loss != "ssim_mse":
-        return partial(LOSSES[config.optimisation.loss], scale=config.scale)
-    at = schedules.last_phase(config) if epoch is None else schedules.phase(config, epoch)
-    return partial(ssim_mse, scale=config.scale, alpha=max(0.0, 1 - 0.05 * at))
 
 
 def _prepare(
@@ -273,17 +230,6 @@ def _split(config: TrainConfig, frames: Tensor, epoch: int) -> tuple[Tensor, Ten
     length = schedules.forecast_length(config, epoch)
     x = network_input(frames[:, n_in - seen : n_in], config.model)
     return x, frames[:, n_in : n_in + length]
-
-
-def _update_weights(config: TrainConfig, state: TrainingState, time: float) -> None:
-    """One step of the optimiser along the clipped gradient; ``time`` is in epochs."""
-    state.optimiser.param_groups[0]["lr"] = schedules.learning_rate(config, time)
-    state.scaler.unscale_(state.optimiser)
-    if config.optimisation.clip:
-        nn.utils.clip_grad_norm_(state.model.parameters(), config.optimisation.clip)
-    state.scaler.step(state.optimiser)
-    state.scaler.update()
-    state.optimiser.zero_grad()
 
 
 def _settings(config: TrainConfig, epoch: int) -> dict[str, float]:

@@ -7,10 +7,10 @@ from pathlib import Path
 from time import monotonic
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import nn
 
+from nowcastlib.devices import wait_for
 from nowcastlib.training.checkpoint import load_config
 from nowcastlib.training.config import TrainConfig
 
@@ -32,8 +32,7 @@ def fastest_precision(device: torch.device | str = "cpu") -> str:
         start = monotonic()
         with torch.autocast(device.type, torch.bfloat16, enabled=name == "bf16"):
             layer(x).sum().backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        wait_for(device)
         seconds[name] = min(seconds.get(name, float("inf")), monotonic() - start)
     return "bf16" if seconds["bf16"] < GAIN * seconds["no"] else "no"
 
@@ -49,10 +48,10 @@ def settle_precision(
     return replace(config, run=replace(config.run, precision=first_process))
 
 
-def autocast(config: TrainConfig, accelerator: Accelerator) -> torch.autocast:
+def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
     """The context in which the network runs in the configuration's precision."""
     dtype = PRECISIONS.get(config.run.precision, torch.float32)
-    return torch.autocast(accelerator.device.type, dtype, enabled=dtype != torch.float32)
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
 
 def keep_memory() -> None:

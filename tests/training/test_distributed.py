@@ -20,12 +20,12 @@ from pathlib import Path
 
 from accelerate import PartialState
 from small_networks import CONFIG, train
-from nowcastlib.training import checkpoint, loop, precision
+from nowcastlib.training import checkpoint, precision, step
 
 state = PartialState(cpu=True)
 out, me = Path(sys.argv[1]), state.process_index
 assert state.num_processes == 2
-write, autocast = checkpoint.write_atomically, loop.autocast
+write, autocast = checkpoint.write_atomically, step.autocast
 
 
 def noted(path, content):
@@ -49,7 +49,7 @@ except KeyError:
 
 precision.fastest_precision = lambda device: ["bf16", "no"][me]
 used = []
-loop.autocast = lambda config, _: used.append(config.run.precision) or autocast(config, _)
+step.autocast = lambda config, _: used.append(config.run.precision) or autocast(config, _)
 train(out / "auto", config.changed(precision="auto"))
 (out / f"precision of {me}").write_text(" ".join(set(used)))
 """
