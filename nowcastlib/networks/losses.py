@@ -4,7 +4,7 @@ Targets are (B, T, C, H, W) in model units; NaN = not observed, which has no wei
 same shape, except those of ``exceedance``. ``scale`` converts rain rates to model units.
 """
 
-from collections.abc import Sequence
+import functools
 from itertools import pairwise
 
 import torch
@@ -134,7 +134,8 @@ LOSSES = {
 }
 
 
-def _levels(rates: Sequence[float], scale: ModelScale) -> list[float]:
+@functools.cache
+def _levels(rates: tuple[float, ...], scale: ModelScale) -> list[float]:
     """Rain rates (mm/h) in model units of float32, as numbers: no tensor has to reach the GPU."""
     return scale.to_model(torch.tensor(rates)).tolist()
 

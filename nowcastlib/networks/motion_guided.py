@@ -102,8 +102,6 @@ class MotionGuided(ForecastNetwork):
         """
         recent = frames[:, -MOTION_FRAMES:]
         observed = torch.isfinite(recent)
-        if observed.all():
-            return motion.flow(recent) * self.config.motion
         return motion.flow(torch.nan_to_num(recent), observed=observed) * self.config.motion
 
     @torch.no_grad()

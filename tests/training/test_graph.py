@@ -13,6 +13,7 @@ from nowcastlib.networks import CONFIGS, build
 from nowcastlib.training import FitOptions, default_config, fit, step
 from nowcastlib.training.graph import WARM_UP, GraphStep, set_capturable
 from nowcastlib.training.step import EagerStep, criterion, loss_phase
+from nowcastlib.units import RATES
 
 HAS_CUDA = torch.cuda.is_available()
 LONG = CONFIG.changed(steps=6)  # enough to record the step of each length
@@ -226,10 +227,15 @@ class RefuseInGraphs(TorchDispatchMode):
 
 @pytest.mark.parametrize("kind", CONFIGS)
 @pytest.mark.parametrize("last", [0, -1], ids=["first loss", "last loss"])
-def test_forward_pass_and_loss_never_wait_for_the_gpu(kind, last):
+def test_forward_pass_and_loss_never_wait_for_the_gpu(kind, last, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
     config = default_config(kind)
     config = config.changed(loss=config.model.losses[last])
     size = config.model.fixed_size or 32
+    channels = len(RATES) if config.model.gives_probabilities else 1
+    shape = (1, 1, channels, 12, 12)
+    criterion(config)(torch.zeros(shape), torch.zeros(1, 1, 1, 12, 12))  # as the warm-up does
+
     with FakeTensorMode(allow_non_fake_inputs=True):
         with torch.device("cuda"):
             model = build(config.model)
