@@ -107,6 +107,9 @@ def lazy_frames(
     """``open_frames`` of an archive; a feed leaves the check of the rates to ``ingest``."""
     path, dataset = archive.path, _open(archive)
     rain = rain_variable(_with_auxiliary_coordinates(dataset), path, options)
+    nameless = [dimension for dimension in rain.dims if not isinstance(dimension, str)]
+    if nameless:
+        raise NowcastError(f"{path} has dimensions without a name: {printable(nameless)}")
     if "lead_time" in rain.dims:
         raise NowcastError(
             f"{path} is a forecast, not observed frames: give the store it was made from"

@@ -143,3 +143,13 @@ def test_broken_chunk_is_named_with_its_time_when_it_is_read(ours, tmp_path):
     frames = open_frames(path)
     with pytest.raises(NowcastError, match=r"theirs\.zarr: frames from 2024-06-01 12:00:00 on"):
         frames.load()
+
+
+@pytest.mark.parametrize("dimension", [-0.5, None, 2**63, ["time"]])
+def test_dimensions_that_are_no_names_are_one_line(ours, tmp_path, dimension):
+    path = copy(ours, tmp_path, 2, True)
+    about = json.loads((path / ".zmetadata").read_text())
+    about["metadata"]["rainfall_rate/.zattrs"]["_ARRAY_DIMENSIONS"][0] = dimension
+    (path / ".zmetadata").write_text(json.dumps(about))
+    with pytest.raises(NowcastError, match=r"theirs\.zarr"):
+        open_frames(path)
