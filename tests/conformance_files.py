@@ -139,6 +139,20 @@ def odim_where(*without: str) -> dict:
     return {key: value for key, value in described.items() if key not in without}
 
 
+def odim_where_in_degrees(*without: str) -> dict:
+    """ODIM's description of the grid in latitudes and longitudes."""
+    described = {
+        "projdef": "+proj=longlat +datum=WGS84",
+        "xscale": 0.01,
+        "yscale": 0.01,
+        "LL_lon": LONGITUDES[0] - 0.005,
+        "LL_lat": LATITUDES[-1] - 0.005,
+        "UR_lon": LONGITUDES[-1] + 0.005,
+        "UR_lat": LATITUDES[0] + 0.005,
+    }
+    return {key: value for key, value in described.items() if key not in without}
+
+
 def geotiff(folder: Path, rate=RAIN, transform=None, crs=UTM, units="mm/h", bands=1) -> str:
     """Ten GeoTIFF files of float32 with nodata -1."""
     transform = transform or rasterio.Affine(1000, 0, 0, 0, -1000, ROWS * 1000)

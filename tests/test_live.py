@@ -211,6 +211,21 @@ def test_size_cuts_the_centre_and_leads_are_as_asked(server, tmp_path):
 # ---- incomplete, old or missing frames
 
 
+@pytest.mark.parametrize(("east", "newest"), [(1e-7, "12:15"), (500.0, "12:10")])
+def test_a_frame_may_lie_elsewhere_by_a_small_share_of_a_pixel(tmp_path, caplog, east, newest):
+    """A frame that half a pixel of 1 km separates from the others is skipped."""
+    made = Demo(events=1, frames=4, size=32)
+    shifted = dataclasses.replace(made)
+
+    def read(row):
+        frame = made.read(row)
+        return frame.assign_coords(x=frame.x + east) if row.number == 3 else frame
+
+    object.__setattr__(shifted, "read", read)
+    assert f"{newest} UTC</time>" in page_of(shifted, tmp_path)
+    assert ("lies elsewhere" in caplog.text) == (east == 500.0)
+
+
 HALF = np.where(np.arange(16) < 8, archive_files.field(), np.nan)
 
 

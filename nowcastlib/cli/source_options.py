@@ -153,10 +153,10 @@ class SourceOptions:
 
 def _with_limits(keywords: dict[str, Any]) -> dict[str, Any]:
     """The keywords of the feed fvg, those of its limits put together."""
-    from nowcastlib.data.feeds.http import Limits
+    from nowcastlib.data import feeds
 
     names = ("file_seconds", "file_bytes", "other_hosts")
     limits = {name: value for name in names if (value := keywords.pop(name))}
     if "file_bytes" in limits:
         limits["file_bytes"] = int(limits["file_bytes"] * (1 << 20))
-    return keywords | {"limits": Limits(**limits)}
+    return keywords | {"limits": feeds.Limits(**limits)}

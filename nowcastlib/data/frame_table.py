@@ -9,6 +9,7 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from nowcastlib.data.completeness import complete
+from nowcastlib.data.gate import checked_in_order
 from nowcastlib.data.read_options import AS_STATED, ReadOptions
 from nowcastlib.data.store import SLAB, open_frames
 from nowcastlib.data.times import nearest_frames
@@ -60,10 +61,11 @@ def frames_table(
     Raises
     ------
     NowcastError
-        If the store cannot be read, or if its times do not ascend without duplicates.
+        If the store cannot be read, if its times do not ascend without duplicates, or if an array
+        is no rain: see ``data.checked_frames``.
     """
     if isinstance(frames, xr.DataArray):
-        return arrange(measure(frames, wet, progress), max_gap)
+        return arrange(measure(checked_in_order(frames), wet, progress), max_gap)
     if not Path(frames).is_dir():  # in the cloud: there is no place beside it
         return arrange(measure(open_frames(frames, options=options), wet, progress), max_gap)
     return arrange(_measured_store(Path(frames), wet, progress, options), max_gap)

@@ -1,8 +1,9 @@
 """The door for arrays: frames that ``open_frames`` did not open pass the same checks.
 
-``forecast`` and ``evaluate`` call ``checked_frames`` once. Frames of ``open_frames`` pass as they
-are: they are checked when they are read. Frames in memory are checked even if they came from a
-store, since they may have been changed since; only those that are used are looked at.
+``forecast``, ``evaluate``, ``frames_table`` and ``RadarWindows`` call it once. Frames of
+``open_frames`` pass as they are: they are checked when they are read. Frames in memory are checked
+even if they came from a store, since they may have been changed since; only those that are used are
+looked at.
 """
 
 import numpy as np
@@ -52,6 +53,22 @@ def checked_frames(frames: xr.DataArray) -> xr.DataArray:
             arranged = with_known_unit(arranged, axis, axis)
             arranged = in_direction(arranged, axis, f"{NAME} has a coordinate {axis}")
     return lazy_rates(arranged, 1.0, NAME).rename("rainfall_rate")
+
+
+def checked_in_order(frames: xr.DataArray) -> xr.DataArray:
+    """``checked_frames`` of an array whose frames keep their numbers.
+
+    Raises
+    ------
+    NowcastError
+        If the times do not ascend without duplicates, or as ``checked_frames`` raises it.
+    """
+    checked = checked_frames(frames)
+    name = next(name for name in frames.dims if cf_axes.axis_of(frames[name]) == "time")
+    times = frames.indexes[name]
+    if not times.is_monotonic_increasing or len(checked) < len(times):
+        raise NowcastError("frame times must ascend without duplicates: use data.open_frames")
+    return checked
 
 
 def _check_values(frames: xr.DataArray) -> None:

@@ -10,6 +10,7 @@ import xarray as xr
 from torch.utils.data import ConcatDataset, Dataset
 
 from nowcastlib.data.frame_table import find_windows, frames_table
+from nowcastlib.data.gate import checked_in_order
 from nowcastlib.data.read_options import ReadOptions
 from nowcastlib.data.splits import check_leakage, split_by_event
 from nowcastlib.data.store import open_frames
@@ -64,7 +65,8 @@ class RadarWindows(Dataset):
     Raises
     ------
     NowcastError
-        If the frames are smaller than ``crop``.
+        If the frames are smaller than ``crop``, or if they are no rain in ascending time: see
+        ``data.checked_frames``.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class RadarWindows(Dataset):
         augmentation: Augmentation | None = None,
         scale: ModelScale = ModelScale(),  # noqa: B008 (frozen)
     ):
+        frames = checked_in_order(frames)
         if crop and min(frames.shape[1:]) < crop:
             raise NowcastError(
                 f"frames of {frames.shape[1:]} px are smaller than the crop of {crop}: "

@@ -125,6 +125,10 @@ def test_every_option_of_a_feed_reaches_it(monkeypatch, tmp_path, source, option
     [
         ("demo", "--units mm"),
         ("fvg", "--pixel-km 1"),
+        ("fvg", "--units mm"),
+        ("fvg", "--north-up"),
+        ("fvg", "--variable SRI"),
+        ("images", "--variable rain"),
         ("images", "--units mm"),
         ("images", "--accumulation-minutes 5"),
         ("demo", "--south-up"),

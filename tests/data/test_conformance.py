@@ -443,6 +443,19 @@ FILES = {  # how to write them, options, place
         {},
         "size",
     ),
+    "odim in degrees": (files.odim, {"where": files.odim_where_in_degrees()}, {}, "degrees"),
+    "odim in degrees without a scale": (
+        files.odim,
+        {"where": files.odim_where_in_degrees("xscale", "yscale")},
+        {},
+        "degrees",
+    ),
+    "odim in degrees without the north-east": (
+        files.odim,
+        {"where": files.odim_where_in_degrees("UR_lon", "UR_lat")},
+        {},
+        "degrees",
+    ),
     "odim, 2-D latitudes": (
         files.odim,
         {"where": {}, "lat": LAT_2D, "lon": LON_2D},
@@ -522,6 +535,23 @@ def test_files_of_an_archive_are_the_same_rain(tmp_path, case):
     product = case.split()[0].strip(",")
     source = feed("archive", product=product, path=path, options=ReadOptions(**options))
     check(by_feed(source), place, tolerance=1e-4)
+
+
+def test_a_grid_of_odim_in_degrees_may_cross_the_dateline(tmp_path):
+    where = files.odim_where_in_degrees("xscale", "yscale")
+    where |= {"LL_lon": 179.955, "UR_lon": -179.955}
+    frames = by_feed(feed("archive", product="odim", path=files.odim(tmp_path, where=where)))
+    np.testing.assert_allclose(frames.x, 179.96 + 0.01 * np.arange(9), atol=1e-6)
+    assert pixel_size(frames) == pytest.approx((1.112, 0.783), rel=0.01)
+
+
+@pytest.mark.parametrize("options", [{"pixel_km": 1.0}, {"north_up": True}, {"units": "mm"}])
+@pytest.mark.parametrize("product", ["mch", "fmi", "fmi-geotiff", "knmi", "bom"])
+def test_an_option_about_reading_that_a_product_does_not_use_is_refused(product, options):
+    (name,) = options
+    option = f"--{name.replace('_', '-')}"
+    with pytest.raises(NowcastError, match=f"{option} does not apply to the product {product}"):
+        feed("archive", product=product, options=ReadOptions(**options))
 
 
 REFUSED_FILES = {  # how to write them, and what the line says

@@ -258,7 +258,9 @@ def test_one_frame_of_another_size_is_skipped_by_name_and_counted(tmp_path, capl
     assert caplog.text.count("1 of 1 frames skipped") == 1
 
 
-@pytest.mark.parametrize(("east", "is_same"), [(1e-7, True), (5.0, True), (50.0, False)])
+@pytest.mark.parametrize(
+    ("east", "is_same"), [(1e-7, True), (5.0, True), (50.0, False), (500.0, False)]
+)
 def test_a_grid_may_differ_by_a_hundredth_of_a_pixel(tmp_path, caplog, east, is_same):
     source = Fake()
     source.read = lambda row: Fake(east=east if row.minute == 10 else 0.0).read(row)

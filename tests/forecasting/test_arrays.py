@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from made_forecasts import moving_rain
 
-from nowcastlib.data import checked_frames, open_frames, rain_check
+from nowcastlib.data import RadarWindows, checked_frames, frames_table, open_frames, rain_check
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import BASELINES, forecast
 from nowcastlib.verification import EvaluationOptions, evaluate
@@ -84,7 +84,8 @@ def test_small_negatives_are_0_and_counted_in_one_warning(frames, caplog):
     with caplog.at_level(logging.WARNING, "nowcastlib"):
         predicted = extrapolated(negative)
     (record,) = caplog.records
-    assert "6 pixels of 2 frames" in record.getMessage()
+    assert "3 pixels of 1 frame" in record.getMessage()  # of the first frame that is read
+    assert "now and in all other frames" in record.getMessage()
     assert "-0.6 mm/h" in record.getMessage()
     np.testing.assert_array_equal(predicted, extrapolated(dry))
 
@@ -134,8 +135,11 @@ def test_frames_of_a_store_are_not_checked_again_and_changed_ones_are(frames, tm
         extrapolated(opened)
 
 
-def test_only_frames_that_are_used_are_checked_and_each_read_once(frames, monkeypatch):
-    """Three frames for a forecast; nothing is read when an array passes the door."""
+def test_only_frames_that_are_used_are_checked(frames, monkeypatch):
+    """Nothing is read when an array passes the gate; a forecast reads a few of the last frames.
+
+    The last one comes first, alone: whether it is complete decides from when the forecast is made.
+    """
     checked = []
 
     class Counting(rain_check.RainCheck):
@@ -147,4 +151,57 @@ def test_only_frames_that_are_used_are_checked_and_each_read_once(frames, monkey
     checked_frames(frames)
     assert not checked
     extrapolated(frames)
-    assert checked == list(frames.indexes["time"][-3:])
+    times = frames.indexes["time"]
+    assert checked == [times[-1], *times[-4:]]
+
+
+def measured(frames):
+    return frames_table(frames)[["valid", "wet", "mean", "max"]].to_numpy()
+
+
+def windows(frames):
+    return RadarWindows(frames, np.array([[8, 9, 10]]))[0]
+
+
+@pytest.mark.parametrize("use", [measured, windows])
+def test_tables_and_windows_check_an_array_too(frames, use):
+    south_up = frames.isel(y=slice(None, None, -1)).transpose("x", "time", "y")
+    np.testing.assert_array_equal(use(south_up), use(frames))
+
+    wrong = frames.copy(deep=True)
+    wrong[9, 2, 3] = -9999.0
+    with pytest.raises(NowcastError, match=r"array of frames holds .*-9999 mm/h"):
+        use(wrong)
+    with pytest.raises(NowcastError, match="is in dBZ: convert"):
+        use(frames.assign_attrs(units="dBZ"))
+    for order in ([1, 0, *range(2, 12)], [0, 1, 1, *range(2, 11)]):
+        with pytest.raises(NowcastError, match="ascend without duplicates"):
+            use(frames.isel(time=order))
+
+
+@pytest.mark.parametrize("use", [measured, windows])
+def test_tables_and_windows_set_small_negatives_to_0(frames, use, caplog):
+    negative, dry = frames.copy(deep=True), frames.copy(deep=True)
+    negative[9, 2, 3], dry[9, 2, 3] = -0.6, 0.0
+    np.testing.assert_array_equal(use(negative), use(dry))
+    assert "1 pixel of 1 frame" in caplog.text
+
+
+def in_dask(frames, folder):
+    return frames.chunk(time=5, y=20)
+
+
+def in_zarr(frames, folder):
+    """Chunks of a store, which dask reads: ``open_frames`` was not asked."""
+    frames.to_dataset(name="rain").to_zarr(folder / "f.zarr", zarr_format=2)
+    return xr.open_zarr(folder / "f.zarr", chunks={}).rain
+
+
+@pytest.mark.parametrize("lazily", [in_dask, in_zarr])
+@pytest.mark.parametrize("use", [extrapolated, scores, measured, windows])
+def test_frames_that_dask_reads_give_the_same_numbers(frames, tmp_path, lazily, use):
+    lazy = lazily(frames, tmp_path)
+    assert lazy.chunks
+    np.testing.assert_array_equal(use(lazy), use(frames))
+    with pytest.raises(NowcastError, match=r"array of frames holds .*-1000 mm/h"):
+        use(lazy.where(lazy.y != lazy.y[3], -1000.0))

@@ -5,7 +5,12 @@ import numpy as np
 import pyproj
 import xarray as xr
 
-from nowcastlib.data.coordinates import from_two_dimensional, has_known_units, in_direction
+from nowcastlib.data.coordinates import (
+    DEGREES,
+    from_two_dimensional,
+    has_known_units,
+    in_direction,
+)
 from nowcastlib.data.feeds.odim_fields import (
     LATITUDES,
     LONGITUDES,
@@ -36,7 +41,7 @@ def placed(
     Returns
     -------
     xarray.DataArray
-        (y, x) in mm/h, north up.
+        (y, x) in mm/h, north up, in metres or degrees.
 
     Raises
     ------
@@ -48,11 +53,13 @@ def placed(
     _check_size(rows, columns, attributes)
     needed = ("projdef", "LL_lon", "LL_lat", "xscale", "yscale")
     missing = [key for key in needed if key.lower() not in attributes]
+    units = {"y": "m", "x": "m"}
     has_corners = {"ll_lon", "ll_lat", "ur_lon", "ur_lat"} <= attributes.keys()
 
     if not missing or ("projdef" in attributes and has_corners):
         crs = str(attributes["projdef"])
         west, south, dx, dy = _extent(rows, columns, attributes, crs)
+        units = DEGREES if _is_in_degrees(crs) else units
     elif degrees := _latitudes_and_longitudes(field):
         if is_turned:
             degrees = [values[::-1] for values in degrees]
@@ -68,7 +75,23 @@ def placed(
 
     x = west + dx * (np.arange(columns) + 0.5)
     y = south + dy * (rows - 0.5 - np.arange(rows))
-    return frame(rate, x, y, crs)
+    return _in_degrees(frame(rate, x, y)) if units is DEGREES else frame(rate, x, y, crs)
+
+
+def _in_degrees(placed: xr.DataArray) -> xr.DataArray:
+    """A frame whose coordinates are latitudes and longitudes."""
+    for axis, unit in DEGREES.items():
+        placed[axis].attrs = {"units": unit}
+    return placed
+
+
+def _is_in_degrees(crs: str) -> bool:
+    """Whether the coordinates of a projection are latitudes and longitudes of the Earth.
+
+    A rotated pole has degrees, too, but others.
+    """
+    described = pyproj.CRS(crs)
+    return described.is_geographic and not described.is_derived
 
 
 def _latitudes_and_longitudes(field: RainField) -> list[np.ndarray]:
@@ -117,13 +140,17 @@ def _check_size(rows: int, columns: int, attributes: Attributes) -> None:
 def _extent(
     rows: int, columns: int, attributes: Attributes, crs: str
 ) -> tuple[float, float, float, float]:
-    """West and south edge, width and height of a pixel, all in metres, from ODIM's `where`.
+    """West and south edge, width and height of a pixel, from ODIM's `where`.
 
-    ODIM's corners are those of the outermost pixels, not their centres.
+    All are in metres, or in degrees where the grid is one of latitudes and longitudes. ODIM's
+    corners are those of the outermost pixels, not their centres.
     """
     unit = pyproj.CRS(crs).axis_info[0].unit_name
-    if unit != "metre":
-        raise NowcastError(f"has a grid in {unit}s ({crs}): project it to metres first")
+    if unit != "metre" and not _is_in_degrees(crs):
+        raise NowcastError(
+            f"has a grid in {unit}s ({crs}): warp it to a projection in metres, for example by "
+            "gdalwarp to GeoTIFF, and read that as product geotiff"
+        )
 
     project = pyproj.Proj(crs)
     lon, lat = numbers(attributes, "ll_lon", "ll_lat")
@@ -132,6 +159,8 @@ def _extent(
     if "ur_lon" in attributes:
         lon, lat = numbers(attributes, "ur_lon", "ur_lat")
         east, north = project(lon, lat)
+        if _is_in_degrees(crs) and east <= west:  # across the dateline
+            east += 360
         dx, dy = scale if len(scale) == 2 else ((east - west) / columns, (north - south) / rows)
     else:
         dx, dy = scale

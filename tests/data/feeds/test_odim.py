@@ -378,12 +378,12 @@ def test_accumulation_of_unknown_hours_is_refused(times):
         (with_where(xsize=2, ysize=4), "says 4×2 px, but holds 2×4"),
         (with_where(projdef="+proj=flat"), "CRSError: Invalid projection: .proj=flat"),
         (
-            hdf5(ODIM | {"where": where("+proj=longlat", pixel=0.01, west=13.0, south=45.0)}),
-            "has a grid in degrees",
+            hdf5(ODIM | {"where": where(CRS.replace("=m", "=km"), pixel=1.0)}),
+            r"has a grid in kilometres .* in metres, .*gdalwarp .*geotiff",
         ),
         (
-            hdf5(ODIM | {"where": where(CRS.replace("=m", "=km"), pixel=1.0)}),
-            "has a grid in kilometres",
+            with_where(projdef="+proj=ob_tran +o_proj=longlat +o_lat_p=39 +lon_0=18 +o_lon_p=0"),
+            r"has a grid in degrees .* in metres, .*gdalwarp .*geotiff",
         ),
         (with_where(xscale=1.0, yscale=1.0), "has corners that contradict"),  # km
         (with_where(LL_lat=200.0), "has corners that contradict"),
