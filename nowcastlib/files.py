@@ -117,12 +117,11 @@ def scratch_folder(path: Path) -> Iterator[Path]:
         What will be written, without links; missing parents are made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{path.name[:80]}."
-    _remove_left_over(path, prefix)
+    remove_left_over(path)
 
     marker = None
     while marker is None:  # another process may take a folder without its marker for left over
-        folder = Path(tempfile.mkdtemp(PARTIAL, prefix, path.parent))
+        folder = Path(tempfile.mkdtemp(PARTIAL, _prefix(path), path.parent))
         try:
             marker = _lock(folder / MARKER)
         except FileNotFoundError:
@@ -148,9 +147,17 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_left_over(path: Path, prefix: str) -> None:
-    """Remove the scratch folders that killed processes left; complete what was all but done."""
-    ours = re.compile(re.escape(prefix) + r"[a-z0-9_]{8}" + re.escape(PARTIAL))
+def _prefix(path: Path) -> str:
+    """How the names of the scratch folders of a path begin."""
+    return f".{path.name[:80]}."
+
+
+def remove_left_over(path: Path) -> None:
+    """Remove the scratch folders of ``path`` that killed processes left.
+
+    A folder that had all but taken the name ``path`` takes it.
+    """
+    ours = re.compile(re.escape(_prefix(path)) + r"[a-z0-9_]{8}" + re.escape(PARTIAL))
     folders = [path.parent / name for name in os.listdir(path.parent) if ours.fullmatch(name)]
     for folder in folders:
         marker = folder / MARKER

@@ -16,7 +16,7 @@ from torch import nn
 
 from nowcastlib.devices import resolve_device
 from nowcastlib.errors import NowcastError, printable
-from nowcastlib.files import one_writer, write_atomically
+from nowcastlib.files import one_writer, remove_left_over, write_atomically
 from nowcastlib.networks import ForecastNetwork, build, option_names
 from nowcastlib.training.config import TrainConfig, from_dict, to_dict
 from nowcastlib.training.options import FitOptions
@@ -75,6 +75,8 @@ def one_run_at_a_time(fit):
         existed = out.exists()
         try:
             with one_writer(out, out / LOCK) if is_main else nullcontext():
+                for name in (CONFIG, WEIGHTS, STATE, HISTORY) if is_main else ():
+                    remove_left_over(out / name)
                 return fit(config, train, validation, out, options)
         finally:
             if is_main and not existed:

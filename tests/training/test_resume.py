@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -171,6 +172,13 @@ def test_a_second_training_into_a_folder_is_refused_and_the_first_goes_on(tmp_pa
     train(tmp_path / "run", on_epoch=begin_another)
     assert_same_run(tmp_path / "run", run)
     assert not (tmp_path / "run" / ".lock").exists()
+
+
+def test_resuming_a_finished_run_removes_what_a_killed_one_left(tmp_path, run):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / ".last.pt.12345678.partial").mkdir()
+    train(tmp_path / "run", resume=True)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {p.name for p in run.iterdir()}
 
 
 def test_resuming_a_finished_run_changes_nothing(run):
