@@ -7,21 +7,26 @@ Within a group only the named part differs. A group takes 15 to 45 minutes on on
 
 - ``cells``: parts of the cell (notebook 04);
 - ``sampling``: what is fed back while forecasting: the network's own frames (off), the true frames
-  (teacher forcing), single pixels by a mask that is never reset (as in Zampar 2025), or scheduled
-  sampling with three decays;
+  (teacher forcing), single pixels by a mask that each batch darkens (a new one in each epoch), or
+  scheduled sampling with three decays;
+- ``mask``: the network of Zampar 2025 at a small size, with his mask on the observed frames, with
+  scheduled sampling by fresh draws, and without either; see ``zampar_mask``;
 - ``curriculum``: one length after the other, of the forecast only or also of the input;
 - ``layers``: layer normalisation, LeakyReLU, max pooling instead of stride, kernel 3, in an
   encoder-decoder;
 - ``losses``: on synthetic rain, judged by CSI and by how much fine structure is left.
 
 All but the last use Moving MNIST: two digits, 3 frames in and 5 out in free rollout; the loss is
-the binary cross-entropy above its lowest possible value, on 256 films of test digits. The last uses
-6 storms for training and 4 others for the scores, 64 km wide, 4 frames in and 6 out.
+the binary cross-entropy above its lowest possible value, on 256 films of test digits. ``mask``
+takes 48 px, 4 frames in and 4 out. The last uses 6 storms for training and 4 others for the scores,
+64 km wide, 4 frames in and 6 out.
 """
 
 import argparse
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -29,14 +34,15 @@ import numpy as np
 import pandas as pd
 import torch
 from pysteps.utils.spectral import rapsd
+from zampar_mask import MaskedTraining
 
 from nowcastlib.data import grid, ingest, store
 from nowcastlib.data.feeds.demo import Demo
-from nowcastlib.data.moving_mnist import MovingMNIST
+from nowcastlib.data.moving_mnist import DigitScene, MovingMNIST
 from nowcastlib.data.window_options import TrainingStores
 from nowcastlib.data.windows import training_data
 from nowcastlib.forecasting import Network, forecast
-from nowcastlib.networks import ConvEDLSTMConfig, EncoderForecasterConfig, FCLSTMConfig
+from nowcastlib.networks import SEED, ConvEDLSTMConfig, EncoderForecasterConfig, FCLSTMConfig
 from nowcastlib.training import FitOptions, TrainConfig, fit, load, loop, schedules
 from nowcastlib.verification import (
     EvaluationOptions,
@@ -53,6 +59,10 @@ PYRAMID = {"hidden": (24, 48, 48, 24), "kernel": (5, 5, 5, 5), "stride": 2, "pat
 DIGITS = TrainConfig().changed(
     model=ConvEDLSTMConfig(**STACK), n_in=3, n_out=5, curriculum=(1, 1, 3, 5, 5, 5), crop=0,
     epochs=6, batch=16, lr=3e-3, loss="kl", precision="bf16",
+)  # fmt: skip
+ZAMPAR = DIGITS.changed(
+    model=replace(SEED, hidden=(16, 8, 8, 16), size=48), n_in=4, n_out=4, curriculum=(),
+    batch=8, lr=0.01, schedule="constant", loss="bce", clip=0.0, precision="no",
 )  # fmt: skip
 RAIN = DIGITS.changed(n_in=4, n_out=6, curriculum=(1, 1, 3, 6, 6, 6), crop=64, lr=2e-3)
 MODELS = {
@@ -80,10 +90,15 @@ VARIANTS = MODELS | {
     "sampling": {
         "off: its own frames": {},
         "teacher forcing": {"sampling": 1.0},
-        "the seed's way": {"sampling": 1.0},
+        "pixels by one mask an epoch": {"sampling": 1.0},
         "linear decay": {"sampling": 0.8},
         "exponential decay": {"sampling": 0.8, "decay": "exponential"},
         "inverse sigmoid decay": {"sampling": 0.8, "decay": "inverse-sigmoid"},
+    },
+    "mask": {
+        "off: its own frames": {},
+        "fresh draws, forecast frames": {"sampling": 0.8},
+        "Zampar's mask, observed frames": {"sampling": 0.8},
     },
     "curriculum": {
         "off": {"curriculum": ()},
@@ -95,34 +110,42 @@ VARIANTS = MODELS | {
 BATCHES = loop.batches
 
 
-def forced(*args) -> Iterator:
+BASES = {"losses": RAIN, "mask": ZAMPAR}
+
+
+def forced(config, *args) -> Iterator:
     """Batches in which every input is true, to the end."""
-    for when, frames, coins in BATCHES(*args):
-        yield when, frames, torch.ones_like(coins, dtype=bool)
+    for when, frames, _ in BATCHES(config, *args):
+        yield when, frames, torch.ones(len(frames), config.windows.n_out - 1, dtype=bool)
 
 
-def seeds_way(config, *args) -> Iterator:
-    """Batches with a mask of pixels that is never reset, until no true pixel is left."""
+def darkened(config, *args) -> Iterator:
+    """Batches with a mask of pixels of the forecast frames, darkened until the epoch ends."""
     rng = torch.Generator().manual_seed(config.run.seed)
     mask = torch.tensor(True)
-    for when, frames, coins in BATCHES(config, *args):
+    for when, frames, _ in BATCHES(config, *args):
         size = [s // config.model.patch for s in frames.shape[3:]]
-        numbers = torch.rand(*coins.shape, config.model.patch**2, *size, generator=rng)
+        shape = (len(frames), config.windows.n_out - 1, config.model.patch**2, *size)
+        numbers = torch.rand(shape, generator=rng)
         mask = mask & (numbers < schedules.truth_probability(config, when))
         yield when, frames, mask
 
 
 def on_digits(config: TrainConfig, out: Path) -> dict:
     """Train, and score on unseen digits."""
+    n_in, n_out = config.windows.n_in, config.windows.n_out
+    scene = DigitScene(size=getattr(config.model, "size", 0) or 64)
     data = {
-        split: MovingMNIST(split, n, 8)
+        split: MovingMNIST(split, n, n_in + n_out, scene=scene)
         for split, n in {"train": 100_000, "validation": 64, "test": 256}.items()
     }
     model, _ = fit(config, data["train"], data["validation"], out, QUIET)
     films = torch.stack([data["test"][i] for i in range(256)])
     with torch.inference_mode():
-        forecast = torch.cat([torch.sigmoid(model(part[:, :3], 5)) for part in films.split(32)])
-    scores = score_films(forecast, films[:, 3:])
+        forecast = torch.cat(
+            [torch.sigmoid(model(part[:, :n_in], n_out)) for part in films.split(32)]
+        )
+    scores = score_films(forecast, films[:, n_in:])
     return scores.mean().to_dict() | {f"mse_lead_{k}": mse for k, mse in scores.mse.items()}
 
 
@@ -152,14 +175,21 @@ def on_rain(config: TrainConfig, out: Path) -> dict:
 
 def run(group: str, name: str, seed: int, steps: int) -> dict:
     """Train and score one variant."""
-    base, job = (RAIN, on_rain) if group == "losses" else (DIGITS, on_digits)
-    config = base.changed(**VARIANTS[group][name], steps=steps // 6, seed=seed)
-    batches = {"teacher forcing": forced, "the seed's way": seeds_way}.get(name, BATCHES)
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(loop, "batches", batches):
+    job = on_rain if group == "losses" else on_digits
+    config = BASES.get(group, DIGITS).changed(**VARIANTS[group][name], steps=steps // 6, seed=seed)
+    batches = {"teacher forcing": forced, "pixels by one mask an epoch": darkened}
+    masked = (
+        MaskedTraining(config, is_active=name.startswith("Zampar")) if group == "mask" else None
+    )
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        stack.enter_context(mock.patch.object(loop, "batches", batches.get(name, BATCHES)))
+        if masked:
+            stack.enter_context(masked)
         found = job(config, Path(folder) / "run")
         weights = sum(p.numel() for p in load(Path(folder) / "run")[0].parameters())
     about = {"variant": name, "seed": seed, "steps": steps, "weights": weights}
-    return about | found
+    return about | found | (masked.table() if masked else {})
 
 
 def main() -> None:
