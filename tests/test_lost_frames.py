@@ -194,10 +194,17 @@ def test_commands_run_on_a_store_with_lost_frames_and_say_so(stores, tmp_path, c
 
 
 def test_the_live_page_starts_from_the_newest_frames_that_are_enough(stores, tmp_path, capsys):
-    for hidden, issued in (("02:21", "02:20"), ("02:16", "02:10"), ("02:26", "02:20")):
+    lost, half_lost = "02:15", "03:10"
+    for now, issued, missing in (
+        ("02:21", "02:20", lost),
+        ("02:16", "02:10", lost),
+        ("02:26", "02:20", lost),
+        ("03:11", "03:05", half_lost),
+        ("03:16", "03:15", half_lost),
+    ):
         line = f"live --source cloud --path {stores[1]} --no-open --forecasters extrapolation"
-        out = ["--out", str(tmp_path / "live.html"), "--at", f"2024-06-01T{hidden}"]
+        out = ["--out", str(tmp_path / "live.html"), "--at", f"2024-06-01T{now}"]
         assert main([*line.split(), *out]) == 0
         assert f"forecast from 2024-06-01 {issued} UTC" in capsys.readouterr().out
         page = (tmp_path / "live.html").read_text()
-        assert "02:15 is missing or incomplete" in page
+        assert f"{missing} is missing or incomplete" in page

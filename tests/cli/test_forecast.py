@@ -6,6 +6,7 @@ import xarray as xr
 from archive_files import START
 from command_line import nowcast
 
+from nowcastlib.cli import main
 from nowcastlib.data import open_frames
 from nowcastlib.forecasting import BASELINES
 
@@ -39,3 +40,26 @@ def test_forecast_of_the_centre_is_smaller(place, tmp_path):
     frames = open_frames(place.frames)
     assert (saved[0].values == frames.values[-1, 16:48, 16:48]).all()
     assert (saved.x == frames.x[16:48]).all()
+
+
+@pytest.mark.parametrize("command", ["forecast", "evaluate", "live"])
+def test_rows_without_coordinates_give_one_warning_and_no_north(place, tmp_path, caplog, command):
+    bare = xr.open_zarr(place.frames).rainfall_rate.load().drop_vars(["y", "x"])
+    bare.attrs.pop("grid_mapping", None)
+    bare.encoding = {}
+    bare.to_dataset(name="rain").to_zarr(tmp_path / "bare.zarr", zarr_format=2)
+    out, extra = tmp_path / "out", "--leads 2 --size 32"
+    line = {
+        "forecast": f"forecast --data {tmp_path}/bare.zarr --weights persistence --out {out}",
+        "evaluate": f"evaluate --data {tmp_path}/bare.zarr --forecasters persistence --every 20",
+        "live": f"live --source cloud --path {tmp_path}/bare.zarr --no-open --out {out} "
+        "--forecasters persistence",
+    }[command]
+    caplog.clear()
+    assert main(f"{line} {extra}".split()) == 0
+    (warning,) = (m for m in map(str, caplog.messages) if "north" in m)
+    assert "first row of each frame is taken for the north; give --south-up" in warning
+    assert "\n" not in warning
+    if command == "live":
+        page = out.read_text()
+        assert "north" not in page.lower()

@@ -149,6 +149,19 @@ def test_a_lost_frame_is_filled_along_the_motion_before_others_are_interpolated(
     assert abs(run._to_network(lost) - true).max() < 5  # mm/h; the cell has 20
 
 
+@pytest.mark.parametrize(("km", "minutes"), [(0.5, 5), (2, 5), (1, 15)])
+def test_a_lost_frame_hardly_changes_the_forecast_at_another_scale(km, minutes):
+    """Read as dry it would halve the motion."""
+    frames = moving_cell(km, minutes, frames=6, kmh=48)
+    run = at_trained_scale(RADAR, frames)
+    assert isinstance(run, Rescaled)
+    lost = frames.values.copy()
+    lost[-2] = np.nan
+    complete, filled = (run(observed, 2) for observed in (frames.values, lost))
+    assert np.isfinite(filled).all()
+    assert abs(filled - complete).mean() < 0.15 * complete.mean()
+
+
 @pytest.mark.parametrize(
     ("km", "factors"),
     [
