@@ -9,6 +9,7 @@ CSI at 0.5 mm/h, pooled over the cases of all stores and averaged over the leads
 """
 
 import argparse
+import time
 
 import numpy as np
 import pandas as pd
@@ -19,9 +20,10 @@ from nowcastlib.units import exceeds
 from nowcastlib.verification import issue_times
 
 FORECASTERS = ("radar", "extrapolation", "sprog")
-LEADS = 12
+LEADS = 6
+SIZE = 128  # px of the central square
 THRESHOLD = 0.5  # mm/h
-CASES = 3  # of a store, evenly spread
+CASES = 6  # of a store, evenly spread
 
 
 def variants(frames: np.ndarray) -> dict[str, np.ndarray]:
@@ -43,7 +45,7 @@ def contingency(forecast: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 def score_store(path: str, sums: dict) -> None:
     """Add the contingency tables of a store to ``sums`` by forecaster and variant."""
-    frames = centre(open_frames(path), 256)
+    frames = centre(open_frames(path), SIZE)
     runs = {name: forecaster(name) for name in FORECASTERS}
     longest = max(run.n_in for run in runs.values()) + 1
     times = frames.indexes["time"]
@@ -71,6 +73,7 @@ def main() -> None:
     sums: dict = {}
     for path in options.stores:
         score_store(path, sums)
+        print(f"{path}: scored after {time.process_time():.0f} s of processor time", flush=True)
     csi = {key: (hits / events).mean() for key, (hits, events) in sums.items()}
     table = pd.Series(csi).unstack().round(3)
     table = table[["complete", "lost", "half lost", "taken for dry", "a step earlier"]]

@@ -94,7 +94,8 @@ class StoreWriter:
         rate, time = (_array(self._root / name) for name in FRAMES)
         self._chunk = rate.chunks[0]
         self.times = np.asarray(time[:]).tolist()
-        axes = {axis: (axis, np.asarray(_array(self._root / axis)[:])) for axis in ("y", "x")}
+        known = [axis for axis in ("y", "x") if (self._root / axis).exists()]
+        axes = {axis: (axis, np.asarray(_array(self._root / axis)[:])) for axis in known}
         self.has_grid = True
         self.grid = xr.DataArray(np.empty(rate.shape[1:], "u1"), axes, ("y", "x"))
 

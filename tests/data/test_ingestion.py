@@ -273,6 +273,21 @@ def test_a_grid_may_differ_by_a_hundredth_of_a_pixel(tmp_path, caplog, east, is_
     assert open_frames(tmp_path / "a.zarr").sizes["time"] == 5 + is_same
 
 
+@pytest.mark.parametrize("axes", ["none", "whole numbers"])
+def test_frames_of_mere_pixels_are_written_and_added(tmp_path, axes):
+    """Differences of whole numbers have no infinity: they ended in a traceback."""
+    source = Fake()
+    numbers = {} if axes == "none" else {"y": np.arange(4)[::-1], "x": np.arange(6)}
+
+    def read(row):
+        return Fake().read(row).drop_vars(["y", "x"]).drop_attrs().assign_coords(numbers)
+
+    source.read = read
+    source.list = lambda start, end: Fake().list()[: 5 if (tmp_path / "a.zarr").exists() else 3]
+    out = ingest(source, tmp_path / "a.zarr")
+    assert open_frames(ingest(source, out))[:, 0, 0].values.tolist() == [1, 2, 3, 4, 5]
+
+
 @pytest.mark.parametrize(
     ("name", "title"), [("rain", "rain rate"), ("rainfall_rate", "a national archive")]
 )
