@@ -1,7 +1,7 @@
 """Forecasters: what they have in common, trained networks, and how to get one by its name."""
 
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 import torch
@@ -9,7 +9,6 @@ from torch import Tensor
 
 from nowcastlib.errors import NowcastError, did_you_mean
 from nowcastlib.forecasting import probabilities
-from nowcastlib.forecasting.baselines import BASELINES
 from nowcastlib.networks import (
     ForecastNetwork,
     FrameNetwork,
@@ -25,6 +24,9 @@ from nowcastlib.training import (
     load_trained_scale,
 )
 from nowcastlib.units import DRY, TrainedScale, exceeds
+
+if TYPE_CHECKING:
+    from nowcastlib.forecasting.baselines import Baseline
 
 WEIGHTS = Path(__file__).parents[1] / "weights"  # one folder for each shipped network
 MEMBERS = 10  # members of an ensemble that is asked for by name
@@ -199,8 +201,9 @@ def forecaster(name: str | Path, device: str = "auto") -> Forecaster:
     """
     text = str(name)
     path = Path(name)
-    if text in BASELINES:
-        return BASELINES[text]
+    is_bare_name = path.name == text  # only a bare name can be that of a baseline
+    if is_bare_name and text in _baselines():
+        return _baselines()[text]
     if text in shipped():
         return Network.load(WEIGHTS / text, device=device)
     if path.is_dir():
@@ -209,11 +212,18 @@ def forecaster(name: str | Path, device: str = "auto") -> Forecaster:
         return Network.load(path.parent, device=device)
     if text.endswith("-members"):
         return _ensemble(text, device)
-    known = [*BASELINES, *shipped(), *_shipped_ensembles()]
+    known = [*_baselines(), *shipped(), *_shipped_ensembles()]
     raise NowcastError(
         f"no forecaster {text!r}{did_you_mean(text, known)}: give the folder of a run, or one of "
         f"{', '.join(known)}"
     )
+
+
+def _baselines() -> "dict[str, Baseline]":
+    """The baselines, imported when one is asked for: trained networks also run without pysteps."""
+    from nowcastlib.forecasting.baselines import BASELINES
+
+    return BASELINES
 
 
 def _shipped_ensembles() -> list[str]:

@@ -195,7 +195,7 @@ def _prepare(
     samples = check_datasets(config, named)
     config = settle_precision(config, device, out if options.resume else None)
 
-    state = _initial_state(config, options.start, device)
+    state = initial_state(config, options.start, device)
     if options.resume:
         checkpoint.resume(out, config, samples, state)
     else:
@@ -205,7 +205,7 @@ def _prepare(
     return config, state
 
 
-def _initial_state(
+def initial_state(
     config: TrainConfig, start: str | Path | None, device: torch.device
 ) -> TrainingState:
     """A network with random weights, or with those of a run, and its optimiser."""

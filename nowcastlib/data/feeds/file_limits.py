@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
-import netCDF4
 from PIL import Image
 
 from nowcastlib.errors import NowcastError, printable
@@ -237,6 +236,8 @@ def check_netcdf(path: str | Path) -> None:
         with h5py.File(path, "r") as content:
             check_hdf5(content)
         return
+    import netCDF4  # only for files of that format: training works without it
+
     with netCDF4.Dataset(path) as content:
         for variable in content.variables.values():
             rows, columns = ((1, 1, *variable.shape))[-2:]

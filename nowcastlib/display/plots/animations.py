@@ -3,19 +3,22 @@
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import imageio.v3 as iio
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
-from IPython.display import HTML
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from nowcastlib.display.plots.frames import add_credits, show_scale
 from nowcastlib.display.rain_scale import CMAP, NORM
 from nowcastlib.files import write_atomically
+
+if TYPE_CHECKING:
+    from IPython.display import HTML
 
 
 def save_animation(
@@ -71,7 +74,7 @@ def save_animation(
     return path
 
 
-def show_animation(path: str | Path) -> HTML:
+def show_animation(path: str | Path) -> "HTML":
     """Return a GIF as HTML that contains the file, for notebooks and pages made of them.
 
     Parameters
@@ -84,6 +87,8 @@ def show_animation(path: str | Path) -> HTML:
     IPython.display.HTML
     """
     data = b64encode(Path(path).read_bytes()).decode()
+    from IPython.display import HTML  # in notebooks only
+
     return HTML(f'<img alt="animation" src="data:image/gif;base64,{data}">')
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import HTML, display
 from matplotlib.axes import Axes
 
 from nowcastlib.display.plots.frames import new_axes
@@ -79,6 +78,8 @@ def live_history(ylabel: str = "loss") -> Callable[[pd.DataFrame], None]:
     callable
         Function of the history, to be given to ``training.fit`` as ``on_epoch``.
     """
+    from IPython.display import HTML, display  # in notebooks only
+
     handle = display(HTML("waiting for the first epoch"), display_id=True)
 
     def redraw(history: pd.DataFrame) -> None:
