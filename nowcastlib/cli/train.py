@@ -58,7 +58,7 @@ class Train:
     # Write a TensorBoard log to OUT/tensorboard.
     tensorboard: bool = False
 
-    # Where the network is trained; auto: on a GPU where there is one.
+    # Where the network is trained; auto: on an NVIDIA GPU where there is one.
     device: DEVICE = "auto"
 
     # Run each training step as one CUDA graph: the same results within rounding, in less time.

@@ -25,7 +25,7 @@ class FitOptions:
     progress: bool = True  # show a progress bar
     tensorboard: bool = False  # log the losses to OUT/tensorboard
     on_epoch: Callable[[pd.DataFrame], None] | None = None  # is called with the history
-    device: str = "auto"  # cpu, cuda or mps; auto: a GPU where there is one
+    device: str = "auto"  # cpu, cuda or mps; auto: an NVIDIA GPU where there is one
     # run each training step as one CUDA graph: the same numbers within rounding, in less time
     graph: bool = False
     # begin no epoch that would probably end after this number of minutes; None: no limit

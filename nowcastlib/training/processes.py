@@ -12,9 +12,12 @@ from nowcastlib.devices import resolve_device
 def process_state(device: str = "auto") -> PartialState:
     """This process among all processes of the training, set to a device.
 
+    "auto" is an NVIDIA GPU where there is one, else the CPU: training on Apple GPUs is not tested.
     Raises NowcastError if there is no such device.
     """
     wanted = resolve_device(device)
+    if device == "auto" and wanted.type == "mps":
+        wanted = resolve_device("cpu")
     state = PartialState(cpu=wanted.type == "cpu")
     if state.device.type != wanted.type and state.num_processes == 1:
         # accelerate keeps the device of an earlier training in this process

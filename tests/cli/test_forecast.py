@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from archive_files import START
 from command_line import nowcast
@@ -62,3 +63,22 @@ def test_rows_without_coordinates_give_one_warning_and_no_north(place, tmp_path,
     assert "\n" not in warning
     if command == "live":
         assert '"degrees": []' in out.read_text()  # the map shows N and E only with degrees
+
+
+def test_device_that_is_not_there_is_one_line_and_cpu_is_the_same_as_auto(
+    place, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    line = f"forecast --weights {{run}} --data {{frames}} --leads 2 --out {tmp_path}"
+    for device in ("auto", "cpu"):
+        assert nowcast(place, f"{line}/{device}.zarr --device {device}") == 0
+    auto, cpu = (
+        xr.open_zarr(tmp_path / f"{name}.zarr", decode_timedelta=False).rainfall_rate
+        for name in ("auto", "cpu")
+    )
+    assert auto.identical(cpu)
+
+    capsys.readouterr()
+    assert nowcast(place, f"{line}/gpu.zarr --device cuda") == 2
+    assert "no NVIDIA GPU" in capsys.readouterr().err
+    assert not (tmp_path / "gpu.zarr").exists()

@@ -496,3 +496,21 @@ def test_compiled_cells_train_to_the_same_weights(tmp_path, monkeypatch):
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
     for plain, compiled in zip(*(model.parameters() for model in models), strict=True):
         torch.testing.assert_close(plain, compiled)
+
+
+def test_minutes_stop_after_whole_epochs_and_resuming_carries_on(tmp_path, monkeypatch):
+    now = iter(range(0, 10_000, 40))  # seconds: the clock of the run is read once after each epoch
+    monkeypatch.setattr("nowcastlib.training.processes.monotonic", lambda: next(now))
+    monkeypatch.setattr(loop, "monotonic", lambda: 0.0)  # epochs that seem to take no time
+    _, history = train(tmp_path / "short", minutes=1.0)
+    assert len(history) == 2  # 40 s after the first epoch, 80 s after the second
+    monkeypatch.undo()
+    resumed, _ = train(tmp_path / "short", resume=True)
+    whole, _ = train(tmp_path / "whole")
+    assert same(weights(resumed), weights(whole))
+
+
+@pytest.mark.parametrize("minutes", [0, -1.0, float("nan")])
+def test_minutes_must_be_above_zero(minutes):
+    with pytest.raises(NowcastError, match=r"minutes is .* above 0"):
+        quiet(minutes=minutes)
