@@ -19,6 +19,7 @@ from nowcastlib.data.feeds.file_limits import (
     named,
 )
 from nowcastlib.data.grid import RAIN_RATE
+from nowcastlib.data.netcdf_check import check_opens
 from nowcastlib.data.overrides import with_pixel_size
 from nowcastlib.data.place import with_rotated_units
 from nowcastlib.data.public_archives import ARCHIVES, PublicArchive
@@ -181,6 +182,7 @@ def _open_netcdf(path: str) -> xr.Dataset:
     try:
         with named(path):
             check_netcdf(path)
+            check_opens(path)
         return xr.open_dataset(path, engine="netcdf4")
     except NowcastError:
         raise

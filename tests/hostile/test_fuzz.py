@@ -17,6 +17,12 @@ def test_mutated_inputs_are_refused_or_decoded_but_never_crash_a_decoder():
     assert refused == set(report.counts), "an attack that nothing refuses tests nothing"
 
 
+@pytest.mark.parametrize("number", [137, 957])
+def test_inputs_that_once_hung_for_ever_are_refused(number):
+    report = fuzz.run(range(number, number + 1), seconds=60, only=["bom"])
+    assert report.counts["bom"]["refused"] == 1, report.table()
+
+
 def broken(content: bytes) -> bytes:
     """A decoder with one fault for each bad outcome."""
     if content == b"good":

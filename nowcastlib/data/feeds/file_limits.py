@@ -16,6 +16,7 @@ from pathlib import Path
 import h5py
 from PIL import Image
 
+from nowcastlib.data.feeds.hdf5_heaps import check_heaps_of
 from nowcastlib.errors import NowcastError, printable
 
 MAX_PIXELS = 25_000_000  # of a picture or an HDF5 image; the MRMS mosaic has 24,500,000
@@ -78,7 +79,7 @@ def check_file(path: str | Path) -> None:
     check_regular(path)
     with open(path, "rb") as file:
         head = file.read(8)
-    if head == HDF5 or head[:3] == NETCDF:
+    if head == HDF5 or head[:3] == NETCDF or h5py.is_hdf5(path):
         check_netcdf(path)
     elif head[:2] == GZIP:
         _check_picture_size(io.BytesIO(_unpacked(path)))
@@ -229,13 +230,16 @@ def _check_object(name: str, item: h5py.HLObject) -> None:
 
 
 def check_netcdf(path: str | Path) -> None:
-    """Check an HDF5 or a netCDF file of any size: see `check_hdf5`."""
+    """Check an HDF5 or a netCDF file of any size: see `check_heaps` and `check_hdf5`."""
     with open(path, "rb") as file:
         head = file.read(8)
     if head == HDF5:
+        check_heaps_of(path)
         with h5py.File(path, "r") as content:
             check_hdf5(content)
         return
+    if h5py.is_hdf5(path):  # the libraries find HDF5 behind other bytes, too
+        raise NowcastError("has other bytes before its HDF5 content: this is refused")
     import netCDF4  # only for files of that format: training works without it
 
     with netCDF4.Dataset(path) as content:

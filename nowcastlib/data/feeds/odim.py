@@ -21,6 +21,7 @@ import pandas as pd
 import xarray as xr
 
 from nowcastlib.data.feeds.file_limits import check_hdf5, check_regular
+from nowcastlib.data.feeds.hdf5_heaps import check_heaps
 from nowcastlib.data.feeds.odim_fields import (
     ACCUMULATION,
     Attributes,
@@ -110,6 +111,7 @@ def _decode(
     if head != MAGIC:
         content = f"it begins with {head!r}" if head else "it is empty"
         raise NowcastError(f"is not an HDF5 file ({content}): fetch it again")
+    check_heaps(head + stream.read())
 
     with h5py.File(stream, "r") as content:
         check_hdf5(content)
