@@ -112,6 +112,27 @@ def test_page_says_when_it_was_written_and_for_which_time(server, tmp_path):
     assert f"as if it were {NOW:%Y-%m-%d %H:%M} UTC." in page
 
 
+def test_the_page_is_replaced_through_a_link_and_foreign_names_beside_it_stay(server, tmp_path):
+    (tmp_path / "web").mkdir()
+    page = tmp_path / "live.html"  # which page_of writes
+    page.symlink_to(tmp_path / "web" / "rain.html")
+    (tmp_path / "web" / "rain.html").write_text("the page before")
+    before = (tmp_path / "web" / "rain.html").stat().st_ino
+
+    foreign = [tmp_path / "web" / name for name in ("rain.html.partial", ".rain.html.partial")]
+    foreign += [tmp_path / "web" / ".rain.html.abcdefgh.partial"]  # as ours, but without a marker
+    for folder in foreign:
+        folder.mkdir()
+        (folder / "mine").write_text("mine")
+
+    text = page_of(feed(server), tmp_path)
+    assert page.is_symlink()
+    assert (tmp_path / "web" / "rain.html").read_text() == text
+    assert (tmp_path / "web" / "rain.html").stat().st_ino != before  # replaced, never half
+    assert all((folder / "mine").read_text() == "mine" for folder in foreign)
+    assert len([*(tmp_path / "web").iterdir()]) == 4
+
+
 def test_page_shows_and_describes_the_mean_of_an_ensemble(server, tmp_path):
     def two_members(observed, n):
         return np.stack([np.full((n, *observed.shape[1:]), rate) for rate in (0.0, 8.0)])

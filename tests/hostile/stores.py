@@ -288,17 +288,18 @@ TRIALS = {  # with how often they are repeated in a long attack
 
 
 def attack(times: float = 1.0) -> int:
-    """Run all trials as often as ``TRIALS`` says, ``times`` over; the exit code, 1 if any is wrong.
+    """Run all trials as often as ``TRIALS`` says, ``times`` over: how often anything was wrong.
 
-    Prints the counts of each trial.
+    Prints a table with a line for each count of each trial.
     """
     wrong = 0
+    print(f"{'trial':24}{'times':>7}  {'number':>8} of what", flush=True)
     for trial, number in TRIALS.items():
+        repetitions = max(1, round(times * number))
         with TemporaryDirectory() as folder:
-            repetitions = max(1, round(times * number))
             count = trial(Path(folder), repetitions, np.random.default_rng())
-        counts = ", ".join(f"{n} {name}" for name, n in count.items())
-        print(f"{trial.__name__}, {repetitions} times: {counts}", flush=True)
+        for name, n in count.items():
+            print(f"{trial.__name__:24}{repetitions:7,}  {n:8,} {name}", flush=True)
         wrong += sum(n for name, n in count.items() if name.startswith(WRONG))
-    print(f"{wrong} wrong")
-    return int(wrong > 0)
+    print(f"{'all':24}{'':7}  {wrong:8,} wrong\n", flush=True)
+    return wrong

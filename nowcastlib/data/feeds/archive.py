@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from nowcastlib import _pysteps  # noqa: F401
+from nowcastlib.data.feeds.odim_times import ListedTime
 from nowcastlib.data.feeds.products import PRODUCTS
 from nowcastlib.data.feeds.protocol import Feed, TimeLike
 from nowcastlib.data.read_options import AS_STATED, ReadOptions
@@ -118,7 +119,9 @@ class Archive(Feed):
         """
         product = PRODUCTS[self.product]
         try:
-            options = {"options": self.options} if product.reads else {}
+            options: dict[str, Any] = {"options": self.options} if product.reads else {}
+            if product.checks_time:
+                options["listed"] = ListedTime(row.time, is_of_name=True)
             return product.reader(row.path, **options, **product.options)
         except NowcastError:  # from a reader that explains the error itself
             raise

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from nowcastlib.data.feeds import odim, palettes
 from nowcastlib.data.feeds.http import Answer, Budget, Client, Limits
+from nowcastlib.data.feeds.odim_times import ListedTime
 from nowcastlib.data.feeds.protocol import Feed, ServerUnreachable, TimeLike
 from nowcastlib.data.grid import frame
 from nowcastlib.data.times import utc, within
@@ -220,7 +221,7 @@ class Fvg(Feed):
         content = self.fetch(row.id)
         name = f"{self.base}/products/{int(row.id)}"
         if SIGNATURES[content[:8]] == HDF5:
-            return odim.decode(content, name, self.pixel, time=row.time)
+            return odim.decode(content, name, self.pixel, listed=ListedTime(row.time))
 
         rate = palettes.decode(content, self.palette, name)
         # a picture has the grid of the product's HDF5 files; one of these may be broken

@@ -43,7 +43,7 @@ def check_heaps(content: bytes | mmap.mmap) -> None:
         raise NowcastError("is cut off: fetch it again")
     version = content[8]
     if content[10 if version >= 2 else 14] != 8:
-        raise NowcastError("counts lengths in other than 8 bytes: no radar file does")
+        raise NowcastError("counts lengths in other than 8 bytes: fetch it again")
 
     place = content.find(HEAP)
     while place >= 0:

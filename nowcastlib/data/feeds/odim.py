@@ -30,7 +30,7 @@ from nowcastlib.data.feeds.odim_fields import (
     rain_field,
 )
 from nowcastlib.data.feeds.odim_grid import placed
-from nowcastlib.data.feeds.odim_times import check_time
+from nowcastlib.data.feeds.odim_times import ListedTime, check_time
 from nowcastlib.data.overrides import with_pixel_size
 from nowcastlib.data.rain_check import describe_impossible, impossible_rate
 from nowcastlib.data.read_options import AS_STATED, ReadOptions, warn_of_contradiction
@@ -47,7 +47,7 @@ def decode(
     name: str = "",
     pixel: float | None = None,
     options: ReadOptions = AS_STATED,
-    time: pd.Timestamp | None = None,
+    listed: ListedTime | None = None,
 ) -> xr.DataArray:
     """Read the rain rate of an HDF5 file.
 
@@ -67,8 +67,9 @@ def decode(
         centred at 0 and has no projection.
     options
         What the file does not say, or says wrongly; an option wins over the file with a warning.
-    time
-        The time (UTC) under which a server lists the file; a file that states another is refused.
+    listed
+        The time under which a server lists the file, or of its name; a file that states another is
+        refused.
 
     Returns
     -------
@@ -89,7 +90,7 @@ def decode(
         if not isinstance(file, bytes):
             check_regular(file)
         with io.BytesIO(file) if isinstance(file, bytes) else open(file, "rb") as stream:
-            rate = _decode(stream, name, pixel, options, time)
+            rate = _decode(stream, name, pixel, options, listed)
     except NowcastError as error:
         raise NowcastError(f"{name} {error}") from None
     except Exception as error:  # a broken file makes h5py raise many kinds of errors
@@ -104,7 +105,7 @@ def _decode(
     name: str,
     pixel: float | None,
     options: ReadOptions,
-    time: pd.Timestamp | None,
+    listed: ListedTime | None,
 ) -> xr.DataArray:
     """The frame of an open file; errors do not name the file, warnings do."""
     head = stream.read(len(MAGIC))
@@ -116,8 +117,8 @@ def _decode(
     with h5py.File(stream, "r") as content:
         check_hdf5(content)
         field = rain_field(content, options, name)
-        if time is not None:
-            check_time(field.attributes, time)
+        if listed is not None:
+            check_time(field.attributes, listed)
         hours = _hours(field, options.accumulation_minutes, name)
         rate, capped = _rate(field, hours)
         is_south_up = _is_south_up(field.data, options.north_up, name)

@@ -1,4 +1,6 @@
-"""The time that an ODIM file states, compared with the one under which a server lists it."""
+"""The time that an ODIM file states, compared with that of the server's list or of its name."""
+
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -6,27 +8,60 @@ from nowcastlib.data.feeds.odim_fields import Attributes
 from nowcastlib.errors import NowcastError, printable
 
 SLACK = pd.Timedelta("1min")  # a list may round its times
+STEP = pd.Timedelta("15min")  # the longest usual step of radars, to which names may be rounded
 
 
-def check_time(attributes: Attributes, listed: pd.Timestamp) -> None:
-    """Refuse a file whose nominal time (`date` and `time`) is not the listed one.
+@dataclass(frozen=True)
+class ListedTime:
+    """The time under which a file is listed.
 
-    A file without them is not checked.
+    Parameters
+    ----------
+    time
+        The time (UTC).
+    is_of_name
+        Whether the time is that of the file's name, which may be rounded to a step, or be the start
+        or end of the measurement; else it is that of a server's list.
+    """
+
+    time: pd.Timestamp
+    is_of_name: bool = False
+
+
+def check_time(attributes: Attributes, listed: ListedTime) -> None:
+    """Refuse a file whose times are not the listed one.
+
+    That of a list must be the nominal time (`date` and `time`); that of a name may also be the
+    start or end of the measurement. A file without a nominal time is not checked.
 
     Raises
     ------
     NowcastError
-        If the times differ, or if that of the file cannot be read. The message does not name the
-        file.
+        If the times differ, or if that of a listed file cannot be read. The message does not name
+        the file.
     """
     if not {"date", "time"} <= attributes.keys():
         return
-    text = f"{attributes['date']}{attributes['time']}"
-    stated = pd.to_datetime(text, format="%Y%m%d%H%M%S", errors="coerce")
-    if stated is pd.NaT:
+    nominal = _time(attributes, "")
+    if nominal is pd.NaT:
+        if listed.is_of_name:  # archives have files of any maker, which may write it otherwise
+            return
+        text = f"{attributes['date']}{attributes['time']}"
         raise NowcastError(f"states the time {printable(text)!r}, which is none: fetch it again")
-    if abs(stated - listed) > SLACK:
+
+    stated, slack, how = [nominal], SLACK, ("is listed", "the list")
+    if listed.is_of_name:
+        stated += [_time(attributes, edge) for edge in ("start", "end")]
+        slack, how = STEP, ("has a name", "the name")
+    differences = abs(pd.DatetimeIndex(stated) - listed.time)
+    if not (differences <= slack).any():  # never true of NaT
         raise NowcastError(
-            f"is of {stated:%Y-%m-%d %H:%M:%S}, but is listed as of {listed:%Y-%m-%d %H:%M:%S}: "
-            "the list contradicts the file"
+            f"is of {nominal:%Y-%m-%d %H:%M:%S}, but {how[0]} as of "
+            f"{listed.time:%Y-%m-%d %H:%M:%S}: {how[1]} contradicts the file"
         )
+
+
+def _time(attributes: Attributes, edge: str) -> pd.Timestamp:
+    """The nominal time, or that of the start or end; NaT if there is none."""
+    text = f"{attributes.get(edge + 'date')}{attributes.get(edge + 'time')}"
+    return pd.to_datetime(text, format="%Y%m%d%H%M%S", errors="coerce")

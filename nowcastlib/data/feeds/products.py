@@ -43,6 +43,9 @@ class Product:
         The licence of the data, or where to find it.
     reads
         The fields of `ReadOptions` that the reader takes as `options`, for files of any maker.
+    checks_time
+        Whether the reader takes the time of the file's name as `listed`, and refuses a file that
+        states another.
     """
 
     pattern: str
@@ -52,6 +55,7 @@ class Product:
     attribution: str
     licence: str
     reads: tuple[str, ...] = ()
+    checks_time: bool = False
 
 
 def read_by_pysteps(
@@ -208,6 +212,7 @@ PRODUCTS = {
         attribution="see the files' own attributes (ODIM HDF5)",
         licence="see the publisher's terms",
         reads=ALL_OPTIONS,
+        checks_time=True,
     ),
     "geotiff": Product(
         pattern=r".*?(\d{12})(?:\d\d)?(?:[_.-].*)?\.tiff?",

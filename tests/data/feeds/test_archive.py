@@ -143,6 +143,38 @@ def test_file_names_of_fmis_open_data_are_recognised(tmp_path):
     ]
 
 
+def odim_file(folder, **times):
+    """An ODIM file named for 12:00 that states other times."""
+    with h5py.File(write("odim", folder), "r+") as file:
+        what = file.create_group("what")
+        what.attrs.update({key: np.bytes_(text) for key, text in times.items()})
+
+
+@pytest.mark.parametrize(
+    ("date", "time"), [("20240601", "121600"), ("20240601", "114000"), ("20230601", "120000")]
+)
+def test_odim_file_whose_own_time_contradicts_its_name_is_refused(tmp_path, date, time):
+    odim_file(tmp_path, date=date, time=time)
+    with pytest.raises(NowcastError, match=r"20240601120000\.hdf is of .*: the name contradicts"):
+        first_frame(Archive("odim", str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"date": "20240601", "time": "120000"},
+        {"date": "20240601", "time": "121459"},  # names may be rounded to a step
+        {"date": "20240601", "time": "110000", "enddate": "20240601", "endtime": "120000"},
+        {"date": "20240601", "time": "130000", "startdate": "20240601", "starttime": "120000"},
+        {"date": "2024-06-01", "time": "12 h"},  # in no known form: the name decides
+        {"time": "180000"},
+    ],
+)
+def test_odim_file_whose_times_agree_with_its_name_or_are_unknown_is_read(tmp_path, times):
+    odim_file(tmp_path, **times)
+    np.testing.assert_allclose(first_frame(Archive("odim", str(tmp_path))), field(), rtol=1e-6)
+
+
 def test_geotiff_with_south_up_is_flipped(tmp_path):
     path = write("fmi-geotiff", tmp_path)
     north_up = first_frame(Archive("fmi-geotiff", str(tmp_path)))
