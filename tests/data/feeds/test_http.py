@@ -61,6 +61,17 @@ def test_endless_wait_that_a_server_asks_for_is_refused(server, monkeypatch):
     assert waits == []
 
 
+def test_wait_above_the_cap_is_refused_even_if_there_is_time_for_it(server, monkeypatch):
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    limits = {"retries": 2, "retry_after": 5, "file_seconds": 1000}
+    for seconds, waited in ((6, []), (5, [5, 5])):
+        busy = attacks.status("503 Busy", f"Retry-After: {seconds}")
+        with pytest.raises(NowcastError, match=f"asks to wait {seconds} s: try again"):
+            fetch(server, busy, **limits)
+        assert waits == waited
+
+
 @pytest.mark.parametrize("attack", [attacks.endless_body, attacks.gzip_bomb()])
 def test_endless_answer_is_refused(server, attack):
     with pytest.raises(NowcastError, match="the answer is larger than 1 MiB"):
