@@ -15,11 +15,15 @@ ARCHIVE = os.environ.get("NOWCAST_ARCHIVE")
 
 
 def pytest_report_header() -> str:
-    none = "none (tests/test_real_radar.py needs NOWCAST_ARCHIVE, a folder of radar files)"
+    none = "none (tests/test_real_*.py need NOWCAST_ARCHIVE, a folder of radar files)"
     return f"real radar: {ARCHIVE or none}"
 
 
+MRMS = Path(ARCHIVE or ".").parent / "mrms-20190610.zarr"  # beside the folder of radar files
+
 collect_ignore = [] if ARCHIVE else ["test_real_radar.py"]
+if not (ARCHIVE and MRMS.exists()):
+    collect_ignore.append("test_real_mrms.py")
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +35,11 @@ def close_figures():
 @pytest.fixture(scope="session")
 def archive() -> Path:
     return Path(ARCHIVE)
+
+
+@pytest.fixture(scope="session")
+def mrms() -> Path:
+    return MRMS
 
 
 @pytest.fixture

@@ -178,25 +178,3 @@ def test_shipped_network_forecasts_every_product(archive, tmp_path, event):
     assert (np.isfinite(next_step) == observed).all()
     both, either = (now > 0.5) & (next_step > 0.5), (now > 0.5) | (next_step > 0.5)
     assert both.sum() > 0.4 * either[observed].sum()  # most of the rain stays for one step
-
-
-def test_mrms_store_opens_north_up(archive):
-    """MRMS: a CF-Zarr store on a grid of latitude and longitude."""
-    path = archive.parent / "mrms-20190610.zarr"
-    if path.exists():
-        frames = open_frames(path)
-        assert frames.dims == ("time", "y", "x")
-        assert frames.shape == (36, 3500, 7000)
-        assert frames.y[0] - frames.y[-1] > 30
-        assert time_step(frames) == 2
-        assert grid.pixel_size(frames).y == pytest.approx(1.11, abs=0.01)
-
-
-def test_shipped_network_forecasts_a_part_of_mrms(archive):
-    path = archive.parent / "mrms-20190610.zarr"
-    if path.exists():
-        frames = open_frames(path).isel(y=slice(2000, 2111), x=slice(4300, 4551))
-        rain = forecast(forecaster("radar"), frames, leads=12)
-        assert rain.shape == (12, 111, 251)
-        assert 5 < float(rain.max()) < 300
-        assert rain.lead_time.values.tolist() == list(range(2, 26, 2))

@@ -17,6 +17,7 @@ from nowcastlib.data.coordinates import (
     with_known_unit,
 )
 from nowcastlib.data.overrides import with_north
+from nowcastlib.data.repeated_times import without_repeated_times
 from nowcastlib.errors import NowcastError
 
 AXES = {  # words by which an axis is recognised: standard names, units, axis letters, usual names
@@ -182,7 +183,7 @@ def ascending_times(frames: xr.DataArray, path: str) -> xr.DataArray:
     frames["time"] = ("time", times, frames.time.attrs)
     if not times.is_monotonic_increasing:
         frames = frames.sortby("time")
-    return frames.drop_duplicates("time") if times.has_duplicates else frames
+    return without_repeated_times(frames, path) if times.has_duplicates else frames
 
 
 def projection_wkt(mapping: dict) -> str:

@@ -13,6 +13,7 @@ from moto.server import ThreadedMotoServer
 
 from nowcastlib.data.grid import RAIN_RATE, as_frames
 from nowcastlib.data.public_archives import ARCHIVES
+from nowcastlib.data.read_options import ReadOptions
 from nowcastlib.data.store import describe, open_frames
 from nowcastlib.errors import NowcastError
 
@@ -215,11 +216,20 @@ TEN_THEN_FIVE = FIVE_MINUTES[0] + pd.to_timedelta([0, 10, 20, 30, 35, 40], unit=
         (TEN_THEN_FIVE, {}),
         (FIVE_MINUTES, {"long_name": "rain of the last hour (1 h)"}),
         (FIVE_MINUTES, {"long_name": "hourly precipitation"}),
+        (FIVE_MINUTES, {"comment": "hourly accumulation of rain"}),
         (FIVE_MINUTES, {"long_name": "precip_24h"}),
         (FIVE_MINUTES, {"long_name": "rain in 60 mins"}),
         (FIVE_MINUTES[::2], {"cell_methods": "time: sum (interval: 5 minutes)"}),
     ],
-    ids=["10 then 5 minutes", "1 h", "hourly", "24h", "60 mins", "steps of two intervals"],
+    ids=[
+        "10 then 5 minutes",
+        "1 h",
+        "hourly",
+        "comment",
+        "24h",
+        "60 mins",
+        "steps of two intervals",
+    ],
 )
 def test_steps_that_do_not_tell_how_long_a_sum_lasted_are_refused(tmp_path, times, attributes):
     dataset = tidy("mm", times=times, standard_name="precipitation_amount", **attributes)
@@ -260,12 +270,6 @@ def test_the_step_of_the_times_is_found_although_frames_are_missing(tmp_path):
     [
         tidy("mm", times=TIMES[:1]),
         tidy("mm", times=TIMES + pd.to_timedelta([0, 0, 7], unit="min")),
-        tidy(
-            "mm",
-            times=TIMES[:1],
-            cell_methods="time: sum (interval: 1 fortnight)",
-            accumulation_period="5",
-        ),
         tidy("mm")
         .assign(time_bnds=(("time", "nv"), bounds([5, 10, 10])))
         .assign_coords(time=("time", TIMES, {"bounds": "time_bnds"})),
@@ -273,7 +277,6 @@ def test_the_step_of_the_times_is_found_although_frames_are_missing(tmp_path):
     ids=[
         "one frame",
         "no regular step",
-        "durations that are not understood",
         "bounds of two lengths",
     ],
 )
@@ -283,6 +286,60 @@ def test_an_amount_of_unknown_duration_is_refused(tmp_path, dataset):
         NowcastError, match=r"does not say in which time .* accumulation_period such as '5 minutes'"
     ):
         open_frames(path)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "span", "shown"),
+    [
+        ("accumulation_period", "5", "'5'"),
+        ("accumulation_period", np.int64(60), "'60'"),
+        ("accumulation_period", 3_600_000_000_000, "'3600000000000'"),
+        ("accumulation_period", "soon", "'soon'"),
+        ("accumulation_period", "1:00", "'1:00'"),
+        ("accumulation_time", "60", "'60'"),
+        ("cell_methods", "time: sum (interval: 1 fortnight)", "'1 fortnight'"),
+        ("cell_methods", "time: sum over 60 area: mean", "'60'"),
+        ("cell_methods", "time: sum within days", "'days'"),
+    ],
+)
+def test_a_stated_duration_that_is_not_understood_is_refused(tmp_path, attribute, span, shown):
+    path = written(tidy("mm", times=FIVE_MINUTES, **{attribute: span}), tmp_path)
+    with pytest.raises(NowcastError, match=rf"{attribute} .*{shown}.*--accumulation-minutes"):
+        open_frames(path)
+    assert rates(path, options=ReadOptions(accumulation_minutes=60))[:3] == pytest.approx([1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("attribute", "span"),
+    [
+        ("accumulation_time", "60 minutes"),
+        ("cell_methods", "time: sum over 60 minutes"),
+        ("cell_methods", "area: mean time: sum over 1 hour (comment: by the radar) area: mean"),
+    ],
+)
+def test_a_duration_is_read_from_other_attributes(tmp_path, attribute, span):
+    path = written(tidy("mm", times=FIVE_MINUTES[:3], **{attribute: span}), tmp_path)
+    assert rates(path) == pytest.approx([1, 2, 3])
+
+
+def test_two_attributes_that_contradict_each_other_are_refused(tmp_path):
+    spans = {"accumulation_period": "5 minutes", "accumulation_time": "1 hour"}
+    with pytest.raises(NowcastError, match=r"_period = 5 minutes, .*_time = 60 minutes"):
+        open_frames(written(tidy("mm", **spans), tmp_path))
+
+
+def test_the_step_as_the_duration_of_sums_is_named_in_a_warning(tmp_path, caplog):
+    path = written(tidy("mm", times=FIVE_MINUTES), tmp_path)
+    open_frames(path)
+    (message,) = caplog.messages
+    assert path in message
+    assert "5 minutes, the time step" in message
+    assert "--accumulation-minutes" in message
+
+
+def test_a_stated_duration_needs_no_warning(tmp_path, caplog):
+    open_frames(written(tidy("mm", accumulation_period="10 minutes"), tmp_path))
+    assert not caplog.messages
 
 
 def test_of_several_variables_the_rain_rate_or_the_named_one_is_read(tmp_path):
