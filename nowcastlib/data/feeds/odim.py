@@ -24,13 +24,12 @@ from nowcastlib.data.feeds.file_limits import check_hdf5, check_regular
 from nowcastlib.data.feeds.hdf5_heaps import check_heaps
 from nowcastlib.data.feeds.odim_fields import (
     ACCUMULATION,
-    Attributes,
     RainField,
     numbers,
     rain_field,
 )
 from nowcastlib.data.feeds.odim_grid import placed
-from nowcastlib.data.feeds.odim_times import ListedTime, check_time
+from nowcastlib.data.feeds.odim_times import ListedTime, check_time, stated_time
 from nowcastlib.data.overrides import with_pixel_size
 from nowcastlib.data.rain_check import describe_impossible, impossible_rate
 from nowcastlib.data.read_options import AS_STATED, ReadOptions, warn_of_contradiction
@@ -202,11 +201,8 @@ def _hours(field: RainField, minutes: float, name: str) -> float:
             )
         return 1.0
 
-    try:
-        start, end = (_time(field.attributes, edge) for edge in ("start", "end"))
-        hours = (end - start) / pd.Timedelta(hours=1)
-    except (KeyError, ValueError):
-        hours = 0.0
+    start, end = (stated_time(field.attributes, edge) for edge in ("start", "end"))
+    hours = (end - start) / pd.Timedelta(hours=1)  # NaN if one of them is not stated
     if minutes:
         if hours > 0 and not np.isclose(60 * hours, minutes):
             stated = f"that its accumulation lasted {60 * hours:g} minutes"
@@ -218,9 +214,3 @@ def _hours(field: RainField, minutes: float, name: str) -> float:
             "many hours it lasted: give --accumulation-minutes"
         )
     return hours
-
-
-def _time(attributes: Attributes, edge: str) -> pd.Timestamp:
-    """The `start` or `end` of an accumulation."""
-    text = f"{attributes[edge + 'date']}{attributes[edge + 'time']}"
-    return pd.to_datetime(text, format="%Y%m%d%H%M%S")

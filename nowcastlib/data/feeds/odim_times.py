@@ -1,5 +1,6 @@
 """The time that an ODIM file states, compared with that of the server's list or of its name."""
 
+import re
 from dataclasses import dataclass
 
 import pandas as pd
@@ -8,6 +9,7 @@ from nowcastlib.data.feeds.odim_fields import Attributes
 from nowcastlib.errors import NowcastError, printable
 
 SLACK = pd.Timedelta("1min")  # a list may round its times
+FORMATS = {12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # of date and time, by their digits
 STEP = pd.Timedelta("15min")  # the longest usual step of radars, to which names may be rounded
 
 
@@ -42,7 +44,7 @@ def check_time(attributes: Attributes, listed: ListedTime) -> None:
     """
     if not {"date", "time"} <= attributes.keys():
         return
-    nominal = _time(attributes, "")
+    nominal = stated_time(attributes, "")
     if nominal is pd.NaT:
         if listed.is_of_name:  # archives have files of any maker, which may write it otherwise
             return
@@ -51,7 +53,7 @@ def check_time(attributes: Attributes, listed: ListedTime) -> None:
 
     stated, slack, how = [nominal], SLACK, ("is listed", "the list")
     if listed.is_of_name:
-        stated += [_time(attributes, edge) for edge in ("start", "end")]
+        stated += [stated_time(attributes, edge) for edge in ("start", "end")]
         slack, how = STEP, ("has a name", "the name")
     differences = abs(pd.DatetimeIndex(stated) - listed.time)
     if not (differences <= slack).any():  # never true of NaT
@@ -61,7 +63,23 @@ def check_time(attributes: Attributes, listed: ListedTime) -> None:
         )
 
 
-def _time(attributes: Attributes, edge: str) -> pd.Timestamp:
-    """The nominal time, or that of the start or end; NaT if there is none."""
-    text = f"{attributes.get(edge + 'date')}{attributes.get(edge + 'time')}"
-    return pd.to_datetime(text, format="%Y%m%d%H%M%S", errors="coerce")
+def stated_time(attributes: Attributes, edge: str) -> pd.Timestamp:
+    """The nominal time of a file, or that of its start or end.
+
+    Parameters
+    ----------
+    attributes
+        The attributes of the field.
+    edge
+        "start", "end", or "" for the nominal time.
+
+    Returns
+    -------
+    pandas.Timestamp
+        The time (UTC). The clock time may be HHMMSS, as in ODIM, or HHMM, which some makers write;
+        of any other spelling it is NaT.
+    """
+    date, clock = (str(attributes.get(f"{edge}{part}")).strip() for part in ("date", "time"))
+    if not re.fullmatch("[0-9]{8}", date) or not re.fullmatch("[0-9]{4}|[0-9]{6}", clock):
+        return pd.NaT
+    return pd.to_datetime(date + clock, format=FORMATS[len(date + clock)], errors="coerce")

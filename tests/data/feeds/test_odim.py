@@ -1,15 +1,18 @@
 """HDF5 images: rain and grid from the attributes, and a clear error where these are missing."""
 
 import io
+from contextlib import nullcontext
 
 import archive_files
 import h5py
 import numpy as np
+import pandas as pd
 import pyproj
 import pytest
 
 from nowcastlib import _pysteps  # noqa: F401
 from nowcastlib.data.feeds.odim import decode
+from nowcastlib.data.feeds.odim_times import ListedTime
 from nowcastlib.errors import NowcastError
 from nowcastlib.units import RainScale
 
@@ -175,6 +178,22 @@ def test_accumulation_is_divided_by_its_hours():
     attributes = {"what": farther, "dataset1/what": QUARTER_HOUR, WHAT: ACCUMULATION}
     rate = decode(hdf5(attributes), pixel=1000)
     np.testing.assert_array_equal(rate, np.float32(RAIN) * 4)
+
+
+@pytest.mark.parametrize(("start", "end"), [("1155", "1200"), ("115500", "120000")])
+def test_clock_times_of_four_digits_are_hours_and_minutes(start, end):
+    day = {"startdate": "20240601", "enddate": "20240601"}
+    times = day | {"starttime": start, "endtime": end}
+    rate = decode(hdf5({"what": times, WHAT: ACCUMULATION}), pixel=1000)
+    np.testing.assert_allclose(rate, np.float32(RAIN) * 12, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("clock", "is_refused"), [("1155", False), ("1255", True)])
+def test_a_nominal_time_of_four_digits_is_compared_with_the_list(clock, is_refused):
+    content = hdf5(ODIM | {"what": {"object": "IMAGE", "date": "20240601", "time": clock}})
+    listed = ListedTime(pd.Timestamp("2024-06-01T11:55"))
+    with pytest.raises(NowcastError, match="12:55:00") if is_refused else nullcontext():
+        assert decode(content, pixel=1000, listed=listed).shape == (2, 4)
 
 
 def test_amount_in_kg_per_square_metre_is_an_accumulation():
@@ -363,8 +382,13 @@ def test_attributes_that_do_not_decode_the_data_are_refused(content, message):
 
 @pytest.mark.parametrize(
     "times",
-    [{}, QUARTER_HOUR | {"endtime": "soon"}, QUARTER_HOUR | {"enddate": "20240601"}],
-    ids=["missing", "no time", "end before start"],
+    [
+        {},
+        QUARTER_HOUR | {"endtime": "soon"},
+        QUARTER_HOUR | {"endtime": "00500"},
+        QUARTER_HOUR | {"enddate": "20240601"},
+    ],
+    ids=["missing", "no time", "five digits", "end before start"],
 )
 def test_accumulation_of_unknown_hours_is_refused(times):
     content = with_what(ACCUMULATION | times)
