@@ -1,5 +1,6 @@
 """A store with lost and half lost frames: the same rule for all commands, and nearly the scores."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -21,6 +22,7 @@ from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import BASELINES, forecast
 from nowcastlib.live.fetching import latest_times
 from nowcastlib.verification import EvaluationOptions, evaluate, issue_times, mean_csi
+from nowcastlib.verification.case_times import count_missing
 
 LOST = [4, 15, 27, 33, 41, 56, 63, 72, 88, 95]
 HALF_LOST = [9, 38, 50, 67, 81]
@@ -124,6 +126,51 @@ def test_forecast_evaluate_and_live_take_the_same_times(holed):
     assert lost_before == [28, 34, 39, 42, 51, 57]
 
 
+def test_coverage_that_halves_for_good_is_judged_alike_by_forecast_and_evaluate(whole):
+    """The first frames after the change are incomplete; then the new coverage is usual."""
+    halved = whole.copy(deep=True)
+    halved[50:, :, :32] = np.nan
+    halved[2, :, :32] = np.nan  # judged by the frames after it: there are few before
+    times, possible = halved.indexes["time"], []
+    for k in range(75):
+        with contextlib.suppress(NowcastError):
+            forecast(EXTRAPOLATION, halved, times[k], 1)
+            possible.append(k)
+
+    is_complete = mark_complete(halved).is_complete.values
+    assert np.flatnonzero(~is_complete).tolist() == [2, *range(50, 56)]
+    verified = times.get_indexer(issue_times(halved, EXTRAPOLATION.n_in, 1))
+    assert [k for k in verified if k < 75] == [k for k in possible if is_complete[k + 1]]
+    assert possible == [3, *range(5, 50), *range(58, 75)]
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_cases_left_out_are_those_that_the_whole_store_has_more(whole, holed, every):
+    """They do not depend on how frames are lost: without observations, or absent."""
+    absent = holed.isel(time=np.delete(np.arange(100), LOST))
+    n_in, leads = {EXTRAPOLATION.n_in}, 3
+    left_out = []
+    for frames in (whole, holed, absent):
+        marked = mark_complete(frames)
+        cases = issue_times(marked, n_in, leads, every)
+        counts = count_missing(marked, n_in, cases, leads, every)
+        left_out.append(counts["cases_left_out"])
+        assert len(cases) + counts["cases_left_out"] == len(issue_times(whole, n_in, leads, every))
+    assert left_out[0] == 0
+    assert left_out[1] == left_out[2] > 10
+
+
+def test_an_hour_without_frames_ends_an_event(whole):
+    """No case is counted as left out there, whether frames are absent or show nothing."""
+    lost = np.arange(40, 60)
+    unobserved = whole.copy(deep=True)
+    unobserved[lost] = np.nan
+    for frames in (unobserved, whole.isel(time=np.delete(np.arange(100), lost))):
+        marked = mark_complete(frames)
+        cases = issue_times(marked, {3}, 3)
+        assert count_missing(marked, {3}, cases, 3)["cases_left_out"] == 0
+
+
 def test_without_a_time_the_last_complete_frame_is_used(holed):
     predicted = forecast(BASELINES["persistence"], holed[:96], leads=1)
     assert predicted.issued == holed.time[94]
@@ -179,7 +226,9 @@ def test_commands_run_on_a_store_with_lost_frames_and_say_so(stores, tmp_path, c
     assert "15 frames incomplete (less than 90% of the usual pixels observed)" in printed
     protocol = json.loads(report.read_text())["protocol"]
     assert protocol["incomplete_frames"] == 15
-    assert protocol["cases_left_out"] > 15
+    whole = (100 - 4 + 8) // 9  # every 9th of the cases of a whole store
+    assert protocol["cases_left_out"] == whole - protocol["cases"] > 2
+    assert f"times without a frame {protocol['cases_left_out']} cases left out" in printed
     assert "0.9" in protocol["missing"]
 
     line = f"forecast --data {stores[1]} --weights extrapolation --leads 3 --out {predicted} --at"

@@ -240,6 +240,28 @@ def test_motion_is_as_exact_as_the_best_of_pysteps():
     assert (error.ours <= others + 0.3).all()
 
 
+def signed_percent(change: float) -> str:
+    """As the page writes it: "+0.8 %", "−1.1 %", "0.0 %"."""
+    shown = f"{change:+.1f} %"
+    return shown[1:] if shown[1:] == "0.0 %" else shown.replace("-", "−")
+
+
+def test_results_of_other_scales_are_those_of_the_table():
+    page = results_page()
+    table = pd.read_csv(ROOT / "docs/results/scales.csv")
+    names = {"2.5 minutes": "every 2.5 minutes", "15 minutes": "every 15 minutes"}
+    names |= {f"{n} minutes": f"every {n} minutes" for n in (20, 30)}
+    names["10 minutes"] = "every 10 minutes (taken as they are)"
+    names["0.5 km, bilinear, 15 minutes"] = "0.5 km every 15 minutes"
+    for name, scores in table.groupby("frames"):
+        label = names.get(name, name.replace("bilinear", "divided smoothly"))
+        shown = " | ".join(
+            f"{native:.3f} | {signed_percent(change)}"
+            for native, change in zip(scores.native, scores["change_%"], strict=True)
+        )
+        assert f"| {label} | {shown} |" in page
+
+
 def test_results_on_moving_mnist_are_those_of_the_report():
     report = json.loads((ROOT / "docs/results/mnist.json").read_text())
     for n in (6, 8, 10):

@@ -72,13 +72,13 @@ def _unknown(common: bool) -> str:
 
 
 def _missing(counts: xr.Dataset) -> str:
-    """How many frames are incomplete, and what they mean for the cases; empty if none is."""
-    if not counts.attrs["incomplete_frames"]:
+    """How many frames are missing, and what that means for the cases; empty if none is."""
+    if not any(counts.attrs[name] for name in MISSING):
         return ""
     return (
         f"{_number(counts.attrs['incomplete_frames'], 'frame')} incomplete (less than "
-        f"{MIN_OBSERVED:.0%} of the usual pixels observed): "
-        f"{_number(counts.attrs['cases_left_out'], 'case')} left out; "
+        f"{MIN_OBSERVED:.0%} of the usual pixels observed). Because of these and of times "
+        f"without a frame {_number(counts.attrs['cases_left_out'], 'case')} left out; "
         f"{counts.attrs['cases_with_missing_frames']} of the cases above have a missing frame."
     )
 

@@ -1,8 +1,10 @@
 """Which frames are complete: one rule for forecasts, evaluation, windows and the live page.
 
-A frame is complete if it shows at least ``MIN_OBSERVED`` of the pixels that the frames around it
-usually show. Pixels that no frame shows, such as the corners of a composite, do not count. Any
-other frame counts as missing, as if there were no frame at that time.
+A frame is complete if it shows at least ``MIN_OBSERVED`` of the pixels that it and the frames
+before it usually show. Later frames do not count, because a forecast in operation does not know
+them: so an evaluation takes the frames that a forecast would take. Pixels that no frame shows, such
+as the corners of a composite, do not count. Any other frame counts as missing, as if there were no
+frame at that time.
 """
 
 import numpy as np
@@ -13,7 +15,7 @@ from nowcastlib.data.store import SLAB
 from nowcastlib.data.times import nearest_frames
 
 MIN_OBSERVED = 0.9  # share of the usually observed pixels that a complete frame has at least
-NEIGHBOURS = 12  # frames before and after a frame, which tell how many pixels are usual
+NEIGHBOURS = 12  # frames before a frame, which tell how many pixels are usual
 MAX_MISSING = 1 / 3  # share of the frames of a forecast that may be missing
 
 
@@ -49,12 +51,14 @@ def complete(shares: np.ndarray) -> np.ndarray:
     Returns
     -------
     array of bool (time,)
-        Frames that show at least ``MIN_OBSERVED`` of what is usual. Usual is the median of the up
-        to 2 · ``NEIGHBOURS`` + 1 frames around a frame, without those that show nothing.
+        Frames that show at least ``MIN_OBSERVED`` of what is usual. Usual is the median of a frame
+        and the ``NEIGHBOURS`` before it, without those that show nothing. Frames with fewer before
+        them are compared with the first ``NEIGHBOURS`` + 1.
     """
     shown = pd.Series(shares, dtype="f8").where(shares > 0)
-    around = shown.rolling(2 * NEIGHBOURS + 1, center=True, min_periods=1)
-    return (shown >= MIN_OBSERVED * around.median()).to_numpy()  # False for NaN: shows nothing
+    usual = shown.rolling(NEIGHBOURS + 1, min_periods=1).median()
+    usual[:NEIGHBOURS] = shown[: NEIGHBOURS + 1].median()
+    return (shown >= MIN_OBSERVED * usual).to_numpy()  # False for NaN: shows nothing
 
 
 def mark_complete(frames: xr.DataArray) -> xr.DataArray:
@@ -67,22 +71,30 @@ def mark_complete(frames: xr.DataArray) -> xr.DataArray:
     return frames.assign_coords(is_complete=("time", complete(observed_shares(frames))))
 
 
-def mark_last(frames: xr.DataArray, n: int) -> xr.DataArray:
+def mark_last(frames: xr.DataArray, n: int, end: int | None = None) -> xr.DataArray:
     """The last ``n`` of frames (time, y, x) with the coordinate ``is_complete`` (time).
 
-    Of a store on disk only these frames are read, and up to ``NEIGHBOURS`` before them where they
-    are not observed everywhere.
+    With ``end``, the last ``n`` before this number. Of a store on disk only these frames are read;
+    where they are not observed everywhere, up to ``NEIGHBOURS`` more before them, or at the
+    beginning of the store after them.
     """
-    first = max(0, len(frames) - n)
-    last = frames[first:].load()
+    end = len(frames) if end is None else end
+    first = max(0, end - n)
+    last = frames[first:end].load()
     if "is_complete" in frames.coords:
         return last
 
     shares = observed_shares(last)
     if (shares < 1).any():
-        before = observed_shares(frames[max(0, first - NEIGHBOURS) : first])
-        shares = np.concatenate([before, shares])
-    return last.assign_coords(is_complete=("time", complete(shares)[-len(last) :]))
+        begin = max(0, first - NEIGHBOURS)
+        before = observed_shares(frames[begin:first])
+        until = end if begin else max(end, NEIGHBOURS + 1)
+        shares = np.concatenate([before, shares, observed_shares(frames[end:until])])
+        first -= begin
+    else:
+        first = 0
+    is_complete = complete(shares)[first : first + len(last)]
+    return last.assign_coords(is_complete=("time", is_complete))
 
 
 def has_enough(is_complete: np.ndarray) -> np.ndarray:

@@ -67,7 +67,7 @@ def observed_until(
 
     end = available.searchsorted(last, "right")
     begin = available.searchsorted(times[0] - step)
-    recent = mark_last(frames[: max(end, 1)], max(end - begin, 1))
+    recent = mark_last(frames, max(end - begin, 1), max(end, 1))
     observed = frames_at(recent, times, step)
     if not has_enough(observed.is_complete.values):
         raise _not_enough(frames, observed, step)

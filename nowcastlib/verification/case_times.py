@@ -72,7 +72,7 @@ def _complete_after(
 
 
 def count_missing(
-    frames: xr.DataArray, n_in: Collection[int], cases: pd.DatetimeIndex, leads: int
+    frames: xr.DataArray, n_in: Collection[int], cases: pd.DatetimeIndex, leads: int, every: int = 1
 ) -> dict[str, int]:
     """Count incomplete frames, and what they mean for the cases of an evaluation.
 
@@ -86,23 +86,36 @@ def count_missing(
         Times of the cases that are scored.
     leads : int
         Number of steps to forecast.
+    every : int
+        The cases are every N-th of the possible times.
 
     Returns
     -------
     dict
-        ``incomplete_frames`` of the store; ``cases_left_out`` because of them;
+        ``incomplete_frames`` of the store; ``cases_left_out``, how many more cases there were if
+        no frame was incomplete or absent between two complete frames of an event;
         ``cases_with_missing_frames``, those scored cases in which a frame before or after the time
         of issue is missing or incomplete.
     """
     times, is_complete = frames.indexes["time"], frames.is_complete.values
-    is_scored = _can_be_scored(times, is_complete, n_in, leads)
-    would_be_scored = _can_be_scored(times, np.ones_like(is_complete), n_in, leads)
+    scored = times[_can_be_scored(times, is_complete, n_in, leads)]
+    whole = _without_gaps(times[is_complete], usual_step(times))
+    possible = whole[_can_be_scored(whole, np.ones(len(whole), bool), n_in, leads)].union(scored)
     there = _complete_after(cases, times, is_complete, range(1 - max(n_in), leads + 1))
     return {
         "incomplete_frames": int((~is_complete).sum()),
-        "cases_left_out": int((would_be_scored & ~is_scored).sum()),
+        "cases_left_out": len(possible[::every]) - len(scored[::every]),
         "cases_with_missing_frames": int((~there).any(axis=0).sum()),
     }
+
+
+def _without_gaps(times: pd.DatetimeIndex, step: pd.Timedelta) -> pd.DatetimeIndex:
+    """The times, and within each event those in between at which there should be a frame."""
+    gaps = np.diff(times)
+    steps = np.where(gaps <= NEW_EVENT, np.rint(gaps / step.to_timedelta64()), 1)
+    steps = np.append(np.maximum(steps, 1), 1).astype(int)  # from each time to the next
+    since = np.arange(steps.sum()) - np.repeat(steps.cumsum() - steps, steps)
+    return times.repeat(steps) + since * step
 
 
 def event_starts(frames: xr.DataArray, times: pd.DatetimeIndex) -> pd.DatetimeIndex:

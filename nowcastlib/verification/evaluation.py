@@ -116,8 +116,8 @@ def evaluate(
         The sums of ``count``, for ``scores``, with the dimensions forecaster, case, lead_time, ….
         ``lead_time`` is in minutes. Lead time 0 is the last observation, compared with itself. Each
         case has the time at which it was ``issued`` and its ``event``, the time of the first frame
-        of that event. The attributes ``incomplete_frames``, ``cases_left_out`` because of them and
-        ``cases_with_missing_frames`` count what is missing.
+        of that event. The attributes ``incomplete_frames``, ``cases_left_out`` because of
+        incomplete or absent frames and ``cases_with_missing_frames`` count what is missing.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def evaluate(
                 pair = (rate, truth)
                 counts[name].append(count([pair], options.thresholds, options.scales, pooled_km))
     return _joined(counts, frames, times, options.leads).assign_attrs(
-        count_missing(frames, n_in, times, options.leads)
+        count_missing(frames, n_in, times, options.leads, options.every)
     )
 
 
