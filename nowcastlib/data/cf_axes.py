@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from nowcastlib.data.coordinates import (
+    check_grid,
     from_two_dimensional,
     has_known_units,
     in_direction,
@@ -110,6 +111,7 @@ def to_time_y_x(
             turned = in_direction(frames, axis, where)  # refuses disorder, too
             is_decided = axis == "y" and first_row_is_north is not None
             frames = frames if is_decided else turned
+    check_grid(frames, path)
     return frames if first_row_is_north is None else with_north(frames, first_row_is_north, path)
 
 
@@ -167,9 +169,10 @@ def ascending_times(frames: xr.DataArray, path: str) -> xr.DataArray:
             f"{times.isna().argmax()}): leave these frames out of the store"
         )
     if not isinstance(times, pd.DatetimeIndex):  # of another calendar, or plain numbers
-        if getattr(times[0], "calendar", "") == "360_day":
+        calendar = getattr(times[0], "calendar", "")
+        if calendar in ("360_day", "julian"):
             raise NowcastError(
-                f"{path} has times of the calendar 360_day, such as {times[0]}: radar frames need "
+                f"{path} has times of the calendar {calendar}, such as {times[0]}: radar frames need "
                 "real dates; write its times in the calendar standard"
             )
         try:

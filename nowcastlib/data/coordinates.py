@@ -14,6 +14,8 @@ METRES |= dict.fromkeys(["km", "kilometre", "kilometres", "kilometer", "kilomete
 DEGREES = {"y": "degrees_north", "x": "degrees_east"}
 LARGEST = {"y": 90.0, "x": 360.0}  # degrees
 KM_PER_DEGREE = 111.2  # of latitude
+UNEVEN = 0.01  # share by which steps of a coordinate may differ without a warning
+GAP = 0.5  # share by which a step is so much longer than others that rows are missing
 
 
 def with_known_unit(frames: xr.DataArray, name: str, axis: str) -> xr.DataArray:
@@ -90,6 +92,8 @@ def in_direction(frames: xr.DataArray, axis: str, where: str) -> xr.DataArray:
     values = frames[axis].values
     if values.dtype.kind not in "fiu":  # a unit such as "days since 2000" makes dates of it
         raise NowcastError(f"{where} of {values.dtype} in place of numbers: correct its units")
+    if np.isinf(values).any():
+        raise NowcastError(f"{where} that is infinite: correct it")
     if values.size < 2:
         return frames
     steps = np.diff(values)
@@ -101,6 +105,53 @@ def in_direction(frames: xr.DataArray, axis: str, where: str) -> xr.DataArray:
             f"{values[wrong + 1]:g} …): sort the store along it"
         )
     return frames if rises == (axis == "x") else frames.isel({axis: slice(None, None, -1)})
+
+
+def check_grid(frames: xr.DataArray, where: str) -> None:
+    """Check that rows and columns of frames (…, y, x) are places of one even grid.
+
+    Latitudes may change their step smoothly, as those of Mercator's projection do.
+
+    Raises
+    ------
+    NowcastError
+        If one axis is in degrees and the other in metres, if a latitude is beyond 90 degrees, or
+        if rows or columns are missing between others.
+    """
+    axes = [axis for axis in ("y", "x") if axis in frames.indexes]
+    units = {axis: str(frames[axis].attrs.get("units", "")) for axis in axes}
+    known = {unit[:6] for unit in units.values() if _is_known(unit)}
+    if len(known) > 1:
+        raise NowcastError(
+            f"{where} has a y in {units['y']} and an x in {units['x']}: give both the same units"
+        )
+    if units.get("y") == DEGREES["y"] and (beyond := np.abs(frames.y.values).max()) > LARGEST["y"]:
+        raise NowcastError(f"{where} has a latitude of ±{beyond:g} degrees: correct its units")
+    for axis in axes:
+        if _is_known(units[axis]):
+            _check_steps(np.asarray(frames[axis].values, "f8"), axis, units[axis], where)
+
+
+def _check_steps(values: np.ndarray, axis: str, unit: str, where: str) -> None:
+    """Refuse a gap in a coordinate, and warn of other steps that differ by more than 1 %."""
+    steps = np.abs(np.diff(values))
+    if len(steps) < 2:
+        return
+    usual = np.median(steps)
+    if axis == "y" and unit.startswith("degree"):  # compare each step with its neighbours
+        usual = np.minimum(np.append(steps[1:], steps[-2]), np.append(steps[1], steps[:-1]))
+    excess = steps / usual - 1
+    if excess.max() > GAP:
+        n = int(excess.argmax())
+        raise NowcastError(
+            f"{where}: {axis} jumps from {values[n]:g} to {values[n + 1]:g} {unit}, elsewhere by "
+            f"{np.median(steps):g}: rows or columns are missing; fill them with NaN"
+        )
+    if unit == "m" and np.abs(excess).max() > UNEVEN:
+        log.warning(
+            "%s: %s has uneven steps (%g to %g m): pixels are taken for %g m",
+            *(where, axis, steps.min(), steps.max(), usual),
+        )
 
 
 def from_two_dimensional(

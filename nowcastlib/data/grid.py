@@ -109,9 +109,14 @@ def pixel_size(frames: xr.DataArray) -> PixelSize | None:
         return None
     middle = frames.sizes["y"] // 2, frames.sizes["x"] // 2
     y, x = (frames[axis].values[n - 1 : n + 1] for axis, n in zip("yx", middle, strict=True))
+    x = x[0] + np.array([0, np.median(np.diff(frames.x.values))])
+    if not in_degrees(frames):  # the steps of latitudes may change smoothly
+        y = y[0] + np.array([0, np.median(np.diff(frames.y.values))])
     height, width = abs(float(y[1] - y[0])), abs(float(x[1] - x[0]))
 
     if in_degrees(frames):
+        if not str(frames.x.attrs.get("units", "")).startswith("degree"):
+            return None
         width *= float(np.cos(np.radians(y.mean())))
         return PixelSize(height * KM_PER_DEGREE, width * KM_PER_DEGREE)
     if any(frames[axis].attrs.get("units") != "m" for axis in ("y", "x")):

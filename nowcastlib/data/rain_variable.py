@@ -27,6 +27,8 @@ def rain_variable(dataset: xr.Dataset, path: str, options: ReadOptions) -> xr.Da
             f"{_listed(dataset)}"
         )
     rain = dataset[name]
+    if rain.dtype.kind not in "fiub":
+        raise NowcastError(f"{path}: {rain.name} holds no numbers, but {rain.dtype}: convert it")
     _check_packing(rain, path)
     stated = str(rain.attrs.get("units", ""))
     if not options.units:
@@ -39,12 +41,16 @@ def rain_variable(dataset: xr.Dataset, path: str, options: ReadOptions) -> xr.Da
 
 
 def _check_packing(rain: xr.DataArray, path: str) -> None:
-    """NowcastError unless scale and offset of packed rain, if any, are one finite number each."""
-    for name in ("scale_factor", "add_offset"):
-        value = np.asarray(rain.encoding.get(name, 0.0))
+    """NowcastError unless scale and offset of packed rain, if any, are finite numbers, the scale not 0."""
+    for name, default in (("scale_factor", 1.0), ("add_offset", 0.0)):
+        value = np.asarray(rain.encoding.get(name, default))
         if value.dtype.kind not in "fiu" or not np.isfinite(value).all():
             raise NowcastError(
                 f"{path}: {rain.name} has the {name} {value.tolist()!r}: make it a number"
+            )
+        if name == "scale_factor" and not value.all():
+            raise NowcastError(
+                f"{path}: {rain.name} has the scale_factor 0, for which all rain is equal"
             )
 
 

@@ -16,7 +16,8 @@ log = logging.getLogger("nowcastlib")
 # dBZ; a stronger echo comes from hail or clutter. Services cap rain at 53 dBZ (Fulton et al. 1998)
 # to 55 dBZ. By Z = 200 R^1.6 the cap is 100 mm/h.
 HAIL_CAP = 55.0
-POSSIBLE = -100.0, 100.0  # dBZ; other values are marks of missing pixels or of another quantity
+# dBZ, the lower end excluded; other values, such as -99, mark missing pixels or are of another kind
+POSSIBLE = -90.0, 100.0
 
 
 def rain_of_dbz(dbz: np.ndarray, scale: RainScale = RainScale()) -> tuple[np.ndarray, int]:  # noqa: B008 (frozen)
@@ -47,12 +48,12 @@ def rain_of_dbz(dbz: np.ndarray, scale: RainScale = RainScale()) -> tuple[np.nda
     377–395.
     """
     lowest, highest = POSSIBLE
-    is_impossible = (dbz > highest) | ((dbz < lowest) & (dbz != -np.inf))
+    is_impossible = (dbz > highest) | ((dbz <= lowest) & (dbz != -np.inf))
     if is_impossible.any():
         value = dbz[is_impossible].flat[0]
         raise NowcastError(
-            f"holds a reflectivity of {value:g} dBZ (possible: {lowest:g} to {highest:g}): declare "
-            "it as _FillValue or nodata if it marks missing pixels, else check the units and the "
+            f"holds a reflectivity of {value:g} dBZ (possible: above {lowest:g}, to {highest:g}): "
+            "declare it as _FillValue or nodata if it marks missing pixels, else check the units and the "
             "scale, or give --units"
         )
     is_capped = dbz > HAIL_CAP

@@ -19,6 +19,7 @@ from nowcastlib.data.feeds.file_limits import (
     named,
 )
 from nowcastlib.data.grid import RAIN_RATE
+from nowcastlib.data.missing_marks import lazy_marked, with_default_fill
 from nowcastlib.data.netcdf_check import check_opens
 from nowcastlib.data.overrides import with_pixel_size
 from nowcastlib.data.place import with_rotated_units
@@ -117,7 +118,7 @@ def lazy_frames(
         )
     attributes = _attributes(dataset, rain, archive)
 
-    frames = _without_encoding(cf_axes.to_time_y_x(rain, path, options.north_up))
+    frames = _without_encoding(cf_axes.to_time_y_x(lazy_marked(rain, path), path, options.north_up))
     bounds = dataset.get(frames.time.attrs.get("bounds"))
     with named(path):
         check_pixels(frames.shape[2], frames.shape[1], MAX_COMPOSITE_PIXELS)
@@ -183,7 +184,7 @@ def _open_netcdf(path: str) -> xr.Dataset:
         with named(path):
             check_netcdf(path)
             check_opens(path)
-        return xr.open_dataset(path, engine="netcdf4")
+        return with_default_fill(xr.open_dataset(path, engine="netcdf4"))
     except NowcastError:
         raise
     except Exception as error:  # netCDF4 and xarray each have errors of their own

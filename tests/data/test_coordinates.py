@@ -171,3 +171,41 @@ def test_one_row_or_column_has_no_size():
     assert grid.pixel_size(frames) == (1, 1)
     assert grid.pixel_size(frames[:, :1]) is None
     assert grid.pixel_size(frames[:, :, :1]) is None
+
+
+def metres(*values):
+    """A coordinate in metres from kilometres."""
+    return 1000.0 * np.array(values), {"units": "m"}
+
+
+@pytest.mark.parametrize(
+    ("y", "x", "why"),
+    [
+        (metres(9, 8, 7, 4, 3, 2, 1), metres(0, 1, 2), "y jumps from 7000 to 4000"),
+        (metres(2, 1, 0), metres(0, 1, 2, 4, 5), "x jumps from 2000 to 4000"),
+        (([51, 50.9, 50.8, 50.5, 50.4], NORTH), ([1, 1.1, 1.2], EAST), "y jumps from 50.8"),
+        (([51, 50.9, 50.8], NORTH), metres(0, 1, 2), "y in degrees_north and an x in m"),
+        (([100, 99, 98], NORTH), ([1, 2, 3], EAST), "latitude of ±100 degrees"),
+        (metres(np.inf, 1, 0), metres(0, 1, 2), "y that is infinite"),
+    ],
+    ids=["rows", "columns", "latitudes", "units", "beyond the pole", "infinite"],
+)
+def test_a_grid_that_is_not_even_is_refused(tmp_path, y, x, why):
+    path = store(tmp_path, y[0], x[0], ("y", "x"), (y[1], x[1]))
+    with pytest.raises(NowcastError, match=rf"theirs\.zarr.*{why}"):
+        open_frames(path)
+
+
+def test_slightly_uneven_rows_have_their_usual_size_with_a_warning(tmp_path, caplog):
+    y, x = metres(6.2, 5, 4, 2.7, 2, 1, 0), metres(0, 1, 2)
+    frames = open_frames(store(tmp_path, y[0], x[0], ("y", "x"), (y[1], x[1])))
+    assert grid.pixel_size(frames) == (1, 1)
+    assert "y has uneven steps (700 to 1300 m)" in caplog.text
+
+
+def test_latitudes_of_mercators_projection_are_even(tmp_path, caplog):
+    north = np.linspace(1.6, 1.0, 40)
+    latitudes = np.degrees(2 * np.arctan(np.exp(north)) - np.pi / 2)  # 67 to 50 degrees
+    frames = open_frames(store(tmp_path, latitudes, [5.0, 6.0, 7.0]))
+    np.testing.assert_array_equal(frames.y, latitudes)
+    assert not caplog.text

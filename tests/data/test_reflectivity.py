@@ -23,7 +23,7 @@ def test_stronger_echoes_have_the_rain_of_the_cap_and_are_counted():
 
 
 def test_no_echo_is_dry_and_an_unobserved_pixel_stays_unobserved():
-    rate, capped = rain_of_dbz(np.array([-np.inf, -32.0, -99.0, np.nan]))
+    rate, capped = rain_of_dbz(np.array([-np.inf, -32.0, -89.0, np.nan]))
     np.testing.assert_array_equal(rate, [0, 0, 0, np.nan])
     assert capped == 0
 
@@ -33,9 +33,11 @@ def test_the_relation_of_a_file_is_used():
     assert rate == pytest.approx([1.0])
 
 
-@pytest.mark.parametrize("value", [-9999.0, 9.96921e36, np.inf, 255.0, -888.0])
+@pytest.mark.parametrize("value", [-9999.0, 9.96921e36, np.inf, 255.0, -888.0, -99.9, -99.0, -90.0])
 def test_what_can_be_no_reflectivity_is_refused_by_value(value):
-    with pytest.raises(NowcastError, match=r"dBZ \(possible: -100 to 100\).*_FillValue or nodata"):
+    with pytest.raises(
+        NowcastError, match=r"dBZ \(possible: above -90, to 100\).*_FillValue or nodata"
+    ):
         rain_of_dbz(np.array([10.0, value, np.nan]))
 
 
