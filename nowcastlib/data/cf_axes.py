@@ -172,8 +172,8 @@ def ascending_times(frames: xr.DataArray, path: str) -> xr.DataArray:
         calendar = getattr(times[0], "calendar", "")
         if calendar in ("360_day", "julian"):
             raise NowcastError(
-                f"{path} has times of the calendar {calendar}, such as {times[0]}: radar frames need "
-                "real dates; write its times in the calendar standard"
+                f"{path} has times of the calendar {calendar}, such as {times[0]}: radar frames "
+                "need real dates; write its times in the calendar standard"
             )
         try:
             times = pd.to_datetime([t.isoformat() for t in times], format="ISO8601")

@@ -126,7 +126,6 @@ def _marks(rain: xr.DataArray, path: str) -> Marks:
         given = np.asarray((rain.attrs | encoding).get(name, ())).reshape(-1)
         pairs = zip(given, numbers(name), _stored(rain, name, dtype, path), strict=True)
         missing += [mark for said, mark, stored in pairs if said != stored]  # xarray does others
-    ends = np.concatenate([numbers("valid_min"), numbers("valid_max"), numbers("valid_range")])
     _check_bounds(rain, dtype, path)
     low = [*numbers("valid_min"), *numbers("valid_range")[:1]]
     high = [*numbers("valid_max"), *numbers("valid_range")[1:]]
@@ -135,16 +134,22 @@ def _marks(rain: xr.DataArray, path: str) -> Marks:
     lowest, highest = max(low, default=-np.inf), min(high, default=np.inf)
     if lowest > highest:
         raise NowcastError(
-            f"{path}: {rain.name} has a valid range without values ({sorted(ends)}): correct it"
+            f"{path}: {rain.name} has a valid range without values, {lowest:g} to {highest:g}: "
+            "correct it"
         )
 
     codes = numbers("flag_values")
-    meanings = str(rain.attrs.get("flag_meanings", "")).lower().split()
-    meanings += [""] * (len(codes) - len(meanings))
-    dry = [code for code, word in zip(codes, meanings, strict=False) if word in DRY_MEANINGS]
+    dry = _dry_codes(rain, codes)
     missing += [code for code in codes if code not in dry]
     half_step = abs(scale) / 2 if dtype.kind in "iu" else 0.0
     return Marks([m for m in missing if np.isfinite(m)], dry, lowest, highest, half_step)
+
+
+def _dry_codes(rain: xr.DataArray, codes: np.ndarray) -> list[float]:
+    """Those of the flags of a variable that mean that there was no rain."""
+    meanings = str(rain.attrs.get("flag_meanings", "")).lower().split()
+    pairs = zip(codes, meanings, strict=False)  # flags without a meaning are not observed
+    return [code for code, meaning in pairs if meaning in DRY_MEANINGS]
 
 
 def _stored(rain: xr.DataArray, name: str, dtype: np.dtype, path: str) -> np.ndarray:
@@ -158,8 +163,10 @@ def _stored(rain: xr.DataArray, name: str, dtype: np.dtype, path: str) -> np.nda
         raise NowcastError(
             f"{path}: {rain.name} has the {name} {printable(given)}: make it a number"
         ) from error
-    if dtype.kind == "u":
-        values = np.where(values < 0, values + 2.0 ** (8 * dtype.itemsize), values)
+    if dtype.kind == "u":  # -1 may stand for 255, but not as a lower bound
+        wraps = values < 0
+        wraps[:1] &= name not in ("valid_min", "valid_range")
+        values = values + np.where(wraps, 2.0 ** (8 * dtype.itemsize), 0)
     return values.astype(dtype).astype("f8") if dtype.kind == "f" else values
 
 

@@ -27,9 +27,9 @@ def rain_variable(dataset: xr.Dataset, path: str, options: ReadOptions) -> xr.Da
             f"{_listed(dataset)}"
         )
     rain = dataset[name]
+    _check_packing(rain, path)
     if rain.dtype.kind not in "fiub":
         raise NowcastError(f"{path}: {rain.name} holds no numbers, but {rain.dtype}: convert it")
-    _check_packing(rain, path)
     stated = str(rain.attrs.get("units", ""))
     if not options.units:
         _check_units(rain, stated, path, dataset)
@@ -41,7 +41,7 @@ def rain_variable(dataset: xr.Dataset, path: str, options: ReadOptions) -> xr.Da
 
 
 def _check_packing(rain: xr.DataArray, path: str) -> None:
-    """NowcastError unless scale and offset of packed rain, if any, are finite numbers, the scale not 0."""
+    """NowcastError unless scale and offset of packed rain, if any, are finite and no scale is 0."""
     for name, default in (("scale_factor", 1.0), ("add_offset", 0.0)):
         value = np.asarray(rain.encoding.get(name, default))
         if value.dtype.kind not in "fiu" or not np.isfinite(value).all():

@@ -53,8 +53,8 @@ def rain_of_dbz(dbz: np.ndarray, scale: RainScale = RainScale()) -> tuple[np.nda
         value = dbz[is_impossible].flat[0]
         raise NowcastError(
             f"holds a reflectivity of {value:g} dBZ (possible: above {lowest:g}, to {highest:g}): "
-            "declare it as _FillValue or nodata if it marks missing pixels, else check the units and the "
-            "scale, or give --units"
+            "declare it as _FillValue or nodata if it marks missing pixels, else check the units "
+            "and the scale, or give --units"
         )
     is_capped = dbz > HAIL_CAP
     rate = scale.from_dbz(np.where(is_capped, np.asarray(HAIL_CAP, dbz.dtype), dbz))

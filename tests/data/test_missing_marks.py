@@ -48,6 +48,7 @@ KINDS = pytest.mark.parametrize("kind", ["nc", "2", "3"])
     [
         {"valid_max": np.uint8(250)},
         {"valid_range": np.array([0, 250], "u1")},
+        {"valid_range": np.array([-1, 250], "i2")},
         {"valid_min": np.uint8(0), "valid_max": np.uint8(250)},
         {"flag_values": np.array([255], "u1"), "flag_meanings": "outside"},
     ],
