@@ -17,10 +17,9 @@ from tqdm.auto import tqdm
 from nowcastlib.data import grid
 from nowcastlib.data.background import in_background
 from nowcastlib.data.feeds import Feed, ServerUnreachable, WrongSettings
+from nowcastlib.data.ingest_settings import check_settings, settings_line
 from nowcastlib.data.rain_check import RainCheck
-from nowcastlib.data.read_options import ReadOptions
-from nowcastlib.data.store import open_frames
-from nowcastlib.data.store_writer import StoreWriter, adopt_unfinished, settings_of
+from nowcastlib.data.store_writer import StoreWriter, adopt_unfinished
 from nowcastlib.data.times import TimeLike
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import cannot_write, one_writer, real_path
@@ -119,38 +118,12 @@ def _rows_to_ingest(
     return rows
 
 
-def _settings(feed: Feed, options: IngestOptions) -> str:
-    """What the frames are and how they are changed: the first line of the store's ``history``."""
-    product = f"product {feed.product}, " if feed.product else ""
-    crop = ",".join(map(str, options.crop or ["none"]))
-    every = f", every {options.every} frames" if options.every > 1 else ""
-    reading = getattr(feed, "options", None)
-    given = reading.described() if isinstance(reading, ReadOptions) else ""
-    read = f", read with {given}" if given else ""
-    return (
-        f"nowcastlib ingest: {product}crop {crop}, regrid {options.regrid or 'none'}{every}{read}"
-    )
-
-
-def _check_store(store: Path, settings: str) -> None:
-    """Refuse a store that was not written by ingest, or by other settings."""
-    earlier = settings_of(store)
-    if earlier is None:
-        raise NowcastError(f"{store} was not made by ingest: choose another name")
-    open_frames(store)  # refuses a broken one
-    if earlier and earlier != settings:
-        raise NowcastError(
-            f"{store} was made by other settings ({earlier}), not ({settings}): "
-            "use those settings, or another store"
-        )
-
-
 def _extend(feed: Feed, rows: pd.DataFrame, store: Path, options: IngestOptions) -> None:
     """Add the frames that the store lacks; the caller holds its lock."""
-    settings = _settings(feed, options)
+    settings = settings_line(feed, options.crop, options.regrid, options.every)
     adopt_unfinished(store)
     if store.exists():
-        _check_store(store, settings)
+        check_settings(store, settings, feed)
 
     with StoreWriter(store) as writer:
         seconds = rows.time.astype("datetime64[s]").astype("int64")

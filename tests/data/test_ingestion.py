@@ -542,6 +542,36 @@ def test_a_frame_of_1970_is_kept_and_no_time_is_a_fill_value(tmp_path):
     assert "_FillValue" not in xr.open_zarr(tmp_path / "a.zarr").time.encoding
 
 
+def sourced(source):
+    feed = Fake()
+    feed.source = source
+    return feed
+
+
+def test_another_source_does_not_go_into_a_store(tmp_path):
+    out = ingest(sourced("fvg radar 1"), tmp_path / "a.zarr")
+    ingest(sourced("fvg radar 1"), out)
+    for other in (sourced("fvg radar 2"), Fake()):
+        with pytest.raises(NowcastError, match=r"made by other settings \(.*source fvg radar 1, "):
+            ingest(other, out)
+
+
+def test_a_store_of_an_earlier_version_whose_source_is_unknown_is_continued(tmp_path):
+    out = ingest(Fake(minutes=(0, 5)), tmp_path / "a.zarr")  # its history names no source
+    ingest(sourced("demo seed 0"), out)
+    assert len(open_frames(out)) == 5
+    with pytest.raises(NowcastError, match="other settings"):
+        ingest(sourced("demo seed 0"), out, options=IngestOptions(regrid=2))
+
+
+def test_the_source_of_an_archive_does_not_depend_on_its_folder(tmp_path):
+    write_all("knmi", tmp_path / "in", [field()])
+    out = ingest(Archive("knmi", str(tmp_path / "in")), tmp_path / "out.zarr")
+    (tmp_path / "in").rename(tmp_path / "moved")
+    ingest(Archive("knmi", str(tmp_path / "moved")), out)
+    assert xr.open_zarr(out).attrs["history"].startswith("nowcastlib ingest: source archive, prod")
+
+
 def test_settings_and_feed_stand_in_the_attributes(tmp_path):
     out = ingest(Fake(), tmp_path / "a.zarr", options=IngestOptions(crop=(1, 0, 4, 4), regrid=2))
     attributes = xr.open_zarr(out).attrs

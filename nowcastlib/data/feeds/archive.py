@@ -56,6 +56,11 @@ class Archive(Feed):
         self.options.check_known(PRODUCTS[self.product].reads, f"the product {self.product}")
 
     @property
+    def source(self) -> str:
+        """The feed's name: an archive may grow, or move to another folder."""
+        return "archive"
+
+    @property
     def attribution(self) -> str:
         """Who made the data."""
         return PRODUCTS[self.product].attribution

@@ -1,6 +1,10 @@
 """Brightness of pictures that are grey, or whose maker says that brighter is more."""
 
+from pathlib import Path
+
 import numpy as np
+
+from nowcastlib.data.feeds.protocol import WrongSettings
 
 COLOURED = 8  # levels of 255 by which the channels differ; compression with loss leaves grey below
 
@@ -38,3 +42,12 @@ def has_colours(picture: np.ndarray) -> bool:
     if picture.shape[-1] == 4:
         is_coloured &= picture[..., 3] > 0
     return bool(is_coloured.any())
+
+
+def colours_without_palette(path: str | Path) -> WrongSettings:
+    """The error for a picture with colours whose meaning is not known."""
+    return WrongSettings(
+        f"{path} has colours, and their brightness is no measure of rain: give the rain rate of "
+        "each colour with --palette FILE (palette=…), or --brightness (brightness=True) if "
+        "brighter means more"
+    )

@@ -57,6 +57,11 @@ class CfZarr(Feed):
         return lazy_frames(archive, options, is_checked=False)
 
     @property
+    def source(self) -> str:
+        """The feed's name and variable: an archive may grow, or move to another path."""
+        return f"cloud {self.variable}".strip()
+
+    @property
     def attribution(self) -> str:
         """Who made the data, as the store says."""
         return self.frames.attrs["source"]

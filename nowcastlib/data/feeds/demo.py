@@ -46,6 +46,11 @@ class Demo(Feed):
     attribution: str = "synthetic rain (nowcastlib)"
     licence: str = "CC0 1.0"
 
+    @property
+    def source(self) -> str:
+        """The feed's name and seed, which decides the storms."""
+        return f"demo seed {self.seed}"
+
     def storm(self, event: int) -> storms.Storm:
         """Draw the parameters of a storm, among them its motion.
 

@@ -68,6 +68,11 @@ class Fvg(Feed):
     limits: Limits = field(default=Limits(), repr=False)
 
     @property
+    def source(self) -> str:
+        """The feed's name, the radar, and whether the server is the original one."""
+        return f"fvg radar {self.radar}" + ("" if self._is_original else " of another server")
+
+    @property
     def attribution(self) -> str:
         """Who made the data."""
         if self._is_original:

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,20 +12,25 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nowcastlib.data.feeds.brightness import brightness, has_colours
-from nowcastlib.data.feeds.file_limits import MAX_FRAMES
+from nowcastlib.data.feeds.brightness import brightness, colours_without_palette, has_colours
 from nowcastlib.data.feeds.palettes import rates_of_pixels
-from nowcastlib.data.feeds.picture_files import PictureReader, decode, find, is_grey_by_header
-from nowcastlib.data.feeds.picture_names import steps_by_number, times_in_names
-from nowcastlib.data.feeds.protocol import Feed, TimeLike, WrongSettings
+from nowcastlib.data.feeds.picture_files import (
+    VIDEOS,
+    PictureReader,
+    decode,
+    find,
+    is_grey_by_header,
+)
+from nowcastlib.data.feeds.picture_names import steps_by_number, time_in_name, times_in_names
+from nowcastlib.data.feeds.protocol import Feed, TimeLike
 from nowcastlib.data.feeds.rate_palettes import RatePalette, Rows, rate_palette
+from nowcastlib.data.feeds.videos import rows_of_videos
 from nowcastlib.data.grid import frame
 from nowcastlib.data.times import utc, within
-from nowcastlib.errors import NowcastError
+from nowcastlib.errors import NowcastError, printable
 
 log = logging.getLogger("nowcastlib")
 
-DAY = 1440  # minutes
 LEAST_REPORTED = 0.001  # a smaller fraction of pixels outside the palette is not reported
 SAMPLE = 8  # pictures of other times than those asked for in which colours are looked for, too
 FIRST, LAST = pd.Timestamp("1700-01-01"), pd.Timestamp("2250-01-01")  # times that a store can hold
@@ -45,10 +50,11 @@ class Images(Feed):
     ----------
     path
         A folder of pictures, a video, or a folder of videos. The pictures have times (UTC) in their
-        names, such as radar_202406011145.png (12 or 14 digits), or are numbered in the order of
-        time.
+        names, such as radar_202406011145.png, 20240601_1145.png or 2024-06-01T11-45.png, or are
+        numbered in the order of time. A picture with several pages is a video, too.
     start
-        Time of the first picture, UTC or with a zone, if the names have no times.
+        Time of the first picture, UTC or with a zone, if the names have no times. By default, one
+        video starts at the time in its name, if there is one.
     spacing
         Minutes between pictures, if the names have no times.
     palette
@@ -102,6 +108,23 @@ class Images(Feed):
         """The palette, so that a store is not continued with another one; "" without."""
         return self._palette.summary if self._palette else ""
 
+    @property
+    def source(self) -> str:
+        """What decides rates and times: the options and, without times in the names, the place."""
+        words = ["images"]
+        if not self._palette:
+            words.append(f"white {self.white:g}")
+        words += ["brightness"] * self.brightness + ["south up"] * (not self.north_up)
+        words.append(f"pixel {self.pixel:g} m")
+
+        place = Path(self.path)
+        videos, pictures = find(place)
+        if videos or not times_in_names(pictures):
+            words.append(f"start {self._first_time:%Y-%m-%dT%H:%M:%S}")
+            words.append(f"spacing {self.spacing:g} min")
+            words.append(f"path {printable(place.resolve(), longest=None)}")
+        return " ".join(words)
+
     def list(self, start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
         """Table of the pictures in [start, end).
 
@@ -131,7 +154,7 @@ class Images(Feed):
                 f"{place} holds both videos and numbered pictures: keep them in separate folders"
             )
         if videos:
-            minutes = _rows_of_videos(videos, self.spacing, needs_grey)
+            minutes = rows_of_videos(videos, self.spacing, needs_grey)
             rows = [(self._time(minute), path, number) for minute, path, number in minutes]
         elif pictures:
             rows = [(time, str(path), 0) for time, path in self._pictures_by_time(pictures)]
@@ -161,12 +184,19 @@ class Images(Feed):
                 if version in self._grey:
                     continue
                 if _is_coloured(Path(path)):
-                    raise _colours_without_palette(path)
+                    raise colours_without_palette(path)
                 self._grey.add(version)
+
+    @property
+    def _first_time(self) -> pd.Timestamp:
+        """The start; by default the time in the name, if the path is a video that has one."""
+        if self.start == Images.start and Path(self.path).is_file():
+            return time_in_name(Path(self.path)) or utc(self.start)
+        return utc(self.start)
 
     def _time(self, minute: float) -> pd.Timestamp:
         """The time of a picture, `minute` minutes after the first one."""
-        return utc(self.start) + pd.Timedelta(minutes=minute)
+        return self._first_time + pd.Timedelta(minutes=minute)
 
     def _pictures_by_time(self, pictures: Sequence[Path]) -> Iterable[tuple[pd.Timestamp, Path]]:
         """Time and path of each picture, from the times or else the numbers in their names."""
@@ -205,7 +235,11 @@ class Images(Feed):
             If the picture has colours and there is no palette.
         """
         try:
-            picture = self._reader.read(row.path, row.number)
+            is_still = Path(row.path) != Path(self.path) and Path(row.path).suffix.lower() not in {
+                *VIDEOS,
+                ".gif",
+            }
+            picture = self._reader.read(row.path, row.number, is_still)
         except NowcastError as error:
             raise NowcastError(f"{row.path} {error}") from error
         except Exception as error:  # Pillow and imageio raise errors of their own
@@ -217,11 +251,15 @@ class Images(Feed):
         x, y = self.pixel * np.arange(columns), -self.pixel * np.arange(rows)
         return frame(rate if self.north_up else rate[::-1], x, y)
 
+    def _is_still(self, path: Path) -> bool:
+        """Whether a file must hold one picture: it is no video, and not the path itself."""
+        return path != Path(self.path) and path.suffix.lower() not in {*VIDEOS, ".gif"}
+
     def _rate(self, picture: np.ndarray, path: str) -> np.ndarray:
         """Rain rate (y, x) in mm/h of a decoded picture."""
         if not self._palette:
             if not self.brightness and has_colours(picture):
-                raise _colours_without_palette(path)
+                raise colours_without_palette(path)
             return brightness(picture) * self.white
 
         if picture.dtype != np.uint8:
@@ -240,15 +278,6 @@ class Images(Feed):
         return rate
 
 
-def _colours_without_palette(path: str | Path) -> WrongSettings:
-    """The error for a picture with colours whose meaning is not known."""
-    return WrongSettings(
-        f"{path} has colours, and their brightness is no measure of rain: give the rain rate of "
-        "each colour with --palette FILE (palette=…), or --brightness (brightness=True) if "
-        "brighter means more"
-    )
-
-
 def _sample(paths: pd.Series) -> pd.Series:
     """Some paths, evenly chosen."""
     every = -(-len(paths) // SAMPLE) or 1  # rounded up
@@ -260,36 +289,3 @@ def _is_coloured(path: Path) -> bool:
     with contextlib.suppress(Exception):  # Pillow raises errors of its own
         return not is_grey_by_header(path) and has_colours(next(decode(path)))
     return False
-
-
-def _rows_of_videos(
-    videos: list[Path], spacing: float, needs_grey: bool
-) -> Iterator[tuple[float, str, int]]:
-    """(Minute, path, number within the file) of each frame of each video."""
-    begin = 0
-    for path in videos:
-        frames = _count_frames(path, needs_grey)
-        minutes = [begin + number * spacing for number in range(frames)]
-        for number, minute in enumerate(minutes):
-            yield minute, str(path), number
-
-        # the next video begins at a full day, at least half a day after this one ends
-        begin += DAY * (1 + round((minutes[-1] - begin) / DAY))
-
-
-def _count_frames(path: Path, needs_grey: bool) -> int:
-    """Number of frames of a video that can be read; a truncated video keeps its first frames."""
-    count, is_coloured = 0, False
-    with contextlib.suppress(Exception):  # imageio and Pillow raise errors of their own
-        for picture in decode(path):
-            count += 1
-            is_coloured |= needs_grey and has_colours(picture)
-            if count > MAX_FRAMES:
-                break
-    if count > MAX_FRAMES:
-        raise NowcastError(f"{path} has more than {MAX_FRAMES:,} frames: cut it into parts")
-    if not count:
-        raise NowcastError(f"{path} holds no frame that can be read: save it again, or remove it")
-    if is_coloured:
-        raise _colours_without_palette(path)
-    return count

@@ -26,7 +26,8 @@ def find(place: Path) -> tuple[list[Path], list[Path]]:
     """The videos of a folder (or the one video) and the numbered pictures, in natural order."""
     files = sorted(place.iterdir() if place.is_dir() else [place], key=_natural_order)
     files = [path for path in files if path.is_file()]  # a pipe would block
-    videos = [path for path in files if _is_video(path)]
+    animations = {".gif"} if place.is_dir() else PICTURES
+    videos = [path for path in files if _is_video(path, animations)]
     if not videos and not place.is_dir():
         raise NowcastError(
             f"{place} is not a folder or a video: give the one that holds the pictures or videos"
@@ -45,9 +46,9 @@ def _natural_order(path: Path) -> str:
     return re.sub(r"\d+", lambda digits: digits[0].zfill(20), path.name.lower())
 
 
-def _is_video(path: Path) -> bool:
-    """Whether a file is a video or an animated GIF."""
-    if path.suffix.lower() == ".gif":
+def _is_video(path: Path, animations: set[str]) -> bool:
+    """Whether a file is a video, or an animation or pages of one of these suffixes."""
+    if path.suffix.lower() in animations:
         # a broken file is reported when it is read; Pillow raises many kinds of errors for it
         with contextlib.suppress(Exception), open_picture(path) as file:
             return getattr(file, "is_animated", False)
@@ -73,16 +74,32 @@ class PictureReader:
         self.passed = 0  # pictures of the file that were decoded
         self.pictures: Iterator[np.ndarray] = iter(())
 
-    def read(self, path: str, number: int) -> np.ndarray:
-        """Picture `number` of a file; a number that has passed opens the file again."""
+    def read(self, path: str, number: int, is_still: bool = False) -> np.ndarray:
+        """Picture `number` of a file; a number that has passed opens the file again.
+
+        NowcastError if the file is to be a still picture, but has several.
+        """
         if path != self.path or number < self.passed:
             self.path, self.passed, self.pictures = path, 0, decode(Path(path))
+            if is_still:
+                _check_still(Path(path))
 
         for picture in self.pictures:
             self.passed += 1
             if self.passed > number:
                 return picture
         raise EOFError(f"it ends before its frame {number}")
+
+
+def _check_still(path: Path) -> None:
+    """NowcastError if a file holds several pictures: their times are not known."""
+    with open_picture(path) as file:
+        count = getattr(file, "n_frames", 1)
+        if count > 1 and file.format != "MPO":  # cameras add a preview to a JPEG
+            raise NowcastError(
+                f"holds {count} pictures, whose times are not known: save each as a file, or give "
+                "this file itself as --path, which is read as a video"
+            )
 
 
 def decode(path: Path) -> Iterator[np.ndarray]:

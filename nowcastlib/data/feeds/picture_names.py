@@ -9,7 +9,15 @@ import pandas as pd
 
 from nowcastlib.errors import NowcastError, printable
 
-FORMATS = {12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # of a time in a name, by its digits
+TIME = re.compile(  # overlapping matches: a number before the time must not hide it
+    r"(?<!\d)(?=(\d{4})([-_]?)(\d\d)\2(\d\d)[-_T ]?(\d\d)([-_:]?)(\d\d)(?:\6(\d\d))?(?!\d))"
+)
+DAY_FIRST = re.compile(  # DDMMYYYYHHMM, and the same with separators
+    r"(?<!\d)(\d\d)[-_.]?(\d\d)[-_.]?(\d{4})[-_T ]?(\d\d)[-_:]?(\d\d)(?:[-_:]?\d\d)?(?!\d)"
+)
+UNIX_SECONDS = re.compile(r"(?<!\d)\d{10}(?!\d)")
+UNIX_YEARS = range(2001, 2041)  # a number of 10 digits outside of these years is a counter
+SPELLINGS = "202406011145, 20240601_1145 or 2024-06-01T11-45 (seconds may follow)"
 MOST_MISSING = 1_000_000  # pictures between two that are there
 YEARS = range(1950, 2100)  # a number of 12 or 14 digits outside of these years is no time
 
@@ -17,14 +25,38 @@ YEARS = range(1950, 2100)  # a number of 12 or 14 digits outside of these years 
 def time_in_name(path: Path) -> pd.Timestamp | None:
     """The time (UTC) that the name of a picture states; None if it states none.
 
-    It is the last number of 12 or 14 digits that is a time, as in radar_202406011145.png.
+    It is the last one of year, month, day, hour, minute and, if there are, seconds, with or without
+    separators, as in radar_202406011145.png, 20240601_1145.png or 2024-06-01T11-45-00.png.
     """
-    for digits in reversed(re.findall(r"\d+", path.stem)):
-        if len(digits) in FORMATS:
-            time = pd.to_datetime(digits, format=FORMATS[len(digits)], errors="coerce")
-            if time is not pd.NaT and time.year in YEARS:
-                return time
+    for match in reversed(list(TIME.finditer(path.stem))):
+        year, _, month, day, hour, _, minute, second = match.groups(default="00")
+        time = _time(year, month, day, hour, minute, second)
+        if time is not None:
+            return time
     return None
+
+
+def _time(year: str, month: str, day: str, *clock: str) -> pd.Timestamp | None:
+    """The time of hour, minute and second of a day; None if there is none, or long ago."""
+    text = " ".join([year, month, day, *clock])
+    time = pd.to_datetime(text, format="%Y %m %d %H %M %S", errors="coerce")
+    return None if time is pd.NaT or time.year not in YEARS else time
+
+
+def _check_is_number(path: Path) -> None:
+    """NowcastError if a name seems to state its time in another spelling than those known."""
+    is_time = any(
+        _time(year, month, day, hour, minute, "00") is not None
+        for day, month, year, hour, minute in DAY_FIRST.findall(path.stem)
+    ) or any(
+        pd.to_datetime(int(digits), unit="s").year in UNIX_YEARS
+        for digits in UNIX_SECONDS.findall(path.stem)
+    )
+    if is_time:
+        raise NowcastError(
+            f"the name of {printable(path.name)} seems to hold a time, which would be taken for a "
+            f"number: write the time as {SPELLINGS}, or number the pictures 1, 2, 3"
+        )
 
 
 def times_in_names(paths: Sequence[Path]) -> dict[pd.Timestamp, Path]:
@@ -33,11 +65,14 @@ def times_in_names(paths: Sequence[Path]) -> dict[pd.Timestamp, Path]:
     Raises
     ------
     NowcastError
-        If only some of the names have a time, or if two have the same.
+        If only some of the names have a time, if two have the same, or if a name seems to state its
+        time in a spelling that is not known.
     """
     times = [time_in_name(path) for path in paths]
     without = [path.name for path, time in zip(paths, times, strict=True) if time is None]
     if len(without) == len(paths):
+        for path in paths:
+            _check_is_number(path)
         return {}
     if without:
         raise NowcastError(

@@ -21,7 +21,7 @@ class Feed(Protocol):
     """A source of radar frames.
 
     A class that has these attributes and methods is a feed. A class that inherits from `Feed` gets
-    the defaults of `licence`, `concurrency` and `product`.
+    the defaults of `licence`, `concurrency`, `product` and `source`.
     """
 
     @property
@@ -42,6 +42,14 @@ class Feed(Protocol):
     @property
     def product(self) -> str:
         """Name of the product; "" if the feed has one product only."""
+        return ""
+
+    @property
+    def source(self) -> str:
+        """The feed's name and what else decides its frames, apart from the product.
+
+        A store is not continued from another source. "" if unknown: then nothing is compared.
+        """
         return ""
 
     def list(self, start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:

@@ -71,10 +71,14 @@ def folder_of(path, *names):
         ("radar_202406011145.png", "radar_202406011150.png", "radar_202406011200.png"),
         ("20240601114500.png", "20240601115000.png", "20240601120000.png"),
         ("202406011145_x2.png", "202406011150_x2.png", "202406011200_x2.png"),
+        ("r_20240601_1145.png", "r_20240601_1150.png", "r_20240601_1200.png"),
+        ("r7_20240601T114500Z.png", "r7_20240601T115000Z.png", "r7_20240601T120000Z.png"),
+        ("2024-06-01T11-45.png", "2024-06-01T11-50.png", "2024-06-01T12-00.png"),
+        ("2024-06-01 11-45-00.png", "2024-06-01 11-50-00.png", "2024-06-01 12-00-00.png"),
+        ("2024_2024-06-01_1145_9.png", "2024_2024-06-01_1150_9.png", "2024_2024-06-01_1200_9.png"),
     ],
-    ids=["12 digits", "14 digits", "time first"],
 )
-def test_numbers_of_12_or_14_digits_are_times(tmp_path, names):
+def test_names_state_their_times_in_several_spellings(tmp_path, names):
     table = folder_of(tmp_path, *reversed(names)).list()
     expected = pd.to_datetime(["2024-06-01T11:45", "2024-06-01T11:50", "2024-06-01T12:00"])
     assert table.time.tolist() == expected.tolist()
@@ -84,6 +88,21 @@ def test_numbers_of_12_or_14_digits_are_times(tmp_path, names):
 def test_a_counter_of_12_digits_is_no_time(tmp_path):
     table = folder_of(tmp_path, "000000000007.png", "000000000008.png").list()
     assert table.time.tolist() == [pd.Timestamp("2000-01-01"), pd.Timestamp("2000-01-01T00:05")]
+
+
+@pytest.mark.parametrize(
+    "name", ["r_1717243200.png", "010620241200.png", "01-06-2024_12-00.png", "01062024_120000.png"]
+)
+def test_a_time_in_an_unknown_spelling_is_not_taken_for_a_number(tmp_path, name):
+    with pytest.raises(NowcastError, match=r"seems to hold a time.*20240601_1145") as error:
+        folder_of(tmp_path, name).list()
+    assert name in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["120624.png", "0000000042.png", "r_20240601_007.png"])
+def test_plain_counters_stay_numbers(tmp_path, name):
+    assert folder_of(tmp_path, name).list().time.tolist() == [pd.Timestamp("2000-01-01")]
 
 
 def test_numbers_that_count_in_larger_steps_are_one_spacing_apart(tmp_path):
@@ -507,6 +526,61 @@ def test_going_back_decodes_a_video_again_from_its_beginning(tmp_path, decoded):
     order = [17, 3, 3, 4]
     assert [float(feed.read(rows[k])[0, 0]) for k in order] == [in_order[k] for k in order]
     assert len(decoded) == 18 + 4 + 4 + 1
+
+
+# ---- pictures with pages
+
+
+def write_pages(path, levels=(0, 51, 102, 255)):
+    pages = [Image.fromarray(np.full((4, 6), level, "u1")) for level in levels]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    return path
+
+
+@pytest.mark.parametrize("name", ["r_202406011200.tif", "r_202406011200.png"])
+def test_a_picture_with_pages_is_refused_in_a_folder_and_read_as_a_video_alone(tmp_path, name):
+    path = write_pages(tmp_path / name)
+    with pytest.raises(NowcastError, match=f"{name} holds 4 pictures.*read as a video"):
+        first_frame(Images(str(tmp_path)))
+    assert levels_of(Images(str(path))) == pytest.approx([0, 51, 102, 255])
+
+
+@pytest.mark.parametrize("name", ["r_202406011200.gif", "r_20240601_1200.tif"])
+def test_a_video_starts_at_the_time_in_its_name_unless_a_start_is_given(tmp_path, name):
+    path = str(write_pages(tmp_path / name))
+    noon = pd.Timestamp("2024-06-01T12:00")
+    assert Images(path).list().time.tolist() == [noon + k * 5 * MINUTE for k in range(4)]
+    assert Images(path, start="2023-01-01").list().time[0] == pd.Timestamp("2023-01-01")
+
+
+# ---- one store, one source
+
+
+def test_a_store_of_numbered_pictures_is_not_continued_from_another_folder(tmp_path):
+    a, b = (folder_of(tmp_path / name, "1.png", "2.png") for name in "ab")
+    out = ingest(a, tmp_path / "out.zarr")
+    write_picture(tmp_path / "a" / "3.png", 100)
+    assert len(open_frames(ingest(a, out))) == 3
+    with pytest.raises(NowcastError, match=r"other settings \(.*/a, .* not \(.*/b, "):
+        ingest(b, out)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"spacing": 10}, {"start": "2024-06-01"}, {"white": 50}, {"brightness": True}, {"pixel": 500}],
+)
+def test_a_store_of_pictures_is_not_continued_with_other_options(tmp_path, option):
+    feed = folder_of(tmp_path / "a", "1.png", "2.png")
+    out = ingest(feed, tmp_path / "out.zarr")
+    with pytest.raises(NowcastError, match="other settings"):
+        ingest(Images(feed.path, **option), out)
+    assert len(open_frames(out)) == 2
+
+
+def test_dated_pictures_of_another_folder_continue_a_store(tmp_path):
+    out = ingest(folder_of(tmp_path / "a", "202406011145.png"), tmp_path / "out.zarr")
+    ingest(folder_of(tmp_path / "b", "202406011150.png"), out)
+    assert len(open_frames(out)) == 2
 
 
 # ---- broken videos
