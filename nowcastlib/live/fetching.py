@@ -57,6 +57,10 @@ class _SelectedFrames:
     def product(self) -> str:
         return self.feed.product
 
+    @property
+    def source(self) -> str:
+        return getattr(self.feed, "source", "")  # a feed of another maker may state none
+
     def list(self, start: Any = None, end: Any = None) -> pd.DataFrame:
         return self.rows
 
