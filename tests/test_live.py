@@ -19,6 +19,7 @@ from nowcastlib import live
 from nowcastlib.cli import main
 from nowcastlib.data import as_frames, ingest, store
 from nowcastlib.data.feeds import demo_server
+from nowcastlib.data.feeds.cf_zarr import CfZarr
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.feeds.fvg import Fvg
 from nowcastlib.display.rain_scale import LEVELS
@@ -218,6 +219,16 @@ def test_feeds_on_disk_are_read_again_each_time(tmp_path):
         object.__setattr__(made, "read", lambda row, w=white: wet.read(row) * 0 + w)
         assert f"at most {white} mm/h" in page_of(made, tmp_path)
     assert [p.suffix for p in sorted(tmp_path.iterdir())] == [".zarr", ".html"]
+
+
+def test_a_store_on_disk_is_read_again_after_a_correction(tmp_path):
+    path = tmp_path / "source.zarr"
+    (tmp_path / "page").mkdir()
+    for rate in (10.0, 20.0):
+        corrected = as_frames(np.full((4, 32, 32), rate, "f4"))
+        corrected.to_dataset(name="rain").to_zarr(path, mode="w", zarr_format=2)
+        page = page_of(CfZarr(str(path)), tmp_path / "page")
+        assert f"at most {rate} mm/h" in page
 
 
 def test_size_cuts_the_centre_and_leads_are_as_asked(server, tmp_path):

@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from nowcastlib.cli.reading import AS_STATED, DEVICE, ReadingOptions, option
+from nowcastlib.cli.values import names_of_forecasters
 from nowcastlib.errors import NowcastError
 
 HIGHEST = 1000.0  # mm/h
@@ -78,7 +79,7 @@ class Evaluate:
                 f"{self.end or 'the last'}"
             )
 
-        names = [name.strip() for name in self.forecasters.split(",")]
+        names = names_of_forecasters(self.forecasters)
         forecasters = {name: forecaster(name, self.device) for name in names}
         options = EvaluationOptions(
             leads=self.leads,

@@ -79,10 +79,13 @@ def read_jobs(path: Path) -> list[Job]:
     Raises
     ------
     NowcastError
-        If the file cannot be read, has no jobs, or a line has an open quotation mark.
+        If the file cannot be read, is no regular file or larger than 1 MiB, has no jobs, or a line
+        has an open quotation mark.
     """
+    from nowcastlib.data.feeds import text_files
+
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = text_files.read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise NowcastError(f"cannot read {path}: {reason}") from error
@@ -102,7 +105,7 @@ def read_jobs(path: Path) -> list[Job]:
 
 def _parsed(path: Path, job: Job, parse: Callable[[list[str]], Any]) -> Any:
     """The train command of a line."""
-    if JOBS in job.arguments:
+    if any(word.split("=")[0] == JOBS for word in job.arguments):
         raise NowcastError(
             f"line {job.line} of {path} names a file of jobs: give it options of a run"
         )

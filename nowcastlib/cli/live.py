@@ -9,6 +9,7 @@ import tyro
 
 from nowcastlib.cli.reading import DEVICE, option
 from nowcastlib.cli.source_options import SourceName, SourceOptions
+from nowcastlib.cli.values import names_of_forecasters
 from nowcastlib.errors import NowcastError
 
 log = logging.getLogger("nowcastlib")
@@ -58,7 +59,7 @@ class Live(SourceOptions):
             raise NowcastError("--every does not go with --at: a look back is made once")
 
         feed = self.feed()
-        names = [name.strip() for name in self.forecasters.split(",")]
+        names = names_of_forecasters(self.forecasters)
         forecasters = {name: forecaster(name, self.device) for name in names}
         at = self.at
         now = live.utcnow if at is None else lambda: utc(at)

@@ -126,3 +126,11 @@ def _time(option: str, value: str) -> Any:
         return utc(value)
     except NowcastError as error:
         raise NowcastError(f"{option}: {error}") from error
+
+
+def names_of_forecasters(text: str) -> list[str]:
+    """The names of ``--forecasters``; NowcastError if it has none."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise NowcastError(f"--forecasters {text!r} has no name: write such as radar,sprog")
+    return names

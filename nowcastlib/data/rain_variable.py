@@ -1,5 +1,7 @@
 """The variable of a data set that holds rain, and its units."""
 
+import re
+
 import numpy as np
 import xarray as xr
 
@@ -7,12 +9,22 @@ from nowcastlib.data.read_options import ReadOptions, warn_of_contradiction
 from nowcastlib.errors import NowcastError
 from nowcastlib.units import amount_of_water, is_rain, kind_of_rain
 
+# Words in the names of what has units of rain, but is another quantity or a part of the rain.
+OTHER_QUANTITIES = re.compile(
+    r"evapo|snow|hail|melt|runoff|error|uncertain|qualit(?!y[ _-]?control)|deviation|variance"
+    r"|(?<![a-z])(std|max)(?![a-z])|maximum|minimum|probab|quantile|percentile|anomal"
+    r"|convective|stratiform|large[ _-]?scale",
+    re.IGNORECASE,
+)
+OTHER_METHODS = re.compile("maximum|minimum|range|deviation|variance")  # in cell_methods
+
 
 def rain_variable(dataset: xr.Dataset, path: str, options: ReadOptions) -> xr.DataArray:
     """The variable of rain, with units that ``kind_of_rain`` understands.
 
     It is the one that the options name, else the only one of rain, else the only one of a rain
-    rate, else, if the options give units, the only one on a grid.
+    rate, else, if the options give units, the only one on a grid. Variables whose names state
+    another quantity, such as its error, snow, a maximum or the convective part, are never chosen.
 
     Raises
     ------
@@ -65,18 +77,22 @@ def _check_units(rain: xr.DataArray, stated: str, path: str, dataset: xr.Dataset
 
 def _name_of_rain(dataset: xr.Dataset, path: str, options: ReadOptions) -> str:
     """The name of the only variable of rain, or of a rain rate, or that units are given for."""
-    names = [str(name) for name, values in dataset.data_vars.items() if _is_rain(values)]
+    possible = {str(n): v for n, v in dataset.data_vars.items() if not _is_other(v)}
+    names = [name for name, values in possible.items() if _is_rain(values)]
     if len(names) > 1:
         standard = {name: str(dataset[name].attrs.get("standard_name", "")) for name in names}
         names = [name for name in names if standard[name].endswith(("_rate", "_flux"))] or names
     if not names and options.units:
-        names = [str(name) for name, values in dataset.data_vars.items() if values.ndim >= 3]
+        names = [name for name, values in possible.items() if values.ndim >= 3]
     if len(names) == 1:
         return names[0]
 
+    others = [str(n) for n, v in dataset.data_vars.items() if v.ndim >= 3 and _is_other(v)]
     remedy = "give --variable" if len(dataset.data_vars) > 1 else "give --units such as mm/h or dBZ"
     if not names and len(dataset.data_vars) > 1:
         remedy = "give --variable, and --units if it states no unit of rain"
+    if not names and others:
+        remedy = f"give --variable, such as {others[0]}, whose names state another quantity"
     raise NowcastError(
         f"{path} should hold one rain rate or amount (units such as mm h-1 or mm); it has: "
         f"{_listed(dataset)}: {remedy}"
@@ -98,3 +114,12 @@ def _is_rain(candidate: xr.DataArray) -> bool:
         return is_rain(units, names)
     names = f"{attributes.get('long_name', '')} {candidate.name}"
     return is_rain(units, "") or is_rain(units, names)
+
+
+def _is_other(candidate: xr.DataArray) -> bool:
+    """Whether the names of a variable state another quantity than all the rain."""
+    attributes = candidate.attrs
+    described = attributes.get("standard_name") or attributes.get("long_name") or ""
+    methods = re.sub(r"\(.*?\)", "", str(attributes.get("cell_methods", "")))
+    names = f"{described} {candidate.name}"
+    return bool(OTHER_QUANTITIES.search(names) or OTHER_METHODS.search(methods))

@@ -30,6 +30,7 @@ from nowcastlib.data.read_options import AS_STATED, ReadOptions
 from nowcastlib.data.reflectivity import lazy_rain
 from nowcastlib.data.times import time_step
 from nowcastlib.data.zarr_check import check_zarr
+from nowcastlib.data.zarr_files import check_local_files, http_options, metadata_files
 from nowcastlib.errors import NowcastError, printable
 from nowcastlib.units import DRY, exceeds, kind_of_rain
 
@@ -157,14 +158,17 @@ def _open(archive: PublicArchive) -> xr.Dataset:
         _check_folder(Path(path))
         if Path(path).is_file():
             return _open_netcdf(path)
-    options = {}
+    options: dict[str, Any] = {}
     if path.startswith("s3:"):
         options = {"anon": True, "endpoint_url": endpoint or None, "config_kwargs": S3_PATIENCE}
+    elif path.startswith(("http:", "https:")):
+        options = http_options()
 
     try:
         how: dict[str, Any] = {"chunks": None, "storage_options": options or None}
-        how["consolidated"] = _is_consolidated(path, options)
         disk, root = fsspec.url_to_fs(path, **options)
+        check_local_files(disk, root)
+        how["consolidated"] = _is_consolidated(disk, root)
         check_zarr(disk, root, how["consolidated"])
         return _with_zeros(xr.open_zarr(path, **how), path, how)
     except NowcastError as error:
@@ -237,17 +241,15 @@ def _with_auxiliary_coordinates(dataset: xr.Dataset) -> xr.Dataset:
     return dataset.set_coords([n for n in is_flat if cf_axes.axis_of(dataset[n]) in ("y", "x")])
 
 
-def _is_consolidated(path: str, options: dict) -> bool:
+def _is_consolidated(disk: Any, root: str) -> bool:
     """Whether the metadata of a store are in one file: xarray warns if it has to find out."""
-    disk, root = fsspec.url_to_fs(path, **options)
-    try:
-        about = json.loads(disk.cat_file(f"{root}/zarr.json"))
-        return bool(about.get("consolidated_metadata"))
-    except FileNotFoundError:  # format 2, or not a store
-        if disk.exists(f"{root}/.zmetadata"):
-            return True
-        disk.cat_file(f"{root}/.zgroup")  # raises an error if this is not a store
-        return False
+    path = f"{root}/zarr.json"
+    if (content := metadata_files(disk, [path]).get(path)) is not None:
+        return bool(json.loads(content).get("consolidated_metadata"))
+    if disk.exists(f"{root}/.zmetadata"):  # format 2, or not a store
+        return True
+    disk.cat_file(f"{root}/.zgroup")  # raises an error if this is not a store
+    return False
 
 
 def _attributes(dataset: xr.Dataset, rain: xr.DataArray, archive: PublicArchive) -> dict:

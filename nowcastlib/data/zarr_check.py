@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from nowcastlib.data.zarr_files import metadata_files
 from nowcastlib.errors import NowcastError, printable
 
 CODECS = {
@@ -23,7 +24,7 @@ CODECS = {
     *("crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3"),
 }
 MAX_CHUNK_BYTES = 4 << 30  # of a chunk after decompression
-MAX_METADATA = 64 << 20  # bytes of a file of metadata
+MAX_LENGTH = 5_000_000  # of an axis: 47 years of 5 minutes
 MAX_ARRAYS = 1000
 
 
@@ -42,8 +43,8 @@ def check_zarr(disk: Any, root: str, is_consolidated: bool) -> None:
     Raises
     ------
     NowcastError
-        If an array uses a codec that is not in `CODECS`, or claims huge chunks; if metadata are
-        no JSON objects. The message does not name the store.
+        If an array uses a codec that is not in `CODECS`, or claims huge chunks or axes; if
+        metadata are no JSON objects. The message does not name the store.
     """
     for name, array in _arrays(disk, root, is_consolidated):
         for codec in _codecs(array):
@@ -52,6 +53,7 @@ def check_zarr(disk: Any, root: str, is_consolidated: bool) -> None:
                     f"asks for the codec {printable(codec)!r} in {printable(name)}: it is refused, "
                     f"because it may run programs; known ones are {', '.join(sorted(CODECS))}"
                 )
+        _check_length(name, array)
         _check_chunks(name, array)
 
 
@@ -65,7 +67,7 @@ def _arrays(disk: Any, root: str, is_consolidated: bool) -> Iterator[tuple[str, 
             raise NowcastError(f"has {len(folders)} folders: no store of rain has as many")
         paths += [f"{folder}/{name}" for folder in folders for name in (".zarray", "zarr.json")]
 
-    for path, content in disk.cat(paths, on_error="omit").items():
+    for path, content in metadata_files(disk, paths).items():
         about = _parsed(content)
         name = path.rstrip("/").split("/")[-2]
         inner = about.get("consolidated_metadata") or about
@@ -76,10 +78,8 @@ def _arrays(disk: Any, root: str, is_consolidated: bool) -> Iterator[tuple[str, 
 
 
 def _parsed(content: bytes) -> dict:
-    """A file of metadata; NowcastError unless it is a JSON object of a sensible size."""
+    """A file of metadata; NowcastError unless it is a JSON object."""
     try:
-        if len(content) > MAX_METADATA:
-            raise ValueError("too large")
         about = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise NowcastError(f"has metadata that are no JSON ({printable(error)})") from error
@@ -109,6 +109,17 @@ def _name(codec: Any) -> str:
     if isinstance(codec, str):
         return codec
     return str(codec.get("name", codec.get("id"))) if isinstance(codec, dict) else str(codec)
+
+
+def _check_length(name: str, array: dict) -> None:
+    """NowcastError if an array of one dimension is too long: such are read when a store opens."""
+    shape = array.get("shape")
+    length = shape[0] if isinstance(shape, list) and len(shape) == 1 else 0
+    if isinstance(length, int) and length > MAX_LENGTH:
+        raise NowcastError(
+            f"claims {length:,} values of {printable(name)}: no more than {MAX_LENGTH:,} times "
+            "are read, so divide the store"
+        )
 
 
 def _check_chunks(name: str, array: dict) -> None:

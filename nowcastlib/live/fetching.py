@@ -199,7 +199,7 @@ def _tidy(path: Path, feed: Feed, rows: pd.DataFrame, options: LiveOptions) -> N
     if not path.exists():
         return
     stored = keep = None
-    if isinstance(feed, fvg.Fvg | cf_zarr.CfZarr):
+    if isinstance(feed, fvg.Fvg) or (isinstance(feed, cf_zarr.CfZarr) and not feed.is_local):
         with contextlib.suppress(NowcastError):  # else it is not a readable store
             stored = open_frames(path).load()
             is_complete = mark_complete(stored).is_complete.values

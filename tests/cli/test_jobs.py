@@ -1,5 +1,6 @@
 """``nowcast train --jobs`` and ``nowcast plot``."""
 
+import os
 import re
 
 import pytest
@@ -71,6 +72,7 @@ def test_a_job_that_fails_does_not_stop_the_next(place, tmp_path, capsys):
         ("--data x", "line 5 of .*jobs.txt: --out is required"),
         ("--data x --out '", "line 5 of .*jobs.txt cannot be read"),
         ("--jobs other.txt", "line 5 of .*jobs.txt names a file of jobs"),
+        ("--jobs=other.txt", "line 5 of .*jobs.txt names a file of jobs"),
         ("--help", "line 5 of .*jobs.txt is no run"),
         ("--data x --out {root}/a", "lines 3 and 5 of .* have the same folder"),
     ],
@@ -87,6 +89,8 @@ def test_files_without_jobs_are_refused(tmp_path, capsys):
     for content, message in (
         (b"# nothing\n", "has no jobs"),
         (b"\xff\xfe\x00", "it is no text"),
+        (b"\xef\xbb\xbf# with a mark\n", "has no jobs"),
+        (b"#" * (1 << 20) + b"\n", "has 1.0 MiB, more than"),
         (None, "cannot read"),
     ):
         path.unlink(missing_ok=True)
@@ -100,3 +104,19 @@ def test_a_job_that_is_not_in_the_file_is_refused(place, tmp_path, capsys):
     jobs = write_jobs(place, tmp_path, "a")
     assert main(["train", "--jobs", str(jobs), "--job", "2"]) == 2
     assert "has 1 jobs: there is no job 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["train --jobs", "ingest --source images --out o --palette"])
+def test_text_without_an_end_is_refused(tmp_path, capsys, option):
+    (tmp_path / "radar_20240601_1200.png").write_bytes(b"")
+    os.mkfifo(tmp_path / "pipe")
+    folder = ["--path", str(tmp_path)] if "ingest" in option else []
+    for path in ("/dev/zero", str(tmp_path / "pipe")):
+        assert main([*option.split(), path, *folder]) == 2
+        assert f"{path} is not a regular file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["evaluate --data {frames}", "live --source demo"])
+def test_forecasters_without_a_name_are_refused(place, capsys, command):
+    assert main([*command.format(frames=place.frames).split(), "--forecasters", " ,"]) == 2
+    assert "--forecasters ' ,' has no name: write such as radar,sprog" in capsys.readouterr().err

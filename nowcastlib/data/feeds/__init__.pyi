@@ -7,6 +7,7 @@ from . import images as images
 from . import odim as odim
 from . import palettes as palettes
 from . import products as products
+from . import text_files as text_files
 from .http import Limits as Limits
 from .protocol import Feed as Feed
 from .protocol import ServerUnreachable as ServerUnreachable

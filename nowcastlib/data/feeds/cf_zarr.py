@@ -62,6 +62,12 @@ class CfZarr(Feed):
         return f"cloud {self.variable}".strip()
 
     @property
+    def is_local(self) -> bool:
+        """Whether the store is on this machine's disk."""
+        path = ARCHIVES.get(self.path, PublicArchive(self.path)).path
+        return "://" not in path or path.startswith(("file:", "local:"))
+
+    @property
     def attribution(self) -> str:
         """Who made the data, as the store says."""
         return self.frames.attrs["source"]

@@ -58,13 +58,15 @@ def check_pixels(width: int, height: int, limit: int = MAX_PIXELS) -> None:
         )
 
 
-def check_regular(path: str | Path) -> None:
+def check_regular(path: str | Path, limit: int = MAX_BYTES) -> None:
     """NowcastError for a pipe or a device, which may have no end, and for a huge file."""
     about = os.stat(path)
     if not stat.S_ISREG(about.st_mode):
         raise NowcastError("is not a regular file: remove it")
-    if about.st_size > MAX_BYTES:
-        raise NowcastError(f"has {about.st_size >> 20} MiB: no radar image has as many")
+    if about.st_size > limit:
+        raise NowcastError(
+            f"has {about.st_size / 2**20:.1f} MiB, more than the {limit >> 20} MiB of such a file"
+        )
 
 
 def check_file(path: str | Path) -> None:

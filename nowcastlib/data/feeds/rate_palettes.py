@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from nowcastlib.data.feeds.colour_scales import Palette, as_rgb
+from nowcastlib.data.feeds.text_files import read_text
 from nowcastlib.data.rain_check import HIGHEST
 from nowcastlib.errors import NowcastError
 
@@ -146,7 +147,7 @@ def _number(rate: object) -> float | None:
 def _rows_of_file(path: Path) -> Rows:
     """The pairs of a CSV or JSON file, without the title row of a CSV."""
     try:
-        text = path.read_text("utf-8-sig")  # spreadsheets begin a file with a mark
+        text = read_text(path)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise NowcastError(
             f"the palette {path} cannot be read ({error}): give a CSV or JSON file of colours and "
