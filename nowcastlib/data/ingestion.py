@@ -129,8 +129,10 @@ def _extend(feed: Feed, rows: pd.DataFrame, store: Path, options: IngestOptions)
         seconds = rows.time.astype("datetime64[s]").astype("int64")
         missing = rows[~seconds.isin(writer.times)]
         reading = _Reading(feed, missing, options, written=len(rows) - len(missing))
+        frames = reading.readable_frames(store.name)
         try:
-            _append(reading, writer, _about(feed, settings))
+            with closing(frames):  # ends the line of the progress bar before any error is printed
+                _append(reading, frames, writer, _about(feed, settings))
         except WrongSettings:
             writer.undo()  # the frames before it were read wrongly, too
             raise
@@ -143,9 +145,13 @@ def _extend(feed: Feed, rows: pd.DataFrame, store: Path, options: IngestOptions)
         )
 
 
-def _append(reading: "_Reading", writer: StoreWriter, attributes: dict[str, str]) -> None:
+def _append(
+    reading: "_Reading",
+    frames: Iterator["_Frame"],
+    writer: StoreWriter,
+    attributes: dict[str, str],
+) -> None:
     """Add the frames of one grid: that of the store, or that of most of the first frames."""
-    frames = reading.readable_frames(writer.path.name)
     first: list[_Frame] = []
     interruption = None
     if not writer.has_grid:
@@ -239,7 +245,7 @@ class _Reading:
         self.reasons: list[str] = []  # why frames were skipped
         self.check = RainCheck()
 
-    def readable_frames(self, name: str) -> Iterator[_Frame]:
+    def readable_frames(self, name: str) -> Generator[_Frame, None, None]:
         """The good frames, in the order of their rows.
 
         Raises ServerUnreachable after three frames in a row for which the server did not answer,
