@@ -26,5 +26,12 @@ def complaints(stderr: str) -> list[str]:
 
 
 def contents(folder: Path) -> dict[Path, int]:
-    """Everything in a folder with its time of change; a store's table of frames does not count."""
-    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.suffix != ".csv"}
+    """Everything in a folder, files with their time of change.
+
+    A store's table of frames does not count, nor when a folder was changed: a lock comes and goes.
+    """
+    return {
+        path: path.stat().st_mtime_ns if path.is_file() else 0
+        for path in folder.rglob("*")
+        if path.suffix != ".csv"
+    }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from fvg_server import server  # noqa: F401 (a fixture)
 from matplotlib import pyplot as plt
 
@@ -24,6 +25,8 @@ MRMS = Path(ARCHIVE or ".").parent / "mrms-20190610.zarr"  # beside the folder o
 collect_ignore = [] if ARCHIVE else ["test_real_radar.py"]
 if not (ARCHIVE and MRMS.exists()):
     collect_ignore.append("test_real_mrms.py")
+if not torch.cuda.is_available():
+    collect_ignore.append("training/test_graph_on_cuda.py")
 
 
 @pytest.fixture(autouse=True)

@@ -58,7 +58,14 @@ ALL = LIBRARY | declared(PROJECT["optional-dependencies"]["dev"])
 def imported(folder: str) -> dict[str, Path]:
     """Foreign modules that the Python files of a folder import, each with one of the files."""
     files = sorted((ROOT / folder).rglob("*.py"))
-    own = {"nowcastlib", "tests", *(path.stem for path in files), *(p.parent.name for p in files)}
+    recipes = [path.stem for path in (ROOT / "recipes").glob("*.py")]
+    own = {
+        "nowcastlib",
+        "tests",
+        *recipes,
+        *(path.stem for path in files),
+        *(p.parent.name for p in files),
+    }
     found = {name: path for path in files for name in modules(ast.parse(path.read_text()))}
     return {n: p for n, p in found.items() if n not in {*sys.stdlib_module_names, *own}}
 

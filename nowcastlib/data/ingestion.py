@@ -160,7 +160,7 @@ def _append(
         writer.create(reading.stored(_most_common(first)), attributes)
 
     pattern = None  # the first frame that fits into the store
-    for one in itertools.chain(first, frames):
+    for one in itertools.chain(first, [] if interruption else frames):
         if pattern is not None:
             difference = _difference(pattern, one.field)
         elif not (difference := reading.difference_from(writer.grid, one.field)):

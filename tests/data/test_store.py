@@ -82,7 +82,7 @@ def test_frames_are_in_order_north_up_and_in_mm_per_hour(tmp_path, names):
 @pytest.mark.parametrize(
     ("dataset", "why"),
     [
-        (foreign(("rain", "snow")), r"should hold one rain rate .* rain \[kg m-2 s-1\], snow"),
+        (foreign(("rain", "shower")), r"should hold one rain rate .* rain \[kg m-2 s-1\], shower"),
         (foreign(units="K"), r"should hold one rain rate .* rain \[K\]"),
         (
             tidy("dBZ", standard_name="equivalent_reflectivity_factor"),

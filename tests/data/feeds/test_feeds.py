@@ -135,7 +135,9 @@ def test_every_feed_and_product_is_documented():
         assert product.licence in row or product.licence.split("/")[-1] in row
 
 
-@pytest.mark.parametrize("command", re.findall(r"^nowcast (.*)$", DOCUMENTATION, re.MULTILINE))
+@pytest.mark.parametrize(
+    "command", re.findall(r"^nowcast (ingest .*)$", DOCUMENTATION, re.MULTILINE)
+)
 def test_commands_of_the_documentation_make_their_feed(command):
     options = parse(shlex.split(command))
     assert type(options.feed()).__module__ == FEEDS[options.source].partition(":")[0]
