@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.quiver import Quiver
 
 from nowcastlib.display import plots, rain_scale
-from nowcastlib.display.plots import animations, training
+from nowcastlib.display.plots import animations
 from nowcastlib.forecasting import forecast, forecaster
 from nowcastlib.verification import roc, score
 from nowcastlib.verification.counts import count
@@ -163,7 +163,8 @@ def test_history_shows_the_losses_in_the_table_and_the_median_of_each_length(his
 
 def test_live_history_redraws_the_same_output_after_each_epoch(history, monkeypatch):
     drawn = []
-    monkeypatch.setattr(training, "display", lambda *_, **__: SimpleNamespace(update=drawn.append))
+    handle = SimpleNamespace(update=drawn.append)
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: handle)
     redraw = plots.live_history("loss")
     for n in (1, 4):
         redraw(history[:n])
