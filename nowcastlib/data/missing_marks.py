@@ -5,13 +5,11 @@ See the CF conventions, cfconventions.org: sections 2.5.1 (missing data and vali
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
-from xarray.backends import BackendArray
-from xarray.core import indexing
 
+from nowcastlib.data.lazy_values import LazyValues
 from nowcastlib.errors import NowcastError, printable
 from nowcastlib.units import kind_of_rain
 
@@ -54,19 +52,13 @@ class Marks:
         return marked
 
 
-class _LazyMarked(BackendArray):
+class _LazyMarked(LazyValues):
     """Values of a store whose marks become NaN or dry whenever they are read."""
 
     def __init__(self, rain: xr.DataArray, marks: Marks, dry: float):
-        self.variable = rain.variable
+        super().__init__(rain)
         self.marks = marks
         self.dry = dry
-        self.shape = rain.shape
-        self.dtype = np.result_type(np.float32, rain.dtype.newbyteorder("="))
-
-    def __getitem__(self, key: indexing.ExplicitIndexer):
-        support = indexing.IndexingSupport.OUTER
-        return indexing.explicit_indexing_adapter(key, self.shape, support, self._read)
 
     def _read(self, key: tuple) -> np.ndarray:
         values = np.asarray(self.variable[key].values, self.dtype)
@@ -102,9 +94,8 @@ def lazy_marked(rain: xr.DataArray, path: str) -> xr.DataArray:
     if marks.is_empty:
         return rain
     dry = -np.inf if kind_of_rain(rain.attrs["units"])[0] == "reflectivity" else 0.0
-    marked: Any = indexing.LazilyIndexedArray(_LazyMarked(rain, marks, dry))
-    variable = xr.Variable(rain.dims, marked, rain.attrs, rain.encoding)
-    return xr.DataArray(variable, rain.coords, name=rain.name)
+    marked = _LazyMarked(rain, marks, dry).variable_with(rain.dims, rain.attrs, rain.encoding)
+    return xr.DataArray(marked, rain.coords, name=rain.name)
 
 
 def _marks(rain: xr.DataArray, path: str) -> Marks:

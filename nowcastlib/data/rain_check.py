@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from nowcastlib.data.lazy_values import LazyValues
 from nowcastlib.data.reflectivity import HAIL_CAP
 from nowcastlib.errors import NowcastError, printable
 
@@ -143,7 +143,7 @@ def describe_impossible(value: float) -> str:
     return f"a rain rate of {value:g} mm/h (possible: {LOWEST:g} to {HIGHEST:g})"
 
 
-class LazyRates(BackendArray):
+class LazyRates(LazyValues):
     """Rain rates (time, y, x) in mm/h that are scaled and checked whenever they are read.
 
     They are read as contiguous arrays of floats in native byte order, in any part that is needed.
@@ -161,21 +161,14 @@ class LazyRates(BackendArray):
     """
 
     def __init__(self, frames: xr.DataArray, factor: float, where: str, is_checked: bool = True):
-        self.variable = frames.variable
+        super().__init__(frames)
         self.times = frames.time.values
         self.factor = factor
         self.where = where
         self.is_checked = is_checked
         self.has_warned = False
-        self.shape = frames.shape
-        self.dtype = np.result_type(np.float32, frames.dtype.newbyteorder("="))
-
-    def __getitem__(self, key: indexing.ExplicitIndexer):
-        support = indexing.IndexingSupport.OUTER
-        return indexing.explicit_indexing_adapter(key, self.shape, support, self._read)
 
     def _read(self, key: tuple) -> np.ndarray:
-        """The part of that index: numbers, slices or arrays, one for each axis."""
         try:
             stored = self.variable[key].values
         except MemoryError:

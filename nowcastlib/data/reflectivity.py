@@ -1,13 +1,11 @@
 """Reflectivity as rain rate, with a cap for hail."""
 
 import logging
-from typing import Any
 
 import numpy as np
 import xarray as xr
-from xarray.backends import BackendArray
-from xarray.core import indexing
 
+from nowcastlib.data.lazy_values import LazyValues
 from nowcastlib.errors import NowcastError
 from nowcastlib.units import RainScale
 
@@ -67,19 +65,13 @@ def describe_cap(pixels: int) -> str:
     return f"{number} above {HAIL_CAP:g} dBZ (hail or clutter) set to {HAIL_CAP:g} dBZ"
 
 
-class _LazyRain(BackendArray):
+class _LazyRain(LazyValues):
     """Reflectivity (time, y, x) of a store that becomes rain in mm/h whenever it is read."""
 
     def __init__(self, frames: xr.DataArray, where: str):
-        self.variable = frames.variable
+        super().__init__(frames)
         self.where = where
         self.has_warned = False
-        self.shape = frames.shape
-        self.dtype = np.result_type(np.float32, frames.dtype.newbyteorder("="))
-
-    def __getitem__(self, key: indexing.ExplicitIndexer):
-        support = indexing.IndexingSupport.OUTER
-        return indexing.explicit_indexing_adapter(key, self.shape, support, self._read)
 
     def _read(self, key: tuple) -> np.ndarray:
         dbz = np.asarray(self.variable[key].values, self.dtype)
@@ -95,5 +87,5 @@ class _LazyRain(BackendArray):
 
 def lazy_rain(frames: xr.DataArray, where: str) -> xr.DataArray:
     """Frames (time, y, x) of reflectivity in dBZ as lazy rain rates in mm/h."""
-    rain: Any = indexing.LazilyIndexedArray(_LazyRain(frames, where))
-    return xr.DataArray(xr.Variable(frames.dims, rain, frames.attrs), frames.coords)
+    rain = _LazyRain(frames, where).variable_with(frames.dims, frames.attrs)
+    return xr.DataArray(rain, frames.coords)
