@@ -1,10 +1,4 @@
 from .checkpoint import BATCHES as BATCHES
-from .checkpoint import HISTORY as HISTORY
-from .checkpoint import finished as finished
-from .checkpoint import load as load
-from .checkpoint import load_config as load_config
-from .checkpoint import load_description as load_description
-from .checkpoint import load_trained_scale as load_trained_scale
 from .config import OptimisationConfig as OptimisationConfig
 from .config import RolloutConfig as RolloutConfig
 from .config import RunConfig as RunConfig
@@ -16,4 +10,10 @@ from .options import FitOptions as FitOptions
 from .precision import fastest_precision as fastest_precision
 from .precision import keep_memory as keep_memory
 from .processes import process_state as process_state
+from .saved_run import HISTORY as HISTORY
+from .saved_run import finished as finished
+from .saved_run import load as load
+from .saved_run import load_config as load_config
+from .saved_run import load_description as load_description
+from .saved_run import load_trained_scale as load_trained_scale
 from .scale_of_data import trained_scale as trained_scale

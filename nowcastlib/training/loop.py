@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from nowcastlib.errors import NowcastError
 from nowcastlib.networks import ForecastNetwork, build, compile_cells, network_input
-from nowcastlib.training import checkpoint, schedules
+from nowcastlib.training import checkpoint, saved_run, schedules
 from nowcastlib.training.batches import batches, check_datasets, part_of_process
 from nowcastlib.training.checkpoint import TrainingState
 from nowcastlib.training.config import TrainConfig
@@ -108,7 +108,7 @@ def fit(
 
     bar.close()
     accelerator.wait_for_everyone()
-    return checkpoint.load(out)[0], state.table()
+    return saved_run.load(out)[0], state.table()
 
 
 @torch.no_grad()
@@ -212,7 +212,7 @@ def initial_state(
     set_seed(config.run.seed)
     model = build(config.model, scale=config.scale)
     if start:
-        model.load_state_dict(checkpoint.initial_weights(start, config))
+        model.load_state_dict(saved_run.initial_weights(start, config))
     model = model.to(device).to(memory_format=torch.channels_last)
 
     options = config.optimisation
@@ -246,7 +246,7 @@ def _finite(loss: float, where: str, out: Path) -> float:
     """The loss. Raises NowcastError if it is not finite."""
     if np.isfinite(loss):
         return loss
-    saved = (out / checkpoint.STATE).exists()
+    saved = (out / saved_run.STATE).exists()
     kept = f"{out} keeps the last good weights" if saved else "no weights were kept"
     raise NowcastError(f"the loss is {loss} at {where}: lower lr; {kept}")
 

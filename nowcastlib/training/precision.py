@@ -11,8 +11,8 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from nowcastlib.devices import wait_for
-from nowcastlib.training.checkpoint import load_config
 from nowcastlib.training.config import TrainConfig
+from nowcastlib.training.saved_run import load_config
 
 PRECISIONS = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 GAIN = 0.9  # bf16 is chosen if it takes less than this share of float32's time

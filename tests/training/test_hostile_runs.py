@@ -11,7 +11,7 @@ from small_networks import CONFIG, one_thread, quiet, train  # noqa: F401
 
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import forecaster
-from nowcastlib.training import checkpoint, load, load_config, load_description
+from nowcastlib.training import load, load_config, load_description, saved_run
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_state_without_a_history_is_not_resumed(copy):
 def test_empty_history_is_one_line(copy):
     (copy / "history.csv").write_text("")
     with pytest.raises(NowcastError, match=r"history\.csv cannot be read"):
-        checkpoint.finished(copy)
+        saved_run.finished(copy)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
