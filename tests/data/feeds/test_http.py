@@ -226,8 +226,13 @@ def test_ctrl_c_ends_an_ingest_within_a_second_while_files_load(server, tmp_path
         ended.append(time.monotonic())
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
-    threading.Thread(target=interrupt, daemon=True).start()
     radar = feed(server, file_seconds=20, list_seconds=20)
-    with pytest.raises(KeyboardInterrupt):
-        data.ingest(radar, tmp_path / "f.zarr", *SPAN)
+    # A shell lets programs in the background ignore Ctrl-C, and these tests with them.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        threading.Thread(target=interrupt, daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            data.ingest(radar, tmp_path / "f.zarr", *SPAN)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - ended[0] < 2
