@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from nowcastlib.data.feeds.fvg import HDF5, Fvg
-from nowcastlib.data.feeds.http import Limits
+from nowcastlib.data.feeds.server_limits import Limits
 
 SPAN = ("2024-06-01T12:00", "2024-06-01T13:00")
 TIMES = pd.date_range(SPAN[0], periods=4, freq="5min")

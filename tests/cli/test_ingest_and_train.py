@@ -14,7 +14,7 @@ from nowcastlib.cli.source_options import SOURCE_OPTIONS
 from nowcastlib.data import ReadOptions, feeds, open_frames
 from nowcastlib.data.feeds import archive, demo_server
 from nowcastlib.data.feeds.demo import Demo
-from nowcastlib.data.feeds.http import Limits
+from nowcastlib.data.feeds.server_limits import Limits
 
 
 def test_files_become_a_store_and_the_store_a_trained_run(place):

@@ -10,7 +10,7 @@ from command_line import complaints, nowcast
 
 from nowcastlib.cli import main
 from nowcastlib.cli.ingest import Ingest
-from nowcastlib.data.feeds.http import Limits
+from nowcastlib.data.feeds.server_limits import Limits
 
 STORE = "--data {frames} --forecasters persistence"
 VALUES = {

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server: "HostileServer"
+    answered = 0  # requests of this connection
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
@@ -34,7 +37,9 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(part.encode("latin-1") if isinstance(part, str) else part)
 
     def head(self, status: str, *headers: str) -> None:
-        self.raw(f"HTTP/1.1 {status}\r\n", *(f"{line}\r\n" for line in headers), "\r\n")
+        """Send the head of an answer, which says that the connection ends with it."""
+        lines = (f"HTTP/1.1 {status}", *headers, "Connection: close", "")
+        self.raw(*(f"{line}\r\n" for line in lines))
 
     def pause(self, seconds: float) -> None:
         if self.server.closing.wait(seconds):
@@ -97,6 +102,27 @@ def status(line: str, *headers: str) -> Attack:
     return lambda h: h.head(line, "Content-Length: 0", *headers)
 
 
+def closes_kept_connection(is_reset: bool = False) -> Attack:
+    """An answer that promises to keep the connection, which ends with the next request."""
+
+    def attack(h: Handler) -> None:
+        if h.answered:
+            if is_reset:  # with a reset instead of an orderly end
+                linger = struct.pack("ii", 1, 0)
+                h.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                h.connection.close()
+            return
+        h.answered += 1
+        h.close_connection = False
+        h.raw("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n\x89PNG\r\n\x1a\n")
+
+    return attack
+
+
+def closed_without_an_answer(h: Handler) -> None:
+    """Nothing at all."""
+
+
 def byte_a_moment(h: Handler) -> None:
     """A body that comes byte by byte and is never whole."""
     h.head("200 OK", "Content-Length: 1000000")
@@ -145,7 +171,8 @@ def redirect(location: str | bytes) -> Attack:
     """A redirection with a body that nobody should read."""
 
     def attack(h: Handler) -> None:
-        h.raw("HTTP/1.1 302 Found\r\nLocation: ", location, "\r\nContent-Length: 9999999\r\n\r\n")
+        h.raw("HTTP/1.1 302 Found\r\nLocation: ", location)
+        h.raw("\r\nContent-Length: 9999999\r\nConnection: close\r\n\r\n")
         h.pause(60)
 
     return attack

@@ -8,9 +8,9 @@ from . import odim as odim
 from . import palettes as palettes
 from . import products as products
 from . import text_files as text_files
-from .http import Limits as Limits
 from .protocol import Feed as Feed
 from .protocol import ServerUnreachable as ServerUnreachable
 from .protocol import WrongSettings as WrongSettings
 from .registry import FEEDS as FEEDS
 from .registry import feed as feed
+from .server_limits import Limits as Limits

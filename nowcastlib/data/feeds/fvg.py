@@ -15,9 +15,10 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from nowcastlib.data.feeds import odim, palettes
-from nowcastlib.data.feeds.http import Answer, Budget, Client, Limits
+from nowcastlib.data.feeds.http import Answer, Client
 from nowcastlib.data.feeds.odim_times import ListedTime
 from nowcastlib.data.feeds.protocol import Feed, ServerUnreachable, TimeLike
+from nowcastlib.data.feeds.server_limits import Budget, Limits
 from nowcastlib.data.grid import frame
 from nowcastlib.data.times import utc, within
 from nowcastlib.errors import NowcastError, printable

@@ -5,20 +5,17 @@ a list that exceeds it is given up with one error that says so.
 """
 
 import re
-import socket
-import threading
 import time
 import zlib
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from nowcastlib.data.feeds.connections import Session, Watch
 from nowcastlib.data.feeds.protocol import ServerUnreachable
+from nowcastlib.data.feeds.server_limits import Budget, Limits
 from nowcastlib.errors import NowcastError, printable
 
 BUSY = (429, 500, 502, 503, 504)  # HTTP status codes after which a request is repeated
@@ -27,59 +24,6 @@ MOST_REDIRECTS = 5
 FIRST_WAIT = 0.3  # seconds before a request is repeated; then twice as long each time
 CONNECT = 10.0  # seconds to connect
 PIECE = 1 << 16  # bytes that are read at once
-AGENT = "nowcastlib (a course on precipitation nowcasting)"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much patience a feed has with its server.
-
-    Parameters
-    ----------
-    retries
-        How many times a request is repeated after a failure.
-    silence
-        Seconds without a byte after which an answer counts as lost.
-    file_seconds, file_bytes
-        Time for a file, repetitions included, and its size, also after decompression.
-    list_seconds, list_bytes, pages
-        Time, size and number of pages of one day of a list.
-    retry_after
-        Longest wait in seconds that a server may ask for. If it asks for more, the request fails.
-    failures, rest
-        After so many failed requests in a row no request is sent for `rest` seconds.
-    other_hosts
-        Whether a server may redirect to another host, port or scheme.
-    """
-
-    retries: int = 5
-    silence: float = 60.0
-    file_seconds: float = 300.0
-    file_bytes: int = 64 << 20
-    list_seconds: float = 120.0
-    list_bytes: int = 32 << 20
-    pages: int = 1000
-    retry_after: float = 60.0
-    failures: int = 5
-    rest: float = 60.0
-    other_hosts: bool = False
-
-
-class Budget:
-    """Time and bytes that one or several requests may still use."""
-
-    def __init__(self, seconds: float, size: int) -> None:
-        self.seconds, self.size = seconds, size
-        self.end = time.monotonic() + seconds
-        self.received = 0  # bytes
-
-    @property
-    def seconds_left(self) -> float:
-        return self.end - time.monotonic()
-
-    @property
-    def bytes_left(self) -> int:
-        return self.size - self.received
 
 
 class Answer(NamedTuple):
@@ -101,7 +45,7 @@ class Client:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._session = _Session()
+        self._session = Session()
         self._failures = 0  # requests that failed one after the other
         self._rest_until = 0.0  # time.monotonic
 
@@ -156,9 +100,9 @@ class Client:
 
     def _attempt(self, url: str, budget: Budget, query: dict[str, Any]) -> Answer:
         """The answer to one request. _Failure if it is worth repeating."""
-        with _Watch(budget.seconds_left) as watch:
+        with Watch(budget.seconds_left) as watch:
             try:
-                answer = self._follow(url, query)
+                answer = self._follow(url, query, watch)
                 return _whole(answer, url, budget, watch)
             except (requests.ConnectionError, requests.Timeout) as error:
                 raise _Failure("silent", _reason(error), is_late=watch.is_late) from error
@@ -171,18 +115,33 @@ class Client:
             except urllib3.exceptions.HTTPError as error:
                 raise _Failure("cut off", is_late=watch.is_late) from error
 
-    def _follow(self, url: str, query: dict[str, Any]) -> requests.Response:
+    def _follow(self, url: str, query: dict[str, Any], watch: Watch) -> requests.Response:
         """The answer after redirections, its body not yet read."""
-        timeout = (min(CONNECT, self.limits.silence), self.limits.silence)
         target = url
         for _ in range(MOST_REDIRECTS + 1):
-            answer = self._session.get(target, params=query, timeout=timeout, stream=True)
+            answer = self._send(target, query, watch)
             if answer.status_code not in REDIRECTS:
                 return answer
             answer.close()
             target = self._redirected(answer)
             query = {}  # the new address has its own
         raise NowcastError(f"{url}: more than {MOST_REDIRECTS} redirections: try again later")
+
+    def _send(self, url: str, query: dict[str, Any], watch: Watch) -> requests.Response:
+        """The answer of one address, its body not yet read.
+
+        A server may close a connection that waits for the next request at any moment, also just
+        when that request is on its way. This is no failure: the request goes out again at once.
+        Each connection that was closed is dropped, so that the last attempt has a new one.
+        """
+        timeout = (min(CONNECT, self.limits.silence), self.limits.silence)
+        while True:
+            watch.is_reused = False
+            try:
+                return self._session.get(url, params=query, timeout=timeout, stream=True)
+            except requests.ConnectionError as error:
+                if watch.is_late or not (watch.is_reused and _is_closed(error)):
+                    raise
 
     def _redirected(self, answer: requests.Response) -> str:
         """The address to which an answer redirects."""
@@ -230,104 +189,7 @@ class _Failure(Exception):
         return NowcastError(f"{url}: answered {self.reason} ({times}){wait}: try again later")
 
 
-class _Watch:
-    """Ends the request of this thread when its time is over, whatever it waits for."""
-
-    def __init__(self, seconds: float) -> None:
-        self.is_late = False
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._timer = threading.Timer(max(seconds, 0), self._end)
-        self._timer.daemon = True
-
-    def __enter__(self) -> "_Watch":
-        _this_thread.watch = self
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        with self._lock:  # the connection may serve another thread from now on
-            self._socket = None
-        _this_thread.watch = None
-
-    def guard(self, connection: socket.socket) -> None:
-        """Take the connection that the request uses."""
-        with self._lock:
-            self._socket = connection
-            if self.is_late:
-                _shut(connection)
-
-    def _end(self) -> None:
-        with self._lock:
-            self.is_late = True
-            if self._socket is not None:
-                _shut(self._socket)
-
-
-_this_thread = threading.local()
-
-
-def _shut(connection: socket.socket) -> None:
-    """End a connection, so that a thread that reads from it wakes up."""
-    try:
-        # not that of SSLSocket, which would wait for the other side
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
-    except OSError:
-        return  # it has ended already
-
-
-class _WatchedConnection(HTTPConnection):
-    """A connection that a watch can end."""
-
-    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
-        watch = getattr(_this_thread, "watch", None)
-        if watch is not None and isinstance(self.sock, socket.socket):
-            watch.guard(self.sock)
-        return super().getresponse()
-
-
-class _WatchedTlsConnection(_WatchedConnection, HTTPSConnection):
-    """An encrypted connection that a watch can end."""
-
-
-class _HttpPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _WatchedConnection
-
-
-class _HttpsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _WatchedTlsConnection
-
-
-POOLS = {"http": _HttpPool, "https": _HttpsPool}
-
-
-class _Adapter(HTTPAdapter):
-    """Connections that a watch can end, also those to a proxy."""
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = POOLS
-
-    def proxy_manager_for(self, *args: Any, **options: Any) -> urllib3.ProxyManager:
-        manager = super().proxy_manager_for(*args, **options)
-        manager.pool_classes_by_scheme = POOLS
-        return manager
-
-
-class _Session(requests.Session):
-    def __init__(self) -> None:
-        super().__init__()
-        self.headers.update({"User-Agent": AGENT, "Accept-Encoding": "gzip, deflate"})
-        for scheme in ("http://", "https://"):
-            self.mount(scheme, _Adapter())
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """None: `Client` follows redirections itself, without reading their bodies."""
-        return None
-
-
-def _whole(answer: requests.Response, url: str, budget: Budget, watch: _Watch) -> Answer:
+def _whole(answer: requests.Response, url: str, budget: Budget, watch: Watch) -> Answer:
     """The body of an answer, decompressed. Errors are raised by their status."""
     with answer:
         status = f"{answer.status_code} {printable(answer.reason or '')}".strip()
@@ -389,6 +251,12 @@ def _server(url: str) -> tuple[str, str | None, int | None]:
     """Scheme, host and port of an address. ValueError if it is no address."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _is_closed(error: requests.ConnectionError) -> bool:
+    """Whether the server closed the connection before the first byte of its answer."""
+    cause = error.args[0] if error.args else error  # of urllib3; it holds a text and its own cause
+    return any(isinstance(part, ConnectionError) for part in cause.args)
 
 
 def _reason(error: requests.RequestException) -> str:

@@ -17,7 +17,7 @@ from fvg_server import LIST, SPAN, TIMES, Answer, feed, row
 from nowcastlib import data
 from nowcastlib.data.feeds import ServerUnreachable, palettes
 from nowcastlib.data.feeds.fvg import FVG, HDF5, PNG, Fvg
-from nowcastlib.data.feeds.http import Limits
+from nowcastlib.data.feeds.server_limits import Limits
 from nowcastlib.errors import NowcastError
 
 

@@ -12,10 +12,11 @@ from nowcastlib import data
 from nowcastlib.data.feeds import ServerUnreachable, demo_server
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.feeds.fvg import Fvg
-from nowcastlib.data.feeds.http import Limits
+from nowcastlib.data.feeds.server_limits import Limits
 from nowcastlib.errors import NowcastError
 
 FILE = "/products/100"
+PNG = b"\x89PNG\r\n\x1a\n"  # the first bytes of a picture
 
 
 @pytest.fixture
@@ -85,6 +86,23 @@ def test_list_without_an_end_is_refused(server):
     assert len(server.requests) == 7
 
 
+@pytest.mark.parametrize("is_reset", [False, True])
+def test_request_is_repeated_at_once_if_the_server_closed_a_kept_connection(server, is_reset):
+    server.attacks["*"] = attacks.closes_kept_connection(is_reset)
+    radar = feed(server, failures=1, file_seconds=30)
+    for id in (1, 2, 3):
+        assert radar.fetch(id) == PNG
+
+    asked = [path.rpartition("/")[2] for path in server.requests]
+    assert asked == ["1", "2", "2", "3", "3"], "was no connection kept?"
+
+
+def test_request_on_a_new_connection_that_the_server_closes_is_a_failure(server):
+    with pytest.raises(ServerUnreachable, match="no answer"):
+        fetch(server, attacks.closed_without_an_answer)
+    assert len(server.requests) == 1
+
+
 def test_list_deeper_than_python_can_read_is_one_line(server):
     server.attacks[LIST] = attacks.deep_json
     with pytest.raises(NowcastError, match="did not answer with a list of products"):
@@ -108,14 +126,13 @@ def test_redirection_to_another_server_is_refused(server, location, message):
 
 
 def test_redirection_within_the_server_is_followed_and_to_another_if_allowed(server):
-    png = b"\x89PNG\r\n\x1a\n"
-    server.attacks["/moved"] = attacks.answer(png)
-    assert fetch(server, attacks.redirect("/moved")) == png
+    server.attacks["/moved"] = attacks.answer(PNG)
+    assert fetch(server, attacks.redirect("/moved")) == PNG
 
     with attacks.serve() as other:
-        other.attacks["/moved"] = attacks.answer(png + b"other")
+        other.attacks["/moved"] = attacks.answer(PNG + b"other")
         location = attacks.redirect(f"{other.url}/moved")
-        assert fetch(server, location, other_hosts=True) == png + b"other"
+        assert fetch(server, location, other_hosts=True) == PNG + b"other"
         with pytest.raises(NowcastError, match="or allow redirections"):
             fetch(server, location)
 
@@ -144,7 +161,7 @@ def test_a_server_that_fails_again_and_again_gets_a_rest(server):
     assert len(server.requests) == 3
 
     time.sleep(0.5)
-    server.attacks["*"] = attacks.answer(b"\x89PNG\r\n\x1a\n")
+    server.attacks["*"] = attacks.answer(PNG)
     assert radar.fetch(5)
     assert radar.fetch(6)
 
