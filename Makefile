@@ -3,20 +3,24 @@ PYTHON ?= python3
 BIN := .venv/bin
 .PHONY: lab test course setup lint clean
 
+# No question about news, and no look for newer versions: the course works offline
+LAB_OPTIONS := --LabApp.news_url=None \
+	--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+
 lab: setup  ## open JupyterLab on the tour
-	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_tour.ipynb
+	$(BIN)/jupyter lab $(LAB_OPTIONS) $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_tour.ipynb
 
 test: setup  ## library tests and all notebooks, on the tiny preset
 	$(BIN)/pytest
 
 course: setup  ## run all notebooks in order and build the site in build/
-	$(BIN)/python notebooks/run_course.py
+	$(BIN)/python docs/run_course.py
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/nbstripout --verify notebooks/*.ipynb
+	$(BIN)/nbstripout --verify notebooks/*.ipynb $(wildcard notebooks/solutions/*.ipynb)
 
 setup: .venv/ready
 

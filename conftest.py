@@ -6,3 +6,6 @@ import tempfile
 # kernels of notebooks inherit the environment
 os.environ.setdefault("NOWCAST_PRESET", "tiny")
 os.environ.setdefault("NOWCAST_DATA", tempfile.mkdtemp(prefix="nowcast-test-"))
+
+# tests/test_course_pages.py runs the solutions, without a kernel
+collect_ignore_glob = ["notebooks/solutions/*"]

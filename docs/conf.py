@@ -23,7 +23,7 @@ include_patterns = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
 ]
-exclude_patterns = ["docs/index.md"]  # notebooks/run_course.py places it at the root
+exclude_patterns = ["docs/index.md"]  # docs/run_course.py places it at the root
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",

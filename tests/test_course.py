@@ -100,3 +100,23 @@ def test_a_wrong_setting_is_one_clear_error(monkeypatch, variable, value, messag
     monkeypatch.setenv(variable, value)
     with pytest.raises(NowcastError, match=message):
         course.frames()
+
+
+@pytest.mark.parametrize(
+    ("answer", "printed"),
+    [
+        (lambda: 42, "Exercise 1: solved"),
+        (lambda: 41, "Exercise 1: not solved yet: multiply six by seven"),
+        (lambda: ..., "Exercise 1: not solved yet: multiply six by seven"),
+        (lambda: ... + 1, "Exercise 1: not solved yet: TypeError: unsupported operand"),
+    ],
+)
+def test_a_check_prints_a_hint_and_never_stops_the_notebook(capsys, answer, printed):
+    with course.checking("Exercise 1"):
+        assert answer() == 42, "multiply six by seven"
+    assert capsys.readouterr().out.startswith(printed)
+
+
+def test_a_learner_can_still_interrupt_a_check():
+    with pytest.raises(KeyboardInterrupt), course.checking("Exercise 1"):
+        raise KeyboardInterrupt

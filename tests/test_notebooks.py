@@ -48,7 +48,14 @@ COURSE = """# The course
 ```{toctree}
 :glob:
 
-/notebooks/**
+/notebooks/*
+```
+
+```{toctree}
+:caption: Solutions
+:glob:
+
+/notebooks/solutions/*
 ```
 """
 DRAW = "from PIL import Image\nImage.new('RGB', (300, 200), 'blue')"
@@ -60,8 +67,8 @@ FramePlayer(as_frames(np.ones((3, 16, 16), "f4")))"""
 
 @pytest.fixture
 def script():
-    """The module notebooks/run_course.py."""
-    path = ROOT / "notebooks" / "run_course.py"
+    """The module docs/run_course.py."""
+    path = ROOT / "docs" / "run_course.py"
     spec = importlib.util.spec_from_file_location("run_course", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
