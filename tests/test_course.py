@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from archive_files import field, write_all
 
 from nowcastlib import course
@@ -120,3 +121,26 @@ def test_a_check_prints_a_hint_and_never_stops_the_notebook(capsys, answer, prin
 def test_a_learner_can_still_interrupt_a_check():
     with pytest.raises(KeyboardInterrupt), course.checking("Exercise 1"):
         raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "sentence"),
+    [
+        (0.3, 0.2, "mine 0.300, persistence 0.200: 50 % better than persistence"),
+        (0.15, 0.2, "mine 0.150, persistence 0.200: 25 % worse than persistence"),
+        (0.2004, 0.2, "mine 0.200, persistence 0.200: equal to persistence"),
+        (0.1, 0.0, "mine 0.100, persistence 0.000: better than persistence"),
+        (0.0, 0.0, "mine 0.000, persistence 0.000: no better than persistence"),
+        (np.nan, 0.2, "no such rain, no comparison"),
+    ],
+)
+def test_the_verdict_follows_from_the_scores(ours, theirs, sentence):
+    scores = xr.DataArray(
+        [[theirs, 0.5], [ours, 0.5]],
+        {"forecaster": ["persistence", "mine"], "threshold": [2.0, 5.0]},
+        ("forecaster", "threshold"),
+    )
+    first, second = course.verdict(scores, "mine").splitlines()
+    assert first.startswith("rain above 2 mm/h: ")
+    assert sentence in first
+    assert second.endswith("equal to persistence, within half a percent")

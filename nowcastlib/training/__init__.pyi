@@ -1,4 +1,5 @@
 from .checkpoint import BATCHES as BATCHES
+from .checkpoint import save_network as save_network
 from .config import OptimisationConfig as OptimisationConfig
 from .config import RolloutConfig as RolloutConfig
 from .config import RunConfig as RunConfig

@@ -12,6 +12,7 @@ import torch
 from accelerate import PartialState
 from safetensors.torch import save
 from torch import nn
+from torch.utils.data import Dataset
 
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import one_writer, remove_left_over, write_atomically
@@ -27,6 +28,7 @@ from nowcastlib.training.saved_run import (
     load_config,
     read_about,
 )
+from nowcastlib.training.scale_of_data import trained_scale
 from nowcastlib.units import TrainedScale
 
 LOCK = ".lock"  # is there while a process trains
@@ -101,12 +103,7 @@ def start(
     if any((out / name).exists() for name in (WEIGHTS, STATE)):
         raise NowcastError(f"{out} already holds a run: resume it, or train into another folder")
     if PartialState().is_main_process:
-        about = {
-            "config": to_dict(config),
-            "data": description,
-            "samples": samples,
-            "trained_at": asdict(trained_at),
-        }
+        about = _about(config, description, trained_at) | {"samples": samples}
         write_atomically(out / CONFIG, json.dumps(about, indent=1).encode())
 
 
@@ -154,12 +151,59 @@ def save_state(out: Path, config: TrainConfig, state: TrainingState) -> None:
     _publish(out, config, state)
 
 
+def save_network(
+    network: nn.Module, config: TrainConfig, out: str | Path, data: Dataset, description: str = ""
+) -> Path:
+    """Save a network that was trained without ``fit``, so that it can forecast and be evaluated.
+
+    Parameters
+    ----------
+    network : ForecastNetwork
+        The network that ``networks.build(config.model)`` makes, trained.
+    config : TrainConfig
+        The configuration with which it was trained.
+    out : str or Path
+        Folder for ``config.json`` and ``model.safetensors``; those of an earlier call are replaced.
+    data : Dataset
+        What it was trained on: its pixel sizes and time steps are written down.
+    description : str
+        What it was trained on, in words.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    NowcastError
+        If the folder holds a run of ``fit``.
+    """
+    out = Path(out)
+    if (out / STATE).exists():
+        raise NowcastError(f"{out} holds a run of fit: save the network into another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    about = _about(config, description, trained_scale(data))
+    write_atomically(out / CONFIG, json.dumps(about, indent=1).encode())
+    write_atomically(out / WEIGHTS, _weights(network))
+    return out
+
+
+def _about(config: TrainConfig, description: str, trained_at: TrainedScale) -> dict:
+    """What ``config.json`` holds of every run."""
+    return {"config": to_dict(config), "data": description, "trained_at": asdict(trained_at)}
+
+
+def _weights(network: nn.Module) -> bytes:
+    """The content of ``model.safetensors``."""
+    return save({k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()})
+
+
 def _publish(out: Path, config: TrainConfig, state: TrainingState) -> None:
     """Write the files that follow from the last state."""
     losses = [row["validation"] for row in state.history]
     if config.run.keep == "last" or losses[-1] <= min(losses):
-        weights = {k: v.detach().cpu().contiguous() for k, v in state.model.state_dict().items()}
-        write_atomically(out / WEIGHTS, save(weights))
+        write_atomically(out / WEIGHTS, _weights(state.model))
     write_atomically(out / HISTORY, state.table().to_csv(index=False).encode())
     batches = pd.DataFrame(state.batch_losses, columns=["epoch", "length", "loss"])
     write_atomically(out / BATCHES, batches.to_csv(index=False).encode())

@@ -32,6 +32,8 @@ from nowcastlib.training import (
     load_config,
     loop,
     precision,
+    save_network,
+    trained_scale,
 )
 from nowcastlib.training.checkpoint import COLUMNS
 from nowcastlib.training.config import to_dict
@@ -514,3 +516,30 @@ def test_minutes_stop_after_whole_epochs_and_resuming_carries_on(tmp_path, monke
 def test_minutes_must_be_above_zero(minutes):
     with pytest.raises(NowcastError, match=r"minutes is .* above 0"):
         quiet(minutes=minutes)
+
+
+def test_a_network_trained_by_an_own_loop_is_saved_as_one_that_forecasts(tmp_path):
+    torch.manual_seed(3)
+    network = build(CONFIG.model)
+    data = windows()
+    out = save_network(network, CONFIG, tmp_path / "own", data, "synthetic rain")
+    kept, config = load(out)
+    assert config == CONFIG
+    assert same(weights(kept), weights(network))
+
+    run = Network.load(out)
+    assert run.training_data == "synthetic rain"
+    assert run.trained_at == trained_scale(data)
+    assert run.trained_at.step_minutes is not None
+
+    torch.nn.init.ones_(network.head.bias)  # a second training replaces the first
+    save_network(network, CONFIG, out, data)
+    assert same(weights(load(out)[0]), weights(network))
+
+
+def test_a_network_is_not_saved_over_a_run_of_fit(run):
+    out, model, _ = run
+    before = (out / "config.json").read_bytes()
+    with pytest.raises(NowcastError, match="holds a run of fit"):
+        save_network(model, CONFIG, out, windows())
+    assert (out / "config.json").read_bytes() == before
