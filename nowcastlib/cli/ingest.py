@@ -40,7 +40,7 @@ class Ingest(SourceOptions):
     def run(self) -> None:
         """Write the store, then print one line about its frames."""
         from nowcastlib.data import IngestOptions, describe, ingest, open_frames
-        from nowcastlib.data.feeds import archive
+        from nowcastlib.data.feeds import archive, example_archive
 
         feed = self.feed()
         if self.download:
@@ -48,7 +48,7 @@ class Ingest(SourceOptions):
                 raise NowcastError(
                     f"--download is not an option of the source {self.source}: only archive has it"
                 )
-            archive.download(feed.path)
+            example_archive.download(feed.path)
 
         options = IngestOptions(self.crop, self.regrid, self.every)
         ingest(feed, self.out, self.start, self.end, options)

@@ -271,7 +271,7 @@ class _Reading:
                 except NowcastError as error:
                     outages = outages + 1 if isinstance(error, ServerUnreachable) else 0
                     if outages == MAX_OUTAGES:
-                        raise
+                        raise ServerUnreachable(f"{error}; a new run continues here") from error
                     self.skip(time, str(error))
                     continue
                 outages = 0

@@ -12,7 +12,7 @@ from command_line import TINY, nowcast
 from nowcastlib.cli import main
 from nowcastlib.cli.source_options import SOURCE_OPTIONS
 from nowcastlib.data import ReadOptions, feeds, open_frames
-from nowcastlib.data.feeds import archive, demo_server
+from nowcastlib.data.feeds import demo_server, example_archive
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.feeds.server_limits import Limits
 
@@ -180,7 +180,7 @@ def test_download_fetches_an_archive_that_is_missing(tmp_path, monkeypatch, caps
     def download(folder):
         write_all("mch", Path(folder), [field()] * 2)
 
-    monkeypatch.setattr(archive, "download", download)
+    monkeypatch.setattr(example_archive, "download", download)
     line = f"ingest --source archive --path {tmp_path}/radar --out {tmp_path}/d.zarr"
     assert main(line.split()) == 2
     assert "add --download to fetch" in capsys.readouterr().err

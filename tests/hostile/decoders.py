@@ -21,7 +21,7 @@ from PIL import Image
 
 from hostile.mutations import mutated_bytes, mutated_json
 from nowcastlib.data import ingest, open_frames
-from nowcastlib.data.feeds import fvg, http, odim, palettes
+from nowcastlib.data.feeds import answers, fvg, http, odim, palettes
 from nowcastlib.data.feeds.archive import Archive
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.feeds.images import Images
@@ -184,8 +184,8 @@ def _listed(content: bytes) -> list:
 
 def _unpacked(content: bytes) -> bytes:
     try:
-        plain = http._decompressed(content, "gzip", 1 << 20)
-    except (ValueError, http._Failure) as error:
+        plain = answers.decompressed(content, "gzip", 1 << 20)
+    except (ValueError, answers.Failure) as error:
         raise NowcastError(error) from error
     if plain is None:
         raise NowcastError("too large")

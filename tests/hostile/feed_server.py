@@ -83,6 +83,12 @@ def answer(body: bytes, *headers: str) -> Attack:
     return lambda h: (h.head("200 OK", f"Content-Length: {len(body)}", *headers), h.raw(body))[0]
 
 
+def cut_off(body: bytes) -> Attack:
+    """The first half of an answer."""
+    half = body[: len(body) // 2]
+    return lambda h: (h.head("200 OK", f"Content-Length: {len(body)}"), h.raw(half))[0]
+
+
 def products(*rows: dict) -> Attack:
     """One page with these rows, then empty pages."""
 

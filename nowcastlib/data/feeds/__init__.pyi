@@ -2,6 +2,7 @@ from . import archive as archive
 from . import cf_zarr as cf_zarr
 from . import demo as demo
 from . import demo_server as demo_server
+from . import example_archive as example_archive
 from . import fvg as fvg
 from . import images as images
 from . import odim as odim

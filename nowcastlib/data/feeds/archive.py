@@ -1,28 +1,19 @@
 """Files of national weather services in a folder, such as the pysteps example archive."""
 
 import re
-import tempfile
-import zlib
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.request import urlcleanup
-from zipfile import BadZipFile
 
 import pandas as pd
 import xarray as xr
 
-from nowcastlib import _pysteps  # noqa: F401
 from nowcastlib.data.feeds.odim_times import ListedTime
 from nowcastlib.data.feeds.products import PRODUCTS
 from nowcastlib.data.feeds.protocol import Feed, TimeLike
 from nowcastlib.data.read_options import AS_STATED, ReadOptions
 from nowcastlib.data.times import within
 from nowcastlib.errors import NowcastError
-from nowcastlib.files import real_path, scratch_folder
-
-from pysteps import datasets  # isort: skip
 
 
 @dataclass(frozen=True)
@@ -161,43 +152,3 @@ def _other_products(folder: Path) -> str:
     if not held:
         return f"nor those of another known product ({', '.join(PRODUCTS)})"
     return f"it holds {', '.join(held)}: give --product"
-
-
-def download(folder: str | Path) -> Path:
-    """Download the pysteps example archive (335 MB), some hours of each service.
-
-    The archive is unpacked in a folder beside it, which is renamed at the end, so that `folder` is
-    always complete. A folder that holds anything is left alone.
-
-    Parameters
-    ----------
-    folder
-        Where to put the archive, from github.com/pySTEPS/pysteps-data.
-
-    Returns
-    -------
-    Path
-        The folder.
-
-    Raises
-    ------
-    NowcastError
-        If the archive cannot be downloaded or written.
-    """
-    folder = real_path(folder)
-    try:
-        if folder.exists() and any(folder.iterdir()):
-            return folder
-        with scratch_folder(folder) as scratch:
-            datasets.download_pysteps_data(str(scratch / "new"))
-            (scratch / "new").rename(folder)
-    except (OSError, HTTPException, BadZipFile, EOFError, zlib.error) as error:
-        reason = f"{type(error).__name__}: {str(error)[:200]}"
-        raise NowcastError(
-            f"cannot fetch the pysteps example archive into {folder} ({reason}): try again, with "
-            f"1.5 GB free there and in {tempfile.gettempdir()}, or download it by hand from "
-            "github.com/pySTEPS/pysteps-data"
-        ) from error
-    finally:
-        urlcleanup()  # removes the zip, which pysteps leaves in the temporary folder
-    return folder

@@ -115,7 +115,7 @@ class CfZarr(Feed):
         except FutureTimeout as error:
             raise ServerUnreachable(
                 f"{self.path}: its frame of {row.time} has not come within {FRAME_SECONDS:g} s: "
-                "run again later, it continues from here"
+                "run again later"
             ) from error
         except Exception as error:  # zarr, fsspec and botocore each raise errors of their own
             is_unreachable = isinstance(error.__cause__ or error, BotoCoreError)

@@ -6,24 +6,29 @@ a list that exceeds it is given up with one error that says so.
 
 import re
 import time
-import zlib
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 
+from nowcastlib.data.feeds.answers import (
+    Failure,
+    check_status,
+    decompressed,
+    parts_of,
+    too_large,
+)
 from nowcastlib.data.feeds.connections import Session, Watch
 from nowcastlib.data.feeds.protocol import ServerUnreachable
 from nowcastlib.data.feeds.server_limits import Budget, Limits
 from nowcastlib.errors import NowcastError, printable
 
-BUSY = (429, 500, 502, 503, 504)  # HTTP status codes after which a request is repeated
 REDIRECTS = (301, 302, 303, 307, 308)
 MOST_REDIRECTS = 5
 FIRST_WAIT = 0.3  # seconds before a request is repeated; then twice as long each time
 CONNECT = 10.0  # seconds to connect
-PIECE = 1 << 16  # bytes that are read at once
 
 
 class Answer(NamedTuple):
@@ -32,6 +37,10 @@ class Answer(NamedTuple):
     url: str
     content: bytes
     kind: str  # its Content-Type, printable
+
+
+Received = TypeVar("Received")
+Receiver = Callable[[requests.Response, Iterator[bytes]], Received]  # of the parts of the body
 
 
 class Client:
@@ -68,12 +77,61 @@ class Client:
         NowcastError
             If the answer is an error, too large, or a redirection to another server.
         """
+
+        def whole(answer: requests.Response, parts: Iterator[bytes]) -> Answer:
+            limit = budget.bytes_left
+            encoding = answer.headers.get("Content-Encoding", "")
+            content = decompressed(b"".join(parts), encoding, limit)
+            if content is None:
+                raise too_large(url, budget)
+            return Answer(answer.url, content, printable(answer.headers.get("Content-Type", "")))
+
+        return self._repeated(url, budget, query, whole)
+
+    def save(
+        self, url: str, budget: Budget, file: BinaryIO, progress: Callable[[int], Any]
+    ) -> None:
+        """Write the answer to a request into a file, piece by piece.
+
+        Parameters
+        ----------
+        url
+            Address.
+        budget
+            Time and bytes that the answer may take, repetitions included.
+        file
+            An empty file that is open for writing; it is emptied again for each repetition.
+        progress
+            It is called with the number of bytes of each piece.
+
+        Raises
+        ------
+        ServerUnreachable, NowcastError
+            As in `get`. Compressed answers are refused.
+        """
+
+        def write(answer: requests.Response, parts: Iterator[bytes]) -> None:
+            if encoding := answer.headers.get("Content-Encoding"):
+                raise ValueError(f"its Content-Encoding is {printable(encoding)}")
+            file.seek(0)
+            file.truncate()
+            for part in parts:
+                file.write(part)
+                progress(len(part))
+
+        self._session.headers["Accept-Encoding"] = "identity"
+        self._repeated(url, budget, {}, write)
+
+    def _repeated(
+        self, url: str, budget: Budget, query: dict[str, Any], receive: Receiver[Received]
+    ) -> Received:
+        """What `receive` makes of the answer, after as many attempts as the limits allow."""
         self._check_rest(url)
         attempt = 0
         while True:
             try:
-                answer = self._attempt(url, budget, query)
-            except _Failure as failure:
+                received = self._attempt(url, budget, query, receive)
+            except Failure as failure:
                 wait = max(FIRST_WAIT * 2**attempt, failure.wait)
                 attempt += 1
                 is_patient = failure.wait <= self.limits.retry_after
@@ -83,14 +141,14 @@ class Client:
                 time.sleep(wait)
             else:
                 self._failures = 0
-                return answer
+                return received
 
     def _check_rest(self, url: str) -> None:
         """ServerUnreachable while the server gets a rest."""
         if time.monotonic() < self._rest_until:
             raise ServerUnreachable(
                 f"{url}: not asked, because {self._failures} requests in a row have failed: run "
-                "again later, it continues from here"
+                "again later"
             )
 
     def _count_failure(self) -> None:
@@ -98,22 +156,25 @@ class Client:
         if self._failures >= self.limits.failures:
             self._rest_until = time.monotonic() + self.limits.rest
 
-    def _attempt(self, url: str, budget: Budget, query: dict[str, Any]) -> Answer:
-        """The answer to one request. _Failure if it is worth repeating."""
+    def _attempt(
+        self, url: str, budget: Budget, query: dict[str, Any], receive: Receiver[Received]
+    ) -> Received:
+        """What `receive` makes of the answer. Failure if the request is worth repeating."""
         with Watch(budget.seconds_left) as watch:
             try:
-                answer = self._follow(url, query, watch)
-                return _whole(answer, url, budget, watch)
+                with self._follow(url, query, watch) as answer:
+                    check_status(answer, url)
+                    return receive(answer, parts_of(answer, url, budget, watch))
             except (requests.ConnectionError, requests.Timeout) as error:
-                raise _Failure("silent", _reason(error), is_late=watch.is_late) from error
+                raise Failure("silent", _reason(error), is_late=watch.is_late) from error
             except urllib3.exceptions.ReadTimeoutError as error:
-                raise _Failure("silent", "silent", is_late=watch.is_late) from error
+                raise Failure("silent", "silent", is_late=watch.is_late) from error
             except (requests.RequestException, ValueError) as error:
                 raise NowcastError(
                     f"{url}: no answer ({printable(error)}): check the address"
                 ) from error
             except urllib3.exceptions.HTTPError as error:
-                raise _Failure("cut off", is_late=watch.is_late) from error
+                raise Failure("cut off", is_late=watch.is_late) from error
 
     def _follow(self, url: str, query: dict[str, Any], watch: Watch) -> requests.Response:
         """The answer after redirections, its body not yet read."""
@@ -160,91 +221,6 @@ class Client:
                 "or allow redirections"
             )
         return target
-
-
-class _Failure(Exception):
-    """A request that failed and may be repeated."""
-
-    def __init__(self, kind: str, reason: str = "", wait: float = 0, is_late: bool = False):
-        super().__init__(kind)
-        self.kind, self.reason, self.wait, self.is_late = kind, reason, wait, is_late
-
-    def explained(self, url: str, attempts: int, budget: Budget) -> NowcastError:
-        """The error for the user."""
-        times = f"{attempts} times" if attempts > 1 else "once"
-        if self.is_late:
-            return ServerUnreachable(
-                f"{url}: no whole answer within {budget.seconds:g} s: run again later, it "
-                "continues from here"
-            )
-        if self.kind == "silent":
-            return ServerUnreachable(
-                f"{url}: no answer ({self.reason}): no network? Connect, or run again later: it "
-                "continues from here"
-            )
-        if self.kind == "cut off":
-            return NowcastError(f"{url}: the answer was cut off ({times}): try again later")
-
-        wait = f" and asks to wait {self.wait:g} s" if self.wait else ""
-        return NowcastError(f"{url}: answered {self.reason} ({times}){wait}: try again later")
-
-
-def _whole(answer: requests.Response, url: str, budget: Budget, watch: Watch) -> Answer:
-    """The body of an answer, decompressed. Errors are raised by their status."""
-    with answer:
-        status = f"{answer.status_code} {printable(answer.reason or '')}".strip()
-        if answer.status_code in BUSY:
-            raise _Failure("busy", status, _seconds(answer.headers.get("Retry-After", "")))
-        if not answer.ok:
-            raise NowcastError(f"{url}: answered {status}: try again later")
-
-        parts = []
-        limit = budget.bytes_left
-        while part := answer.raw.read(PIECE, decode_content=False):
-            parts.append(part)
-            budget.received += len(part)
-            if budget.bytes_left < 0:
-                raise _too_large(url, budget)
-        if watch.is_late:  # the end of a connection may look like that of an answer
-            raise _Failure("silent", is_late=True)
-
-    content = _decompressed(b"".join(parts), answer.headers.get("Content-Encoding", ""), limit)
-    if content is None:
-        raise _too_large(url, budget)
-    return Answer(answer.url, content, printable(answer.headers.get("Content-Type", "")))
-
-
-def _too_large(url: str, budget: Budget) -> NowcastError:
-    size = budget.size / (1 << 20)
-    return NowcastError(f"{url}: the answer is larger than {size:g} MiB: this is no radar's file")
-
-
-def _decompressed(content: bytes, encoding: str, limit: int) -> bytes | None:
-    """The content without its encoding, checked to its end; None if it exceeds the limit.
-
-    Raises _Failure if it is cut off, ValueError if its encoding is unknown or its checksum wrong.
-    """
-    encoding = encoding.strip().lower()
-    if encoding in ("", "identity"):
-        return content
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise ValueError(f"its Content-Encoding is {printable(encoding)}")
-
-    decoder = zlib.decompressobj(wbits=47)  # 47: gzip or zlib, by its header
-    try:
-        plain = decoder.decompress(content, limit + 1)
-    except zlib.error as error:
-        raise ValueError(f"its {encoding} is broken: {error}") from error
-    if len(plain) > limit:
-        return None
-    if not decoder.eof:
-        raise _Failure("cut off")
-    return plain
-
-
-def _seconds(retry_after: str) -> float:
-    """The seconds of a Retry-After; 0 if it is a date or no number."""
-    return float(retry_after) if re.fullmatch(r"\d{1,12}", retry_after.strip()) else 0.0
 
 
 def _server(url: str) -> tuple[str, str | None, int | None]:

@@ -1,23 +1,13 @@
-"""Files of national services: rain, place and time; and the download of the example archive."""
-
-import base64
-import errno
-import io
-import tempfile
-import urllib.request
-import zipfile
-from http.client import IncompleteRead
-from urllib.error import URLError
+"""Files of national services: rain, place and time."""
 
 import h5py
 import numpy as np
 import pyproj
-import pysteps.datasets
 import pytest
 import rasterio
 from archive_files import PIXEL, START, WRITERS, field, truncate, write, write_all
 
-from nowcastlib.data.feeds.archive import Archive, download
+from nowcastlib.data.feeds.archive import Archive
 from nowcastlib.data.feeds.products import PRODUCTS, Product
 from nowcastlib.data.grid import frame
 from nowcastlib.errors import NowcastError
@@ -240,106 +230,6 @@ def test_licence_is_named_or_where_to_find_it():
         Archive(p).licence.startswith(("CC BY 4.0", "see ")) and Archive(p).attribution
         for p in PRODUCTS
     )
-
-
-# ---- the download
-
-
-@pytest.fixture
-def zipped(tmp_path) -> bytes:
-    """A small example archive, zipped as GitHub does it."""
-    top = tmp_path / "example" / "pysteps-data-master"
-    write("fmi", top / "radar" / "fmi")
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as file:
-        for path in (top, *sorted(top.rglob("*"))):
-            file.write(path, path.relative_to(top.parent))
-    return content.getvalue()
-
-
-@pytest.fixture
-def answer(tmp_path, monkeypatch):
-    """Call it with the content, or the exception, that pysteps gets; returns the requested URLs."""
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    requested, urlretrieve = [], urllib.request.urlretrieve
-
-    def with_(content_or_error):
-        def retrieve(url, reporthook):
-            requested.append(url)
-            if isinstance(content_or_error, BaseException):
-                raise content_or_error
-            encoded = base64.b64encode(content_or_error).decode()
-            return urlretrieve(f"data:application/zip;base64,{encoded}", reporthook=reporthook)
-
-        monkeypatch.setattr(pysteps.datasets.request, "urlretrieve", retrieve)
-        return requested
-
-    return with_
-
-
-def test_archive_is_downloaded_completely_and_once(tmp_path, answer, zipped):
-    requested = answer(zipped)
-    folder = download(tmp_path / "data" / "archive")
-    assert first_frame(Archive("fmi", str(folder))).shape == (12, 16)
-    assert [p.name for p in folder.parent.iterdir()] == ["archive"]
-    assert list((tmp_path / "temporary").iterdir()) == []  # the zip is gone
-    assert download(folder) == folder
-    assert len(requested) == 1
-
-
-def test_download_fills_an_empty_folder(tmp_path, answer, zipped):
-    answer(zipped)
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "empty.partial").mkdir()  # left by a run that was killed
-    (tmp_path / "empty.partial" / "half.gif").touch()
-    assert [p.name for p in download(tmp_path / "empty").iterdir()] == ["radar"]
-
-
-def test_download_leaves_a_folder_that_holds_anything(tmp_path, answer, zipped):
-    requested = answer(zipped)
-    (tmp_path / "filled").mkdir()
-    (tmp_path / "filled" / "mine.txt").write_text("mine")
-    assert [p.name for p in download(tmp_path / "filled").iterdir()] == ["mine.txt"]
-    assert requested == []
-
-
-@pytest.mark.parametrize(
-    ("failure", "reason"),
-    [
-        (URLError("no route to host"), "URLError: .*no route to host"),
-        (IncompleteRead(b"PK"), "IncompleteRead"),
-        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
-        (b"<html>log in to the network</html>", "BadZipFile"),
-        ("truncated", "BadZipFile"),
-        ("damaged", "BadZipFile: Bad CRC-32"),
-    ],
-    ids=str,
-)
-def test_failed_download_leaves_nothing_and_names_the_remedy(
-    tmp_path, answer, zipped, failure, reason
-):
-    damaged = zipped.replace(b"\x1f\x8b", b"\x1f\x8c", 1)  # the head of the gzipped frame
-    answer({"truncated": zipped[:-40], "damaged": damaged}.get(failure, failure))
-    remedy = "try again.*by hand from github.com/pySTEPS/pysteps-data"
-    with pytest.raises(NowcastError, match=rf"(?s){reason}.*{remedy}"):
-        download(tmp_path / "data" / "archive")
-    assert list((tmp_path / "data").iterdir()) == []
-
-
-def test_interrupted_download_leaves_nothing(tmp_path, answer):
-    answer(KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt):
-        download(tmp_path / "data" / "archive")
-    assert list((tmp_path / "data").iterdir()) == []
-
-
-def test_download_into_a_file_is_refused(tmp_path, answer, zipped):
-    answer(zipped)
-    (tmp_path / "archive").write_text("a file")
-    with pytest.raises(NowcastError, match=r"cannot fetch .* into .*archive"):
-        download(tmp_path / "archive")
-    assert (tmp_path / "archive").read_text() == "a file"
 
 
 def test_a_folder_of_other_products_names_them(tmp_path):
