@@ -3,9 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 .PHONY: lab test course setup lint clean
 
-# No question about news, and no look for newer versions: the course works offline
-LAB_OPTIONS := --LabApp.news_url=None \
-	--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+# Defaults of the course: no question about news, and no look for newer versions
+LAB_OPTIONS := --LabApp.app_settings_dir=$(CURDIR)/tools/jupyterlab
 
 lab: setup  ## open JupyterLab on the tour
 	$(BIN)/jupyter lab $(LAB_OPTIONS) $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_tour.ipynb

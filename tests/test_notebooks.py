@@ -174,6 +174,7 @@ def test_the_site_works_offline_in_a_browser(course, tmp_path, capsys, pages):
         check_links(pages)
         if "notebooks/" in pages.url:
             check_equations(pages)
+            check_contents(pages)
         if not pages.locator("a.right-next").count():
             break
         pages.locator("a.right-next").click()
@@ -196,6 +197,20 @@ def check_links(page):
     links = page.evaluate("[...document.querySelectorAll('a')].map((a) => a.href.split('#')[0])")
     for href in links:
         assert not href or Path(unquote(urlparse(href).path)).is_file(), f"{page.url} → {href}"
+
+
+def check_contents(page):
+    """The table of contents: a column on a wide screen, behind a button on a phone."""
+    contents = page.get_by_role("link", name="Figures of")
+    narrow = page.viewport_size
+    page.set_viewport_size({"width": 1200, "height": 700})
+    assert contents.first.is_visible()
+    page.set_viewport_size(narrow)
+    assert not contents.first.is_visible()
+    page.locator("button.secondary-toggle").click()
+    contents.first.click()
+    assert page.url.endswith("#figures-of-rain")
+    assert not contents.first.is_visible()
 
 
 def check_equations(page):

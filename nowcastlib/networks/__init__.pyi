@@ -1,3 +1,6 @@
+from .anatomy import Anatomy as Anatomy
+from .anatomy import Layer as Layer
+from .anatomy import dissect as dissect
 from .base import ForecastNetwork as ForecastNetwork
 from .base import FrameNetwork as FrameNetwork
 from .cells import ConvGRUCell as ConvGRUCell

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -42,6 +43,12 @@ def browser():
         running.close()
 
 
+def lab_options() -> list[str]:
+    """The options with which ``make lab`` starts JupyterLab."""
+    makefile = (ROOT / "Makefile").read_text()
+    return re.findall(r"--LabApp\.\S+", makefile.replace("$(CURDIR)", str(ROOT)))
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """Address and folder of a JupyterLab with settings of its own, beside a copy of the tour."""
@@ -56,7 +63,7 @@ def lab(tmp_path_factory):
     environment = os.environ | {name: str(home / name.lower()) for name in settings}
     command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"]
     command += [f"--port={port}", "--ip=127.0.0.1", f"--notebook-dir={home}"]
-    command += ["--expose-app-in-browser", "--IdentityProvider.token=test"]
+    command += ["--expose-app-in-browser", "--IdentityProvider.token=test", *lab_options()]
     log = (home / "lab.log").open("w")
     server = subprocess.Popen(
         command, env=environment | {"JUPYTER_TOKEN": "test"}, stdout=log, stderr=log
@@ -100,6 +107,8 @@ def run_notebook(browser, lab, name):
         }"""
     )
     page.wait_for_selector(".nowcast-player canvas", timeout=120_000)
+    questions = page.locator(".Toastify__toast, .jp-Dialog")
+    assert questions.all_inner_texts() == []
     yield page
     failed = ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']"
     assert not page.locator(failed).count()
