@@ -132,12 +132,13 @@ class Network:
         scaled = scale.to_model(recent)[None, :, None]  # (1, T, 1, H, W)
         frames = network_input(scaled, self.config.model)[0, :, 0]  # (T, H, W)
 
-        logits = self.model(frames[None, :, None], n)[0]  # (n, channel or rate, H, W)
-        if isinstance(self.model, FrameNetwork):
-            rate = self.model.rain_rate(logits, scale)[:, 0]  # (n, H, W)
-        else:
+        x = frames[None, :, None]
+        if isinstance(self.model, MotionGuided):
             now = torch.where(torch.isnan(recent[-1]), scale.from_model(frames[-1]), recent[-1])
-            rate = self._rate_from_probabilities(now, frames, logits)
+            rate = self._rate_from_probabilities(now, x, n)
+        else:
+            logits = self.model(x, n)[0]  # (n, channel, H, W)
+            rate = cast(FrameNetwork, self.model).rain_rate(logits, scale)[:, 0]  # (n, H, W)
 
         raining = exceeds(recent.cpu().numpy(), DRY).any()
         forecast = rate.cpu().numpy() * raining
@@ -153,20 +154,24 @@ class Network:
                 f"only: cut them with --size {size} (in Python: data.centre)"
             )
 
-    def _rate_from_probabilities(self, now: Tensor, frames: Tensor, logits: Tensor) -> Tensor:
+    def _rate_from_probabilities(self, now: Tensor, x: Tensor, n: int) -> Tensor:
         """One forecast (n, H, W), or an ensemble (member, n, H, W), in mm/h.
 
-        ``now`` is the last frame (H, W) in mm/h, ``frames`` (T, H, W) all in model units. Pixels
-        that no frame shows are NaN.
+        ``now`` is the last frame (H, W) in mm/h, ``x`` (1, T, 1, H, W) all frames in model units.
+        Pixels that no frame shows are NaN.
         """
         scale = self.config.scale
+        network = cast(MotionGuided, self.model)
         if not self.members:
-            threshold = probabilities.matched_threshold(logits, now)
-            return probabilities.quantile(logits, threshold, scale)
+            rates = []
+            for logits in network.leads(x, n):  # each (1, rate, H, W)
+                threshold = probabilities.matched_threshold(logits[0], now)
+                rates.append(probabilities.quantile(logits[0], threshold, scale))
+            return torch.stack(rates)
 
-        velocity = cast(MotionGuided, self.model).velocity(frames[None])  # (1, 2, H, W)
-        path = motion.follow(velocity, len(logits))[0]  # (n, 2, H, W)
-        texture = torch.nan_to_num(frames[-1])
+        logits = network(x, n)[0]  # (n, rate, H, W)
+        path = motion.follow(network.velocity(x[:, :, 0]), n)[0]  # (n, 2, H, W)
+        texture = torch.nan_to_num(x[0, -1, 0])
         noise = probabilities.correlated_noise(texture, path, self.members)
         return probabilities.ensemble(logits, noise, scale)
 

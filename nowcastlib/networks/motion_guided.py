@@ -1,5 +1,6 @@
 """A Lagrangian ConvLSTM: rain is advected, its growth and decay are learned."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -118,15 +119,28 @@ class MotionGuided(ForecastNetwork):
         ``ForecastNetwork.forward``.
         """
         self.refuse_coins(coins)
-        path, _, logits = self.parcels(x, n_out)
-        advected = motion.sample(logits.flatten(0, 1), path.flatten(0, 1))  # (B·n_out, rate, H, W)
-        advected = advected.unflatten(0, path.shape[:2])
+        return torch.stack(list(self.leads(x, n_out)), 1)
+
+    def leads(self, x: Tensor, n_out: int) -> Iterator[Tensor]:
+        """Logits (B, rate, H, W) of one lead time after another.
+
+        They are those of ``forward``. Who needs one lead time only once saves the memory of the
+        others, which decides how large a grid can be.
+        """
+        past = self._past(x, n_out)
+        paths = past.path.unbind(1)
+        for displacement, (_, logits) in zip(paths, self._each_lead(past, n_out), strict=False):
+            yield self._advect(logits, displacement)
+
+    def _advect(self, logits: Tensor, displacement: Tensor) -> Tensor:
+        """Logits (B, rate, H, W) of parcels where the parcels arrive; (B, 2, H, W) in px."""
+        advected = motion.sample(logits, displacement)
 
         # Beyond the edge, the logits approach those of rain far away.
         decay = self.beyond[0].exp().view(-1, 1, 1)
         far_away = self.beyond[1].view(-1, 1, 1)
-        distance = motion.distance_outside(path)  # (B, n_out, 1, H, W)
-        weight = torch.exp(-decay * distance / EDGE_DISTANCE)  # (B, n_out, rate, H, W)
+        distance = motion.distance_outside(displacement)  # (B, 1, H, W)
+        weight = torch.exp(-decay * distance / EDGE_DISTANCE)  # (B, rate, H, W)
         return far_away + (advected - far_away) * weight
 
     @staticmethod
@@ -144,45 +158,49 @@ class MotionGuided(ForecastNetwork):
         n_out : int
             Number of frames to forecast.
         """
-        if x.shape[1] < self.config.fewest_frames:
-            raise ValueError("one frame has no motion: give 2 or more frames")
-        size = x.shape[-2:]
         past = self._past(x, n_out)
+        rain, logits = zip(*self._each_lead(past, n_out), strict=True)
+        return Parcels(past.path[:, :n_out], torch.stack(rain, 1), torch.stack(logits, 1))
+
+    def _each_lead(self, past: Past, n_out: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Rain (B, 1, H, W) and logits (B, rate, H, W) of the parcels, lead by lead."""
+        size = past.velocity.shape[-2:]
         wind = self._wind(past.velocity)  # (B, 2, H/patch, W/patch)
 
         encoded = torch.stack([torch.cat([self._pack(f), wind], 1) for f in past.frames], 1)
         _, states = stacks.read(self.encoder, encoded)
 
-        rain = [past.frames[-1][:, :1]]
-        logits = []
+        rain = past.frames[-1][:, :1]
         for lead in range(1, n_out + 1):
-            inputs = torch.cat([self._pack(rain[-1]), wind], 1)  # (B, patch² + 2, …)
+            inputs = torch.cat([self._pack(rain), wind], 1)  # (B, patch² + 2, …)
             top, states = stacks.step(self.forecaster, inputs, states)
             corrections = self._corrections(top, size)
 
             left = past.intercept * past.decay**lead  # (B, scale, 1, 1)
-            rain.append(self._rain_left(past, left, corrections))
-            logits.append(self._logits(rain[-1], past, left, corrections))
-        return Parcels(past.path[:, :n_out], torch.stack(rain[1:], 1), torch.stack(logits, 1))
+            rain = self._rain_left(past, left, corrections)
+            yield rain, self._logits(rain, past, left, corrections)
 
     @torch.no_grad()
     def _past(self, x: Tensor, n_out: int) -> Past:
-        """Measure motion and persistence, in float32 and without gradients."""
+        """Measure motion and persistence, in float32 and without gradients.
+
+        Raises
+        ------
+        ValueError
+            For a single frame.
+        """
+        if x.shape[1] < self.config.fewest_frames:
+            raise ValueError("one frame has no motion: give 2 or more frames")
         with torch.autocast(x.device.type, enabled=False):
             steps = x.shape[1] - 1
             velocity = self.velocity(x[:, :, 0].float())
             path = motion.follow(velocity, max(n_out, steps))
             frames = _advect_to_last(x, path)
 
-            # Earlier frames, the newest first: (B, T-1, scale, H, W) and (B, T-1, 1, H, W)
-            scales = [rain_scales.decompose(f[:, :1]) for f in frames]
-            earlier = torch.stack(scales[-2::-1], 1)
-            observed = torch.stack([f[:, 1:] > 0.99 for f in frames[-2::-1]], 1)
-            observed = observed.to(frames[-1].dtype)
-
-            intercept, decay = rain_scales.persistence_of_scales(scales[-1], earlier, observed)
-            energy = rain_scales.local_energy(scales[-1])
-        return Past(velocity, path, frames, scales[-1], intercept, decay, energy)
+            now = rain_scales.decompose(frames[-1][:, :1])
+            intercept, decay = _persistence(now, frames[-2::-1])
+            energy = rain_scales.local_energy(now)
+        return Past(velocity, path, frames, now, intercept, decay, energy)
 
     def _wind(self, velocity: Tensor) -> Tensor:
         """The motion as the cells see it, about 1: (B, 2, H, W) → (B, 2, H/patch, W/patch)."""
@@ -215,6 +233,21 @@ def _levels(scale: ModelScale) -> Tensor:
     """``RATES`` in model units, (rate, 1, 1)."""
     levels = scale.to_model(np.array(RATES))
     return torch.tensor(levels, dtype=torch.float32).view(-1, 1, 1)
+
+
+def _persistence(now: Tensor, earlier: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Intercept and decay of each scale; see ``scales.persistence_of_scales``.
+
+    ``now`` are the scales (B, scale, H, W) of the last frame. The earlier frames (B, 2, H, W), the
+    newest first, are those of ``_advect_to_last``. Only one of them is divided into scales at a
+    time.
+    """
+    correlations = []
+    for frame in earlier:
+        observed = (frame[:, 1:] > 0.99).to(frame.dtype)
+        past = rain_scales.decompose(frame[:, :1])
+        correlations.append(rain_scales.correlation(now, past, observed))
+    return rain_scales.fit_persistence(torch.stack(correlations, 1))
 
 
 def _advect_to_last(x: Tensor, path: Tensor) -> list[Tensor]:

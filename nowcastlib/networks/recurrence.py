@@ -1,9 +1,13 @@
 """The interface of all recurrent cells: one step, a sequence, and a trace of the gates."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
+
+# Largest number of values in the frames that share a convolution if no gradient is asked for. More
+# would only cost memory: a frame of a large grid keeps the device busy by itself.
+MOST_VALUES = 2**20
 
 # Hidden state H and, in an LSTM, the cell state C: each (B, hidden, H', W').
 State = tuple[Tensor, ...]
@@ -110,12 +114,16 @@ class RecurrentCell(nn.Module):
         """The tensors named by ``gate_names``, each (B, hidden, H', W')."""
         raise NotImplementedError
 
-    def _inputs_of_all_frames(self, x: Tensor | None, steps: int) -> Sequence[Tensor]:
-        if x is None:
-            return [self._inputs(None)] * steps
-        x = x.transpose(0, 1)  # (T, B, C, H, W)
-        inputs = self._inputs(x.flatten(0, 1))  # (T·B, gates·hidden, H', W')
-        return inputs.unflatten(0, x.shape[:2]).unbind()  # T times (B, gates·hidden, H', W')
+    def _inputs_of_all_frames(self, x: Tensor | None, steps: int) -> Iterable[Tensor]:
+        """``_inputs`` of each frame (B, …) of a sequence."""
+        return [self._inputs(None)] * steps if x is None else self._convolved(x.transpose(0, 1))
+
+    def _convolved(self, x: Tensor) -> Iterator[Tensor]:
+        """T times (B, gates·hidden, H', W') of frames (T, B, C, H, W); many in one call."""
+        few = max(1, MOST_VALUES // max(x[0].numel(), 1))
+        for frames in x.split(len(x) if torch.is_grad_enabled() else few):
+            inputs = self._inputs(frames.flatten(0, 1))  # (T·B, gates·hidden, H', W')
+            yield from inputs.unflatten(0, frames.shape[:2]).unbind()
 
     def _step(self, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
         if state is None and self.from_x is None:

@@ -40,7 +40,7 @@ def persistence_of_scales(now: Tensor, past: Tensor, observed: Tensor) -> tuple[
 
     The share of a scale that is left after k steps is ``intercept * decay ** k``. A line is fitted
     by least squares to the logarithms of the correlations between the last frame and the frames
-    before it. The intercept captures measurement noise. The size_multiple scale does not decay.
+    before it. The intercept captures measurement noise. The coarsest scale does not decay.
 
     Parameters
     ----------
@@ -57,12 +57,33 @@ def persistence_of_scales(now: Tensor, past: Tensor, observed: Tensor) -> tuple[
     intercept, decay : Tensor
         Both (B, scale, 1, 1), between 0 and 1.
     """
-    # Correlation of each past frame with the last one, where both are known: (B, T, scale)
-    now = now[:, None] * observed
+    frames = zip(past.unbind(1), observed.unbind(1), strict=True)
+    return fit_persistence(torch.stack([correlation(now, *frame) for frame in frames], 1))
+
+
+def correlation(now: Tensor, past: Tensor, observed: Tensor) -> Tensor:
+    """Correlation (B, scale) of the scales of a past frame with those of the last frame.
+
+    Parameters
+    ----------
+    now, past : Tensor
+        Scales (B, scale, H, W).
+    observed : Tensor
+        1 where both are known, else 0, (B, 1, H, W).
+    """
+    now = now * observed
     covariance = (now * past).mean((-2, -1))
     variance_now = (now * now).mean((-2, -1))
     variance_past = (past * observed * past).mean((-2, -1))
-    correlation = covariance / (variance_now * variance_past + 1e-12).sqrt()
+    return covariance / (variance_now * variance_past + 1e-12).sqrt()
+
+
+def fit_persistence(correlation: Tensor) -> tuple[Tensor, Tensor]:
+    """Intercept and decay of each scale, both (B, scale, 1, 1), from correlations (B, T, scale).
+
+    The correlation at k is that of the last frame with the frame k + 1 steps before it. See
+    ``persistence_of_scales``.
+    """
     log_correlation = correlation.clamp(0.05, 0.999).log()
 
     # Regression line through the T points (lag, log correlation): both (B, scale)

@@ -4,7 +4,9 @@ import doctest
 
 import numpy as np
 import pytest
+import torch
 from made_forecasts import network
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nowcastlib.data import as_frames
 from nowcastlib.data.feeds.demo import Demo
@@ -55,6 +57,28 @@ def test_network_forecasts_where_the_last_frame_is_observed():
     assert np.isfinite(predicted[:, 3:]).all()
     rate = predicted[:, 3:]
     assert ((rate == 0) | (rate >= DRY)).all()
+
+
+class LargestTensor(TorchDispatchMode):
+    """Remembers the number of values of the largest tensor that is made."""
+
+    values = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **kwargs or {})
+        made = result if isinstance(result, tuple | list) else [result]
+        sizes = [each.numel() for each in made if isinstance(each, torch.Tensor)]
+        self.values = max([self.values, *sizes])
+        return result
+
+
+def test_forecast_of_a_large_grid_holds_one_lead_time_and_few_frames_at_once():
+    """Only the displacements of all lead times are held together: two values a pixel and lead."""
+    size, leads = 400, 12
+    rain = np.random.default_rng(0).gamma(0.5, 4, (6, size, size)).astype("f4")
+    with LargestTensor() as largest:
+        forecaster("radar", "cpu")(rain, leads)
+    assert largest.values <= 2 * leads * size**2
 
 
 @pytest.mark.parametrize("shape", [(128, 128), (61, 93), (300, 40)])

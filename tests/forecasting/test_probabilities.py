@@ -63,6 +63,20 @@ def test_matched_area_is_the_geometric_mean_of_the_current_and_the_expected(midd
         assert (logits[k] > threshold[k]).sum() == pytest.approx(float(area), abs=1)
 
 
+def test_threshold_is_the_value_at_its_place_in_the_order_of_all_pixels(middle):
+    """Also where a rate is more probable than a lower one, for several lead times at once."""
+    logits = torch.stack([about(middle, 0.2), about(middle.roll(9), 0.1)])  # (2, rate, H, W)
+    logits[:, 3] += 1
+    now = SCALE.from_model(middle)
+    threshold = probabilities.matched_threshold(logits, now)
+
+    ordered = logits.cummin(1).values.flatten(2).sort(-1, descending=True).values
+    above = torch.stack([now > rate for rate in RATES]).sum((1, 2))
+    area = (above * logits.cummin(1).values.sigmoid().sum((2, 3))).sqrt().round().long()
+    expected = ordered.gather(-1, area[..., None].clamp(max=48 * 48 - 1))
+    assert torch.equal(threshold[..., 0], expected.clamp(min=probabilities.MIN_PROBABILITY_LOGIT))
+
+
 def test_dry_last_frame_gives_a_dry_forecast(middle):
     logits = about(middle, 0.2)
     threshold = probabilities.matched_threshold(logits, middle * 0)

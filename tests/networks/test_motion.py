@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter1d
 
 from nowcastlib.data import storms
 from nowcastlib.forecasting import Network
@@ -190,6 +191,16 @@ def test_blur_conserves_mass_and_has_its_standard_deviation():
     assert soft[0, 0].max() == 0
     assert float(soft[0, 1].sum()) == pytest.approx(1, abs=1e-5)
     assert float((soft[0, 1] * torch.from_numpy(x**2)).sum()) == pytest.approx(16, rel=0.05)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 9, 30), (1, 1, 300, 150)])
+@pytest.mark.parametrize("sigma", [1.5, 24.0])
+def test_blur_equals_a_convolution_with_the_border_continued(shape, sigma):
+    """The larger field is smoothed in several blocks."""
+    field = torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.double)
+    expected = gaussian_filter1d(field.numpy(), sigma, 2, mode="nearest", radius=int(3 * sigma))
+    expected = gaussian_filter1d(expected, sigma, 3, mode="nearest", radius=int(3 * sigma))
+    torch.testing.assert_close(blur(field, sigma), torch.from_numpy(expected))
 
 
 def test_untrained_median_is_the_advected_rain(rain, network):

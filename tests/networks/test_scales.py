@@ -21,7 +21,7 @@ def test_scales_add_up_and_separate_wavelengths():
     inner = (..., slice(30, 66), slice(30, 66))
     power = [float(part.var()) for part in parts[inner].unbind(1)]
     assert power[0] > 10 * sum(power[1:4]), "the short waves are in the finest scale"
-    assert sum(power[4:]) > 10 * sum(power[1:3]), "the long ones in the size_multiple two"
+    assert sum(power[4:]) > 10 * sum(power[1:3]), "the long ones in the coarsest two"
 
 
 @pytest.mark.parametrize(("once", "step"), [(1.0, 0.8), (0.7, 0.9), (0.6, 1.0)])
@@ -34,7 +34,7 @@ def test_persistence_is_recovered_from_synthetic_scales(once, step):
     for k, c in enumerate(left, 1):
         measured = (intercept * decay**k)[:, :-1]
         torch.testing.assert_close(measured, torch.full_like(measured, c), atol=0.04, rtol=0)
-    assert (intercept * decay**9)[:, -1].min() == 1, "the size_multiple stays"
+    assert (intercept * decay**9)[:, -1].min() == 1, "the coarsest stays"
 
 
 def test_persistence_uses_observed_pixels_only():
