@@ -148,7 +148,7 @@ def load(run: str | Path, device: str = "cpu") -> tuple[ForecastNetwork, TrainCo
             "with a lower learning rate"
         )
     # Convolutions of few channels are faster with the channels last in memory.
-    return network.to(place, memory_format=torch.channels_last).eval(), config
+    return network.to(place).to(memory_format=torch.channels_last).eval(), config
 
 
 def _check_shapes(weights: Path, config: TrainConfig) -> None:
