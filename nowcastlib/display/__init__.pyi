@@ -1,4 +1,5 @@
 from .player import CellPlayer as CellPlayer
+from .player import EnsemblePlayer as EnsemblePlayer
 from .player import ForecastPlayer as ForecastPlayer
 from .player import FramePlayer as FramePlayer
 from .rain_scale import credit as credit

@@ -1,26 +1,28 @@
 """What players send to the browser, and what Python can set. What it draws: test_browser.py."""
 
 import json
-import zlib
 
 import ipywidgets
 import numpy as np
 import pytest
 import xarray as xr
+from packed_frames import unpack
 
 from nowcastlib.data import as_frames, frame
 from nowcastlib.display import rain_scale
-from nowcastlib.display.player import ForecastPlayer, FramePlayer
-from nowcastlib.display.player.levels import EDGES, NOT_KNOWN, STEPS, VALUES, rain_levels
+from nowcastlib.display.player import EnsemblePlayer, ForecastPlayer, FramePlayer
+from nowcastlib.display.player.levels import EDGES, MOST, NOT_KNOWN, STEPS, VALUES, rain_levels
+from nowcastlib.display.player.packing import pack
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import forecast, forecaster
 from nowcastlib.units import exceeds
 
 
-def sent(player, size=(8, 8)) -> list[np.ndarray]:
-    """The levels of a player's sequences, (time, y, x) each."""
-    packed = player.sequences
-    return [np.frombuffer(zlib.decompress(s), "u1").reshape(-1, *size) for s in packed]
+def sent(player) -> list[np.ndarray]:
+    """The levels of a player's sequences, (time, y, x) each, as the browser completes them."""
+    sequences = [unpack(packed, player.scene["size"]) for packed in player.sequences]
+    n_frames = len(sequences[0])
+    return [np.concatenate([sequences[0][: n_frames - len(s)], s]) for s in sequences]
 
 
 def test_a_level_exceeds_an_edge_where_the_rate_does():
@@ -241,3 +243,135 @@ def test_frames_with_a_place_bring_borders_degrees_and_km():
 def test_frames_without_a_place_have_no_borders():
     place = FramePlayer(as_frames(np.zeros((1, 4, 4)))).scene["map"]
     assert place == {"borders": [], "degrees": [], "pixel_km": 1}
+
+
+def test_a_player_of_forecasts_opens_as_wished(frames, made):
+    wished = {"lead": 15, "threshold": 0.5, "layout": "swipe", "view": "error", "forecast": "b"}
+    player = ForecastPlayer(frames, {"a": made, "b": made}, **wished)
+    assert "forecast +15 min" in player.scene["labels"][player.frame]
+    assert player.scene["rain"]["thresholds"][player.threshold][0] == 0.5
+    shown = {
+        c["trait"]: c["options"][getattr(player, c["trait"])] for c in player.scene["controls"]
+    }
+    assert (shown["arrangement"], shown["view"], shown["choice"]) == ("swipe", "error", "b")
+
+
+@pytest.mark.parametrize(
+    ("wished", "remedy"),
+    [
+        ({"lead": 7}, "lead=7: choose among -10, -5, 0, 5, 10, 15, 20"),
+        ({"threshold": 3}, "threshold=3: choose among 0.1, 0.5, 1, 2, 5, 10, 20, 50"),
+        ({"layout": "grid"}, "layout='grid': choose among all side by side, one beside it, swipe"),
+        ({"forecast": "c"}, "forecast='c': choose among a"),
+        ({"treshold": 1}, "no setting 'treshold': choose among lead, threshold, layout"),
+    ],
+)
+def test_a_player_that_cannot_open_as_wished_says_how_it_can(frames, made, wished, remedy):
+    with pytest.raises(NowcastError, match=remedy):
+        ForecastPlayer(frames, {"a": made}, **wished)
+
+
+def test_players_open_on_the_first_frame_with_half_of_the_most_rain(frames):
+    wet = [0, 0, 1, 3, 4, 6, 7, 2, 0]  # rows of eight with rain
+    rate = np.zeros((9, 8, 8), "f4")
+    for k, rows in enumerate(wet):
+        rate[k, :rows] = 1
+    rain = frames.copy(data=rate)
+    assert FramePlayer(rain).frame == 4  # 4 rows of at most 7
+
+    dry = 0 * forecast(forecaster("persistence"), rain, rain.time.values[2], 6)
+    player = ForecastPlayer(rain, {"dry": dry}, past=1)
+    assert player.scene["labels"][player.frame].startswith("forecast +10 min")
+    assert ForecastPlayer(rain, {"dry": dry}, lead=0).frame == 0
+
+
+def test_films_stand_side_by_side_and_share_the_slider(frames):
+    player = FramePlayer({"forwards": frames, "backwards": frames[::-1]})
+    forwards, backwards = sent(player)
+    np.testing.assert_array_equal(forwards, backwards[::-1])
+    assert [panel["title"] for panel in player.scene["panels"]] == ["forwards", "backwards"]
+    assert player.scene["labels"][1] == "frame 2 of 9", "the times differ"
+    assert not player.scene["comparing"]
+
+
+def test_films_of_grey_values_have_no_rain(frames):
+    values = np.linspace(-0.5, 1.5, 2 * 3 * 4).reshape(2, 3, 4)
+    player = FramePlayer({"truth": values}, colours="grey", labels=["input", "lead 1"])
+    np.testing.assert_array_equal(sent(player)[0], np.rint(255 * values.clip(0, 1)))
+    assert player.scene["labels"] == ["input", "lead 1"]
+    assert player.scene["rain"] is player.scene["chart"] is None
+    assert player.scene["panels"][0]["palette"][128] == "#808080"
+
+
+@pytest.mark.parametrize(
+    ("films", "options", "problem"),
+    [
+        ({}, {}, "no film"),
+        ({"a": np.ones((2, 4, 4)), "b": np.ones((3, 4, 4))}, {}, r"'b' is \(3, 4, 4\)"),
+        (np.ones((4, 4)), {}, r"\(4, 4\); a player needs \(time, y, x\)"),
+        (np.ones((2, 4, 4)), {"labels": ["one"]}, "1 labels for 2 frames"),
+        (np.ones((2, 4, 4)), {"colours": "gray"}, "'gray': choose among rain, grey"),
+    ],
+)
+def test_bad_films_are_refused(films, options, problem):
+    with pytest.raises(NowcastError, match=problem):
+        FramePlayer(films, **options)
+
+
+@pytest.fixture
+def members(made):
+    """Four members of 0, 1, 2 and 3 mm/h; one does not know the first row."""
+    members = xr.concat([made * 0 + k for k in range(4)], "member")
+    members = members.assign_coords(issued=made.issued)
+    members[3, :, 0] = np.nan
+    return members
+
+
+def test_an_ensemble_player_has_every_member_and_the_share_above_each_threshold(frames, members):
+    player = EnsemblePlayer(frames, members, lead=10, threshold=0.5, member=3)
+    levels = sent(player)
+    observed, member, share = player.scene["panels"]
+    assert "forecast +10 min" in player.scene["labels"][player.frame]
+    assert observed["sequences"] == [0]
+    for number, k in zip(member["sequences"], range(4), strict=True):
+        np.testing.assert_array_equal(levels[number][3:, 1:, 1:], rain_levels(np.array(float(k))))
+        np.testing.assert_array_equal(levels[number][:3], levels[0][:3])
+    assert player.scene["controls"][0]["options"][player.choice] == "3"
+
+    shares = dict(zip(rain_scale.LEVELS[:-1], share["sequences"], strict=True))
+    assert share["by"] == "threshold"
+    for rate, in_all, in_first_row in ((0.5, 3 / 4, 2 / 3), (2, 1 / 4, 0), (5, 0, 0)):
+        shown = levels[shares[rate]][3:]
+        assert (shown[:, 1:, 1:] == round(MOST * in_all)).all()
+        assert (shown[:, 0, 1:] == round(MOST * in_first_row)).all()
+        assert (shown[:, :, 0] == NOT_KNOWN).all()
+    before = levels[shares[2]][:3, :, 1:]
+    np.testing.assert_array_equal(before, MOST * (frames.values[2:5, :, 1:] > 2))
+
+
+def test_an_ensemble_player_needs_members_on_the_grid_of_the_observation(frames, made, members):
+    with pytest.raises(NowcastError, match="ForecastPlayer"):
+        EnsemblePlayer(frames, made)
+    with pytest.raises(NowcastError, match=r"\(8, 8\) px, .* \(8, 7\) px"):
+        EnsemblePlayer(frames[:, :, 1:], members)
+    with pytest.raises(NowcastError, match="member=5: choose among 1, 2, 3, 4"):
+        EnsemblePlayer(frames, members, member=5)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.random.default_rng(0).integers(0, 256, (3, 5, 13)),
+        np.full((2, 4, 8), NOT_KNOWN),
+        np.zeros((1, 3, 3)),
+        np.add.outer(np.arange(3), np.add.outer(np.arange(6), np.arange(9))) % 7,
+    ],
+    ids=["noise", "unknown", "dry", "smooth"],
+)
+def test_what_is_packed_is_unpacked(values):
+    np.testing.assert_array_equal(unpack(pack(values), values.shape[1:]), values)
+
+
+def test_frames_that_repeat_take_hardly_more_room_than_one():
+    one = np.random.default_rng(0).integers(0, 250, (1, 40, 40))
+    assert len(pack(np.repeat(one, 12, axis=0))) < 1.2 * len(pack(one))

@@ -3,21 +3,15 @@
 from collections.abc import Mapping
 
 import numpy as np
-from matplotlib import colormaps, colors
 
-from nowcastlib.display.player.levels import pack_shades
+from nowcastlib.display.player.packing import pack_shades
 from nowcastlib.display.player.scene import Control, Legend, Panel, Scene
+from nowcastlib.display.player.shades import BLUE_RED, GREEN, GREY
 from nowcastlib.display.player.widget import SPEED, SPEEDS, Player
 
 GATES = "ifozr"  # of ConvLSTM and ConvGRU: 0 to 1; everything else −1 to 1
 
 
-def _palette(cmap: str) -> list[str]:
-    """Colours of the 256 shades."""
-    return [colors.to_hex(colour) for colour in colormaps[cmap](np.arange(256))]
-
-
-GREY, GREEN, BLUE_RED = _palette("gray"), _palette("Greens"), _palette("RdBu_r")
 LEGEND = Legend(
     "",
     swatches=[

@@ -1,32 +1,38 @@
 """A player of forecasts beside the observation."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from matplotlib import colormaps, colors
 
-from nowcastlib.data import nearest_frames
-from nowcastlib.display.player.levels import STEPS, quantile_levels, rain_levels
+from nowcastlib.display.player.course_of_rain import Course
+from nowcastlib.display.player.levels import quantile_levels, rain_levels
+from nowcastlib.display.player.opening import Opening, first_with_rain, opening_state
 from nowcastlib.display.player.rain_panels import (
-    LEVEL_VALUES,
+    FIRST_THRESHOLD,
+    OUTLINE_LEGEND,
     RAIN_LEGEND,
+    THRESHOLD,
+    THRESHOLDS,
     Film,
-    map_of,
+    rain_meaning,
     rain_panels,
 )
-from nowcastlib.display.player.scene import Chart, Control, Legend, Rain, Scene
-from nowcastlib.display.player.widget import SPEED, SPEEDS, Player
-from nowcastlib.display.rain_scale import DRY, LEVELS, UNKNOWN, credit
+from nowcastlib.display.player.scene import Control, Legend, Scene
+from nowcastlib.display.player.widget import SPEED, Player
+from nowcastlib.display.rain_scale import DRY, UNKNOWN
 from nowcastlib.errors import NowcastError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 # view.js knows the order of both.
 LAYOUTS = ["all side by side", "one beside it", "swipe"]
 VIEWS = ["rain rate", "outline of observed", "error", "hits and misses"]
-
-THRESHOLDS = LEVELS[:-1]  # mm/h
-FIRST_THRESHOLD = LEVELS.index(1)
 
 # Edges of the classes of forecast − observed in mm/h, and their colours, from brown over white to
 # green, which can be told apart without seeing red and green.
@@ -51,8 +57,10 @@ class ForecastPlayer(Player):
 
     It starts with the observed frames up to the time of issue, the same in all panels. Where the
     observation of a valid time is missing, it is grey. Counts and scores below a panel are those
-    of ``verification.count`` for its frame and the chosen threshold. Up to three forecasts stand
-    side by side at first; of more, one.
+    of ``verification.count`` for its frame and the chosen threshold.
+
+    It opens on the first lead that has half as many rain pixels as the lead with most of them, at
+    1 mm/h. Up to three forecasts stand side by side at first; of more, one.
 
     Parameters
     ----------
@@ -63,11 +71,16 @@ class ForecastPlayer(Player):
         ensemble, panels show the mean, and the chart the range from its 10 % to its 90 % quantile.
     past : int
         Largest number of observed frames before the forecast.
+    **opening
+        What it shows when it opens: ``lead`` (minutes; 0 is the newest observed frame),
+        ``threshold`` (mm/h: 0.1, 0.5, 1, 2, 5, 10, 20 or 50), ``layout`` ("all side by side",
+        "one beside it", "swipe"), ``view`` ("rain rate", "outline of observed", "error", "hits
+        and misses"), ``forecast`` (a name).
 
     Raises
     ------
     NowcastError
-        If there is no forecast, or if they differ in times or grid.
+        If there is no forecast, if they differ in times or grid, or if it cannot open as wished.
 
     Examples
     --------
@@ -75,47 +88,41 @@ class ForecastPlayer(Player):
     >>> from nowcastlib.forecasting import forecast, forecaster
     >>> frames = as_frames(storms.rain(storms.Storm(size=16), 6))
     >>> rain = forecast(forecaster("persistence"), frames, frames.time.values[3], leads=2)
-    >>> player = ForecastPlayer(frames, {"persistence": rain})
-    >>> player.frame = 4  # shows the second lead
+    >>> player = ForecastPlayer(frames, {"persistence": rain}, lead=10, threshold=0.5)
+    >>> player.frame = 4  # shows the first lead
     """
 
     def __init__(
-        self, observed: xr.DataArray, forecasts: Mapping[str, xr.DataArray], past: int = 3
+        self,
+        observed: xr.DataArray,
+        forecasts: Mapping[str, xr.DataArray],
+        past: int = 3,
+        **opening: Unpack[Opening],
     ):
         means = {name: _mean(forecast) for name, forecast in forecasts.items()}
         _check(observed, means)
-        first = next(iter(means.values()))
-        issued, valid = first.issued.values, first.valid_time.values
+        course = Course.of(observed, next(iter(means.values())), past)
+        state = {
+            "arrangement": 0 if len(forecasts) <= 3 else 1,
+            "threshold": FIRST_THRESHOLD,
+            **opening_state(opening, _options(course, list(forecasts))),
+        }
+        films = _films(course, forecasts, means)
+        truth, *forecast_levels = (film.levels for film in films)
+        first = first_with_rain([truth[course.n_past :], *forecast_levels])
+        state.setdefault("frame", course.n_past + first)
 
-        before = observed.sel(time=slice(None, issued))
-        before = before.isel(time=slice(max(0, before.sizes["time"] - past), None))
-        films = _films(before, _observed_at(observed, valid), forecasts, means)
         panels, sequences = rain_panels(films)
 
-        times = [*before.time.values, *valid]
         scene = Scene(
-            labels=[_label(time, issued) for time in times],
-            size=(first.sizes["y"], first.sizes["x"]),
             panels=panels,
             controls=_controls(list(forecasts)),
             legends=_legends(),
-            intervals=list(SPEEDS.values()),
-            past=before.sizes["time"],
-            credit=credit(observed),
-            rain=_rain(),
-            chart=_chart(times, issued),
-            map=map_of(observed),
+            rain=rain_meaning(ERRORS),
+            comparing=True,
+            **course.scene_parts(),
         )
-        arrangement = 0 if len(forecasts) <= 3 else 1
-        state = {"arrangement": arrangement, "threshold": FIRST_THRESHOLD, "frame": scene.past}
         super().__init__(scene, sequences, **state)
-
-
-def _observed_at(observed: xr.DataArray, valid: np.ndarray) -> xr.DataArray:
-    """The observation (time, y, x) at the valid times; NaN where there is no frame."""
-    numbers = nearest_frames(observed.indexes["time"], pd.DatetimeIndex(valid))
-    has_frame = xr.DataArray(numbers >= 0, dims="time")
-    return observed.isel(time=numbers).drop_vars("time").where(has_frame)
 
 
 def _mean(forecast: xr.DataArray) -> xr.DataArray:
@@ -142,24 +149,27 @@ def _check(observed: xr.DataArray, means: Mapping[str, xr.DataArray]) -> None:
 
 
 def _films(
-    before: xr.DataArray,
-    truth: xr.DataArray,
+    course: Course,
     forecasts: Mapping[str, xr.DataArray],
     means: Mapping[str, xr.DataArray],
 ) -> list[Film]:
-    """The observation and all forecasts, each after the frames before the forecast."""
-    past = rain_levels(before.values)
-
-    def after_past(levels: np.ndarray) -> np.ndarray:
-        return np.concatenate([past, levels])
-
-    films = [Film("observed", after_past(rain_levels(truth.values)))]
+    """The observation, with the frames before the forecast, and all forecasts."""
+    films = [Film("observed", course.after_past(rain_levels(course.truth.values)))]
     for name, mean in means.items():
         ensemble = "member" in forecasts[name].dims
         quantiles = quantile_levels(forecasts[name].values) if ensemble else []
-        levels = after_past(rain_levels(mean.values))
-        films.append(Film(name, levels, [after_past(quantile) for quantile in quantiles]))
+        films.append(Film(name, rain_levels(mean.values), quantiles))
     return films
+
+
+def _options(course: Course, names: list[str]) -> dict[str, tuple[str, list]]:
+    return {
+        "lead": ("frame", course.minutes),
+        "threshold": ("threshold", list(THRESHOLDS)),
+        "layout": ("arrangement", LAYOUTS),
+        "view": ("view", VIEWS),
+        "forecast": ("choice", names),
+    }
 
 
 def _controls(names: list[str]) -> list[Control]:
@@ -167,51 +177,26 @@ def _controls(names: list[str]) -> list[Control]:
         Control("choice", "forecast", names, "1–9"),
         Control("arrangement", "layout", LAYOUTS, "l"),
         Control("view", "view", VIEWS, "v"),
-        Control("threshold", "rain above", [f"{rate:g} mm/h" for rate in THRESHOLDS], "t"),
+        THRESHOLD,
         SPEED,
     ]
 
 
 def _legends() -> list[Legend]:
-    """One legend per view."""
+    """The legend of rain, and one for each other view."""
     edges = ["", *(f"{edge:g}".replace("-", "−") for edge in ERRORS)]
     return [
         RAIN_LEGEND,
-        Legend("black outline: observed rain above the threshold"),
+        OUTLINE_LEGEND,
         Legend(
             "forecast − observed (mm/h): brown too dry, green too wet",
             bar=list(zip(ERROR_COLOURS, edges, strict=True)),
             swatches=[(UNKNOWN, "not observed")],
+            view=2,
         ),
         Legend(
             "rain above the threshold",
             swatches=[(colour, text) for text, colour in EVENT_COLOURS.items()],
+            view=3,
         ),
     ]
-
-
-def _rain() -> Rain:
-    thresholds = [(rate, STEPS * k) for k, rate in enumerate(THRESHOLDS)]
-    return Rain(LEVEL_VALUES, thresholds, list(ERRORS))
-
-
-def _chart(times: list[np.datetime64], issued: np.datetime64) -> Chart:
-    minutes = [_minutes(time, issued) for time in times]
-    ticks = [f"{m:+.0f}".replace("+0", "now").replace("-", "−") for m in minutes]
-    return Chart(minutes, ticks, "lead time (minutes)")
-
-
-def _label(time: np.datetime64, issued: np.datetime64) -> str:
-    """Lead time and valid time of a frame."""
-    lead = _minutes(time, issued)
-    if lead > 0:
-        what = f"forecast +{lead:.0f} min"
-    elif lead < 0:
-        what = f"observed {lead:+.0f} min"
-    else:
-        what = "observed, now"
-    return f"{what} · valid {pd.Timestamp(time):%Y-%m-%d %H:%M} UTC"
-
-
-def _minutes(time: np.datetime64, issued: np.datetime64) -> float:
-    return float((time - issued) / np.timedelta64(1, "m"))

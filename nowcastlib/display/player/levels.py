@@ -1,19 +1,20 @@
-"""Levels: rain rates and shades as one byte a pixel, the form in which players send frames.
+"""Levels: rain rates as one byte a pixel, the form in which players send frames.
 
 Level 0 is dry, each class of the rain scale has STEPS levels, and NOT_KNOWN is not observed or
 not forecast. A rate has a level above k if and only if it exceeds EDGES[k], so that the browser
 counts rain above a threshold exactly as verification does: as float32.
 """
 
-import zlib
 from itertools import pairwise
 
 import numpy as np
 
 from nowcastlib.display.rain_scale import LEVELS
+from nowcastlib.units import exceeds
 
 STEPS = 24
 NOT_KNOWN = 255
+MOST = 254  # shade of the share 1
 HIGHEST = 1000.0  # mm/h; upper end of the last class
 
 # Lower edges of the levels from 1 on, in mm/h: STEPS in each class, evenly spaced in log(rate).
@@ -60,11 +61,22 @@ def quantile_levels(
     return [ordered[round(share * (len(ordered) - 1))] for share in shares]
 
 
-def pack(levels: np.ndarray) -> bytes:
-    """Compress levels (time, y, x) as the browser unpacks them."""
-    return zlib.compress(np.ascontiguousarray(levels, "u1").tobytes())
+def share_levels(members: np.ndarray, rate: float) -> np.ndarray:
+    """Return the share of the members above a rain rate, as shades.
 
+    Parameters
+    ----------
+    members : array, shape (member, …)
+        Rain rate in mm/h; NaN is not known.
+    rate : float
+        Rain rate in mm/h.
 
-def pack_shades(values: np.ndarray) -> bytes:
-    """Compress values (time, y, x) in 0…1 as 256 shades; values beyond are clipped."""
-    return pack(np.rint(255 * np.clip(values, 0, 1)))
+    Returns
+    -------
+    array of uint8, shape (…)
+        The share among the members that know the pixel, from 0 to MOST; else NOT_KNOWN.
+    """
+    is_known = np.isfinite(members).sum(axis=0)
+    above = exceeds(members, rate).sum(axis=0)
+    share = above / np.maximum(is_known, 1)
+    return np.where(is_known > 0, np.rint(MOST * share), NOT_KNOWN).astype("u1")

@@ -6,11 +6,13 @@ import { svg, swatch, tag } from "./elements.js";
 const SCORES = ["CSI", "POD", "FAR", "hits", "misses", "false alarms"];
 
 export class Panel {
-  // `panel` is {title, sequences, palette, colour, quantiles}; `borders` the path of an SVG
+  // `panel` is a Panel of scene.py; `borders` the path of an SVG
   constructor(panel, [height, width], borders, marked) {
     this.name = panel.title;
     this.sequences = panel.sequences;
     this.quantiles = panel.quantiles;
+    this.by = panel.by;
+    this.isShare = panel.is_share;
     this.colour = panel.colour;
     this.width = width;
     this.palette = Uint32Array.from(panel.palette, rgba);
@@ -43,9 +45,9 @@ export class Panel {
     return svg("svg", { ...box, "aria-hidden": true }, children);
   }
 
-  // Number of the sequence for a choice; a panel may have one sequence for all choices.
-  sequence(choice) {
-    return this.sequences[Math.min(choice, this.sequences.length - 1)];
+  // Number of the sequence for an option; a panel may have one sequence for all options.
+  sequence(option) {
+    return this.sequences[Math.min(option, this.sequences.length - 1)];
   }
 
   setTitle(title, label) {

@@ -9,8 +9,9 @@ import xarray as xr
 
 from nowcastlib.data import grid, place
 from nowcastlib.display import coastlines
-from nowcastlib.display.player.levels import STEPS, VALUES, pack
-from nowcastlib.display.player.scene import Legend, Map, Panel
+from nowcastlib.display.player.levels import STEPS, VALUES
+from nowcastlib.display.player.packing import pack
+from nowcastlib.display.player.scene import Control, Legend, Map, Panel, Rain
 from nowcastlib.display.rain_scale import COLOURS, DRY, FORECASTER_COLOURS, LEVELS, UNKNOWN
 
 OBSERVED_COLOUR = "#222222"  # of the first line in the chart
@@ -27,6 +28,12 @@ RAIN_LEGEND = Legend(
     swatches=[(DRY, "dry"), (UNKNOWN, "not known")],
 )
 
+OUTLINE_LEGEND = Legend("black outline: observed rain above the threshold", view=1)
+
+THRESHOLDS = LEVELS[:-1]  # mm/h
+FIRST_THRESHOLD = LEVELS.index(1)
+THRESHOLD = Control("threshold", "rain above", [f"{rate:g} mm/h" for rate in THRESHOLDS], "t")
+
 
 @dataclass(frozen=True)
 class Film:
@@ -40,7 +47,8 @@ class Film:
 def rain_panels(films: Sequence[Film]) -> tuple[list[Panel], list[bytes]]:
     """Return one panel per film, and the sequences that are sent for them.
 
-    The first film is the observation. Forecasters keep the colours that they have in plots.
+    The first film is the observation. A film may lack its first frames: the browser takes them
+    from the observation. Forecasters keep the colours that they have in plots.
     """
     sequences = [pack(film.levels) for film in films]
     panels = []
@@ -49,6 +57,12 @@ def rain_panels(films: Sequence[Film]) -> tuple[list[Panel], list[bytes]]:
         sequences += [pack(levels) for levels in film.quantiles]
         panels.append(Panel(film.title, [k], PALETTE, colour, list(numbers)))
     return panels, sequences
+
+
+def rain_meaning(errors: Sequence[float] = ()) -> Rain:
+    """Return what the levels mean; ``errors`` are edges of classes of errors in mm/h."""
+    thresholds = [(rate, STEPS * k) for k, rate in enumerate(THRESHOLDS)]
+    return Rain(LEVEL_VALUES, thresholds, list(errors))
 
 
 def map_of(frames: xr.DataArray) -> Map:

@@ -8,11 +8,13 @@ class Panel:
     """One picture and its line in the chart."""
 
     title: str
-    sequences: list[int]  # numbers of its sequences: one per choice, or one for all choices
+    sequences: list[int]  # numbers of its sequences: one per option of `by`, or one for all
     palette: list[str]  # colours of the 256 levels
     colour: str = "#222222"  # of its line in the chart
     # Numbers of the sequences with the 10 % and 90 % quantiles; empty if there is no ensemble.
     quantiles: list[int] = field(default_factory=list)
+    by: str = "choice"  # the trait that chooses among its sequences
+    is_share: bool = False  # of members, instead of a rain rate: it has no line in the chart
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Legend:
     title: str
     bar: list[tuple[str, str]] = field(default_factory=list)  # colour and lower edge of a class
     swatches: list[tuple[str, str]] = field(default_factory=list)  # colour and text
+    view: int | None = None  # the view that it belongs to; None: it is always shown
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,10 @@ class Scene:
     size: tuple[int, int]  # height and width of a frame in px
     panels: list[Panel]
     controls: list[Control]
-    legends: list[Legend]  # one per view; the first is always shown
+    legends: list[Legend]
     intervals: list[int]  # ms between frames, for each speed
     past: int = 0  # number of frames before the forecast
+    comparing: bool = False  # whether the panels after the first are scored against it
     credit: str = ""  # who made the data
     rain: Rain | None = None
     chart: Chart | None = None

@@ -7,12 +7,14 @@ import { svg, swatch, tag } from "./elements.js";
 import { legendElement } from "./legend.js";
 import { borderPath, place, scaleBar } from "./map.js";
 import { Panel } from "./panel.js";
+import { unpack } from "./packing.js";
 import { Pointer, listenToHandle } from "./pointer.js";
-import { NOT_KNOWN, Sequences, unpack } from "./sequences.js";
+import { MOST, NOT_KNOWN, Sequences } from "./sequences.js";
 
 // Numbers of the options, in the order of LAYOUTS and VIEWS in forecast_player.py
 const [ALL, ONE_BESIDE, SWIPE] = [0, 1, 2];
-const [RAIN, OUTLINE, ERROR, EVENTS] = [0, 1, 2, 3];
+const [OUTLINE, ERROR, EVENTS] = [1, 2, 3];
+const SHARES = Array.from({ length: MOST + 1 }, (_, shade) => shade / MOST);
 const STATE = ["frame", "playing", "choice", "arrangement", "view", "threshold", "speed"];
 
 class View {
@@ -23,7 +25,7 @@ class View {
     this.sequences = sequences;
     [this.height, this.width] = this.scene.size;
     this.last = this.scene.labels.length - 1;
-    this.comparing = this.scene.rain !== null && this.scene.panels.length > 1;
+    this.comparing = this.scene.comparing;
     this.cache = new Map(); // colours and outlines that were made before
     this.build();
   }
@@ -97,7 +99,7 @@ class View {
     const { scene } = this;
     const borders = borderPath(scene.map?.borders ?? []);
     return scene.panels.map((data) => {
-      const panel = new Panel(data, scene.size, borders, this.comparing);
+      const panel = new Panel(data, scene.size, borders, this.isMarked(data));
       const bar = scene.map && scaleBar(scene.map.pixel_km, this.width);
       if (bar) panel.picture.append(bar);
       if (scene.rain) this.pointer.listen(panel.picture);
@@ -107,6 +109,11 @@ class View {
       });
       return panel;
     });
+  }
+
+  // A panel has the colour of its line in the chart, if there are several lines.
+  isMarked({ is_share: isShare }) {
+    return this.scene.chart !== null && this.scene.panels.length > 1 && !isShare;
   }
 
   credits() {
@@ -128,7 +135,9 @@ class View {
     this.label.setAttribute("aria-live", this.get("playing") ? "off" : "polite");
     this.panels.forEach((panel, k) => this.drawPanel(panel, k, state));
     this.swipe.hidden = arrangement !== SWIPE;
-    this.legends.forEach((legend, k) => (legend.hidden = k !== RAIN && k !== view));
+    this.legends.forEach((legend, k) => {
+      legend.hidden = (this.scene.legends[k].view ?? view) !== view;
+    });
     if (this.scene.rain) this.describe();
   }
 
@@ -146,12 +155,16 @@ class View {
     panel.handle.hidden = !swiping;
     panel.handle.style.left = `${this.swipe.value}%`;
 
-    const forecast = this.sequences.frame(panel.sequence(choice), frame);
+    const forecast = this.sequences.frame(this.sequenceOf(panel), frame);
     const isForecast = this.comparing && k > 0 && frame >= this.scene.past;
     const split = swiping ? Math.round((this.swipe.value / 100) * this.width) : 0;
     panel.paint(forecast, observed, isForecast ? this.pairColours(view, level) : null, split);
     panel.setOutline(view === OUTLINE ? this.outline(frame, level) : "");
     if (this.comparing) this.drawScores(panel, k, isForecast ? forecast : null, state);
+  }
+
+  sequenceOf(panel) {
+    return panel.sequence(this.get(panel.by));
   }
 
   pairColours(view, level) {
@@ -184,27 +197,36 @@ class View {
     this.panels.forEach((panel) => panel.setCross(cross));
 
     const curves = this.panels.map((panel, k) => this.curve(panel, k));
-    const rates = this.panels.map(({ name, colour }, k) => {
-      const text = readable(curves[k].values[frame], pointer.pixel !== null);
-      const value = tag("b", { textContent: text });
-      return tag("span", {}, [swatch(colour, "nowcast-mark"), `${name}: `, value]);
+    const rates = this.panels.map((panel, k) => {
+      const rate = curves[k].values[frame];
+      const text = panel.isShare ? percent(rate) : readable(rate, pointer.pixel !== null);
+      const mark = this.isMarked(this.scene.panels[k]) ? [swatch(panel.colour, "nowcast-mark")] : [];
+      return tag("span", {}, [...mark, `${panel.name}: `, tag("b", { textContent: text })]);
     });
     this.words.replaceChildren(tag("span", { textContent: this.where() }), ...rates);
     this.chart.setAttribute("aria-label", `rain rate, ${this.words.textContent}`);
-    drawChart(this.chart, curves, scene.chart, Math.max(0, scene.past - 1), frame);
+    const lines = curves.filter((_, k) => !this.panels[k].isShare);
+    drawChart(this.chart, lines, scene.chart, Math.max(0, scene.past - 1), frame);
   }
 
+  // Rain rates of a panel in every frame, or shares of members in 0…1.
   curve(panel, k) {
     const { pixel } = this.pointer;
-    const number = panel.sequence(this.get("choice"));
+    const number = this.sequenceOf(panel);
+    const values = panel.isShare ? SHARES : this.scene.rain.values;
     const first = k ? Math.max(0, this.scene.past - 1) : 0;
     if (!pixel) {
-      return { colour: panel.colour, values: this.sequences.means(number), first, range: null };
+      const means = this.once(`means ${number}`, () => this.sequences.means(number, values));
+      return { colour: panel.colour, values: means, first, range: null };
     }
     const at = pixel[1] * this.width + pixel[0];
-    const values = this.sequences.atPixel(number, at);
-    const range = panel.quantiles.map((quantile) => this.sequences.atPixel(quantile, at));
-    return { colour: panel.colour, values, first, range: range.length ? range : null };
+    const range = panel.quantiles.map((n) => this.sequences.atPixel(n, at, values));
+    return {
+      colour: panel.colour,
+      values: this.sequences.atPixel(number, at, values),
+      first,
+      range: range.length ? range : null,
+    };
   }
 
   where() {
@@ -239,6 +261,11 @@ class View {
   }
 }
 
+// A share of the members as text.
+function percent(share) {
+  return Number.isNaN(share) ? "not known" : `${Math.round(100 * share)} %`;
+}
+
 // A rain rate as text; a mean always with its unit.
 function readable(rate, atPixel) {
   if (Number.isNaN(rate)) return "not known";
@@ -248,9 +275,9 @@ function readable(rate, atPixel) {
 
 // Shows the player in an element. Returns a function that ends it.
 export async function render({ model, el }) {
-  const { size, rain } = model.get("scene");
-  const unpacked = await Promise.all(model.get("sequences").map(unpack));
-  const sequences = new Sequences(unpacked, size[0] * size[1], rain?.values ?? []);
+  const { size } = model.get("scene");
+  const unpacked = await Promise.all(model.get("sequences").map((one) => unpack(one, size)));
+  const sequences = new Sequences(unpacked, size[0] * size[1]);
   const view = new View(model, el, sequences);
 
   const changed = () => view.draw();

@@ -18,6 +18,7 @@ _HERE = Path(__file__).parent
 # The JavaScript modules in the order of their imports.
 _MODULES = (
     "elements",
+    "packing",
     "sequences",
     "comparison",
     "map",
@@ -51,7 +52,7 @@ class Player(anywidget.AnyWidget):
     scene : Scene
         What is shown.
     sequences : list of bytes
-        Sequences of frames, as ``levels.pack`` makes them.
+        Sequences of frames, as ``packing.pack`` makes them.
     **state
         First values of the traits below.
     """
