@@ -25,6 +25,7 @@ BROUGHT = {
     "nbformat": "nbclient",
     "packaging": "pytest",
     "tomli": "pytest",
+    "typing_extensions": "torch",  # read by the type checker only
 }
 BY_HAND = {"icechunk"}  # of a benchmark, which says how to install it
 

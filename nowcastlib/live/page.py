@@ -35,6 +35,7 @@ def render_page(issue: Issue, reload: float = 0) -> str:
         Minutes after which the page loads itself again; 0: never.
     """
     player = ForecastPlayer(issue.frames, issue.forecasts, issue.past.sizes["time"])
+    player.frame = issue.past.sizes["time"]  # the next step, even if it is dry
     player.threshold = rain_scale.LEVELS.index(WET)  # scores at the threshold of the table
     descriptions = {name: _description(name, rate) for name, rate in issue.forecasts.items()}
     return _TEMPLATES.get_template("page.html.jinja").render(

@@ -282,7 +282,7 @@ def test_players_open_on_the_first_frame_with_half_of_the_most_rain(frames):
     dry = 0 * forecast(forecaster("persistence"), rain, rain.time.values[2], 6)
     player = ForecastPlayer(rain, {"dry": dry}, past=1)
     assert player.scene["labels"][player.frame].startswith("forecast +10 min")
-    assert ForecastPlayer(rain, {"dry": dry}, lead=0).frame == 0
+    assert ForecastPlayer(rain, {"dry": dry}, lead=0).frame == 2
 
 
 def test_films_stand_side_by_side_and_share_the_slider(frames):
