@@ -11,16 +11,26 @@ import xarray as xr
 from nowcastlib.data import storms
 from nowcastlib.data.feeds.protocol import Feed, TimeLike
 from nowcastlib.data.grid import frame
+from nowcastlib.data.storm_kinds import draw
 from nowcastlib.data.times import within
 
 FIRST_TIME = pd.Timestamp("2024-06-01T12:00")  # of the first storm, UTC
 STEP = 5  # minutes between frames
 DAY = 1440  # minutes
+KINDS_IN_ORDER = (
+    "squall line",
+    "convective day",
+    "widespread rain with cells",
+    "showers in streets",
+)
 
 
 @dataclass(frozen=True)
 class Demo(Feed):
     """Synthetic storms, one a day from 2024-06-01 12:00 UTC, with a frame every 5 minutes.
+
+    Squall lines, convective days, widespread rain with embedded cells and showers in streets take
+    turns.
 
     As with a real radar, some frames are missing: every third storm has a hole of 10 to 40 minutes,
     and every third day has no frame at all.
@@ -62,22 +72,10 @@ class Demo(Feed):
         Returns
         -------
         Storm
-            The storm. Its velocity is 1 to 4 px per frame, in any direction.
+            The storm, of the kinds in turn. It moves by 1 to 3 px per frame, in any direction.
         """
-        rng = np.random.default_rng([self.seed, event])
-        speed = rng.uniform(1, 4)
-        direction = rng.uniform(0, 2 * np.pi)
-        return storms.Storm(
-            seed=int(rng.integers(2**31)),
-            size=self.size,
-            velocity=(speed * np.cos(direction), speed * np.sin(direction)),
-            rotation=rng.uniform(-0.01, 0.01),
-            wet_fraction=rng.uniform(0.12, 0.35),
-            intensity=rng.uniform(2.0, 3.2),
-            slope=rng.uniform(2.4, 3.0),
-            stretch=rng.uniform(1.0, 2.5),
-            orientation=rng.uniform(0, np.pi),
-        )
+        kind = KINDS_IN_ORDER[event % len(KINDS_IN_ORDER)]
+        return draw(kind, np.random.default_rng([self.seed, event]), self.size)
 
     def list(self, start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
         """Table of the frames in [start, end).
