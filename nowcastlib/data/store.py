@@ -30,16 +30,12 @@ from nowcastlib.data.read_options import AS_STATED, ReadOptions
 from nowcastlib.data.reflectivity import lazy_rain
 from nowcastlib.data.times import time_step
 from nowcastlib.data.zarr_check import check_zarr
-from nowcastlib.data.zarr_files import check_local_files, http_options, metadata_files
+from nowcastlib.data.zarr_files import check_local_files, metadata_files
 from nowcastlib.errors import NowcastError, printable
 from nowcastlib.units import DRY, exceeds, kind_of_rain
 
 LONGEST_ATTRIBUTE = 10_000  # characters that are kept of an attribute
 SLAB = 64 << 20  # bytes of whole frames that are held in memory together
-
-# An S3 server that does not exist is reported within seconds, and a silent one within a minute:
-# s3fs and botocore would ask ten times.
-S3_PATIENCE = {"connect_timeout": 5, "read_timeout": 5, "retries": {"max_attempts": 1}}
 
 MAKER_ATTRIBUTES = (  # of a data set, the first that it has names its maker
     "attribution",
@@ -158,15 +154,16 @@ def _open(archive: PublicArchive) -> xr.Dataset:
         _check_folder(Path(path))
         if Path(path).is_file():
             return _open_netcdf(path)
-    options: dict[str, Any] = {}
-    if path.startswith("s3:"):
-        options = {"anon": True, "endpoint_url": endpoint or None, "config_kwargs": S3_PATIENCE}
-    elif path.startswith(("http:", "https:")):
-        options = http_options()
+        options = {}
+    else:
+        from nowcastlib.data.remote_limits import storage_options  # only for servers
+
+        options = storage_options(path, endpoint)
 
     try:
         how: dict[str, Any] = {"chunks": None, "storage_options": options or None}
         disk, root = fsspec.url_to_fs(path, **options)
+        disk.retries = 1  # s3fs would ask a silent server 50 times for its first file
         check_local_files(disk, root)
         how["consolidated"] = _is_consolidated(disk, root)
         check_zarr(disk, root, how["consolidated"])

@@ -13,8 +13,7 @@ METADATA = (".zmetadata", ".zgroup", ".zattrs", ".zarray", "zarr.json")
 MAX_METADATA = 64 << 20  # bytes of a file of metadata
 MAX_ENTRIES = 200_000  # files whose kind is checked; 100,000 frames have fewer
 MAX_FOLDERS = 10_000  # folders whose files are checked
-PIECE = 1 << 20  # bytes that are read at once
-HTTP_PATIENCE = {"total": 300.0, "sock_connect": 10.0, "sock_read": 60.0}  # seconds
+ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 
 def check_local_files(disk: Any, root: str) -> None:
@@ -78,43 +77,25 @@ def _check_odd(root: str, name: str) -> None:
         raise NowcastError(f"has {printable(name)}, which is not a regular file: remove it")
 
 
-def http_options() -> dict[str, Any]:
-    """Options of fsspec with which each answer of a web server has an end in time."""
-    import aiohttp  # only for web servers
-
-    return {"client_kwargs": {"timeout": aiohttp.ClientTimeout(**HTTP_PATIENCE)}}
-
-
 def metadata_files(disk: Any, paths: list[str]) -> dict[str, bytes]:
     """The content of those files of metadata that exist.
+
+    A server that hides what is absent answers that it is forbidden.
 
     Raises
     ------
     NowcastError
-        If one is larger than `MAX_METADATA`. A web server's answer is read up to there only.
+        If one is larger than `MAX_METADATA`.
+    Exception
+        If a server does not answer: fsspec and its servers have errors of their own.
     """
-    if "http" in disk.protocol:
-        found = {path: _from_server(disk, path) for path in paths}
-        return {path: content for path, content in found.items() if content is not None}
-    contents = disk.cat(paths, on_error="omit")
+    contents = disk.cat(paths, on_error="return")
     for path, content in contents.items():
-        if len(content) > MAX_METADATA:
+        if isinstance(content, Exception) and not isinstance(content, ABSENT):
+            raise content
+        if isinstance(content, bytes) and len(content) > MAX_METADATA:
             raise _too_large(path)
-    return contents
-
-
-def _from_server(disk: Any, path: str) -> bytes | None:
-    """The content of a file of a web server; None if there is none."""
-    content = bytearray()
-    try:
-        with disk.open(path, block_size=0, size=1) as file:  # a stream: its size is not asked for
-            while piece := file.read(PIECE):
-                content += piece
-                if len(content) > MAX_METADATA:
-                    raise _too_large(path)
-    except FileNotFoundError:
-        return None
-    return bytes(content)
+    return {path: content for path, content in contents.items() if isinstance(content, bytes)}
 
 
 def _too_large(name: str) -> NowcastError:

@@ -1,16 +1,13 @@
-"""Files of foreign Zarr stores: pipes, devices, links out of the store and endless answers."""
+"""Files of foreign Zarr stores: pipes, devices, links out of the store, huge metadata."""
 
-import contextlib
 import json
 import os
 import shutil
-import threading
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 
-from nowcastlib.data import ingest, open_frames, zarr_files
+from nowcastlib.data import ingest, open_frames
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.errors import NowcastError
 
@@ -63,61 +60,3 @@ def test_more_times_than_any_radar_has_are_refused(theirs):
     (theirs / ".zmetadata").write_text(json.dumps(about))
     with pytest.raises(NowcastError, match=r"theirs\.zarr claims 5,000,001 values of time"):
         open_frames(theirs)
-
-
-@contextlib.contextmanager
-def server(handler):
-    """The address of a web server on this machine."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
-        web.daemon_threads = True
-        web.block_on_close = False
-        threading.Thread(target=web.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{web.server_port}"
-        web.shutdown()
-
-
-def test_store_of_a_web_server_is_read(ours):
-    class Files(SimpleHTTPRequestHandler):
-        def __init__(self, *args):
-            super().__init__(*args, directory=str(ours.parent))
-
-        def log_message(self, *args):
-            pass
-
-    with server(Files) as address:
-        frames = open_frames(f"{address}/{ours.name}").load()
-    np.testing.assert_array_equal(frames, open_frames(ours))
-
-
-def test_endless_metadata_of_a_web_server_are_refused(monkeypatch):
-    monkeypatch.setattr(zarr_files, "MAX_METADATA", 1 << 20)
-    sent = []
-
-    class Endless(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-            with contextlib.suppress(OSError):
-                while len(sent) < 64:
-                    self.wfile.write(b" " * (1 << 20))
-                    sent.append(1)
-
-        def log_message(self, *args):
-            pass
-
-    with server(Endless) as address, pytest.raises(NowcastError, match="more than 1 MiB"):
-        open_frames(f"{address}/theirs.zarr")
-    assert len(sent) < 64
-
-
-def test_silent_web_server_is_given_up(monkeypatch):
-    monkeypatch.setitem(zarr_files.HTTP_PATIENCE, "sock_read", 0.2)
-    ended = threading.Event()
-
-    class Silent(BaseHTTPRequestHandler):
-        def do_GET(self):
-            ended.wait(20)
-
-    with server(Silent) as address, pytest.raises(NowcastError, match=r"theirs\.zarr .*Timeout"):
-        open_frames(f"{address}/theirs.zarr")
-    ended.set()
