@@ -8,7 +8,6 @@ from typing import Any
 import fsspec
 import numpy as np
 import xarray as xr
-import zarr
 
 from nowcastlib.data import cf_axes
 from nowcastlib.data.accumulation import accumulation_hours
@@ -31,6 +30,7 @@ from nowcastlib.data.reflectivity import lazy_rain
 from nowcastlib.data.times import time_step
 from nowcastlib.data.zarr_check import check_zarr
 from nowcastlib.data.zarr_files import check_local_files, metadata_files
+from nowcastlib.data.zarr_fill import with_fill_values
 from nowcastlib.errors import NowcastError, printable
 from nowcastlib.units import DRY, exceeds, kind_of_rain
 
@@ -167,7 +167,7 @@ def _open(archive: PublicArchive) -> xr.Dataset:
         check_local_files(disk, root)
         how["consolidated"] = _is_consolidated(disk, root)
         check_zarr(disk, root, how["consolidated"])
-        return _with_zeros(xr.open_zarr(path, **how), path, how)
+        return with_fill_values(xr.open_zarr(path, **how), path, how)
     except NowcastError as error:
         raise NowcastError(f"{path} {error}") from error
     except Exception as error:  # zarr, fsspec, botocore and xarray each have errors of their own
@@ -206,30 +206,6 @@ def _check_folder(path: Path) -> None:
     stores = [] if is_store else sorted(store.name for store in path.glob("*.zarr"))
     if stores:
         raise NowcastError(f"{path} is a folder of stores: name one of them ({', '.join(stores)})")
-
-
-def _with_zeros(dataset: xr.Dataset, path: str, how: dict[str, Any]) -> xr.Dataset:
-    """Undo that xarray takes each 0 for missing where 0 is only the fill value of Zarr 2.
-
-    A 0 is missing only if the attribute _FillValue says so, or if an offset makes it another number
-    than 0. Coordinates are never missing.
-    """
-    filled = []
-    for name, variable in dataset.variables.items():
-        is_zero = name in dataset.coords or not variable.encoding.get("add_offset")
-        if is_zero and variable.encoding.get("_FillValue") == 0:
-            filled.append(name)
-    if not filled:
-        return dataset
-
-    raw = xr.open_zarr(path, **how, decode_cf=False)
-    group = zarr.open_group(path, mode="r", storage_options=how["storage_options"])
-    for name in filled:
-        declared = group[str(name)].attrs.get("_FillValue")
-        raw[name].attrs.pop("_FillValue")
-        if declared is not None and name not in dataset.coords:
-            raw[name].attrs["_FillValue"] = declared
-    return xr.decode_cf(raw)
 
 
 def _with_auxiliary_coordinates(dataset: xr.Dataset) -> xr.Dataset:

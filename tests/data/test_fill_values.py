@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 import zarr
 
 from nowcastlib.data import open_frames
@@ -74,6 +75,28 @@ def test_other_fill_values_stay_missing(tmp_path):
     rain = np.array([[[0, -1], [20, 0]]] * 2, "f4")
     frames = open_frames(plain_store(tmp_path / "a.zarr", rain, fill_value=-1))
     np.testing.assert_array_equal(frames, np.where(rain == -1, np.nan, rain))
+
+
+@pytest.mark.parametrize("packing", [{}, {"scale_factor": 0.5}, {"add_offset": 0.5}], ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "fill", "mark"), [("i2", -5, -1), ("f4", -9999, -1), ("u1", 255, 9)]
+)
+def test_fill_value_and_another_attribute_are_both_missing(tmp_path, dtype, fill, mark, packing):
+    rain = np.array([[[0, mark], [20, fill]]] * 2, dtype)
+    path = plain_store(tmp_path / "a.zarr", rain, packing | {"_FillValue": mark}, fill)
+    expected = rain * packing.get("scale_factor", 1.0) + packing.get("add_offset", 0.0)
+    with pytest.warns(xr.SerializationWarning, match="multiple fill values"):
+        frames = open_frames(path)
+    np.testing.assert_array_equal(
+        frames, np.where((rain == mark) | (rain == fill), np.nan, expected)
+    )
+
+
+def test_attribute_that_is_no_number_is_refused(tmp_path):
+    rain = np.ones((2, 3, 3), "f4")
+    path = plain_store(tmp_path / "theirs.zarr", rain, {"_FillValue": "none"}, fill_value=-1)
+    with pytest.raises(NowcastError, match=r"theirs\.zarr"):
+        open_frames(path)
 
 
 @pytest.mark.parametrize("odd", ["5", float("nan")], ids=["text", "NaN"])

@@ -15,8 +15,13 @@ TIME = re.compile(  # overlapping matches: a number before the time must not hid
 DAY_FIRST = re.compile(  # DDMMYYYYHHMM, and the same with separators
     r"(?<!\d)(\d\d)[-_.]?(\d\d)[-_.]?(\d{4})[-_T ]?(\d\d)[-_:]?(\d\d)(?:[-_:]?\d\d)?(?!\d)"
 )
-UNIX_SECONDS = re.compile(r"(?<!\d)\d{10}(?!\d)")
-UNIX_YEARS = range(2001, 2041)  # a number of 10 digits outside of these years is a counter
+# since 1970, in seconds or thousandths, millionths or billionths of one
+UNIX_TIME = re.compile(r"(?<!\d)(\d{10})(?:\d{3}){0,3}(?!\d)")
+DAYS = (  # a day without a clock at the end of a name, year first or last
+    re.compile(r"(?<!\d)(?P<year>\d{4})([-_.]?)(?P<month>\d\d)\2(?P<day>\d\d)\D*$"),
+    re.compile(r"(?<!\d)(?P<day>\d\d)([-_.]?)(?P<month>\d\d)\2(?P<year>\d{4})\D*$"),
+)
+LIKELY_YEARS = range(2001, 2041)  # such numbers outside of these years are counters
 SPELLINGS = "202406011145, 20240601_1145 or 2024-06-01T11-45 (seconds may follow)"
 MOST_MISSING = 1_000_000  # pictures between two that are there
 YEARS = range(1950, 2100)  # a number of 12 or 14 digits outside of these years is no time
@@ -45,14 +50,15 @@ def _time(year: str, month: str, day: str, *clock: str) -> pd.Timestamp | None:
 
 def _check_is_number(path: Path) -> None:
     """NowcastError if a name seems to state its time in another spelling than those known."""
-    is_time = any(
-        _time(year, month, day, hour, minute, "00") is not None
+    times = [
+        _time(year, month, day, hour, minute, "00")
         for day, month, year, hour, minute in DAY_FIRST.findall(path.stem)
-    ) or any(
-        pd.to_datetime(int(digits), unit="s").year in UNIX_YEARS
-        for digits in UNIX_SECONDS.findall(path.stem)
-    )
-    if is_time:
+    ]
+    likely = [pd.to_datetime(int(digits), unit="s") for digits in UNIX_TIME.findall(path.stem)]
+    matches = [match for days in DAYS if (match := days.search(path.stem))]
+    likely += [_time(m["year"], m["month"], m["day"], "00", "00", "00") for m in matches]
+    times += [time for time in likely if time is not None and time.year in LIKELY_YEARS]
+    if any(time is not None for time in times):
         raise NowcastError(
             f"the name of {printable(path.name)} seems to hold a time, which would be taken for a "
             f"number: write the time as {SPELLINGS}, or number the pictures 1, 2, 3"

@@ -91,7 +91,18 @@ def test_a_counter_of_12_digits_is_no_time(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["r_1717243200.png", "010620241200.png", "01-06-2024_12-00.png", "01062024_120000.png"]
+    "name",
+    [
+        *(
+            "r_1717243200.png",
+            "1717243200000.png",
+            "1717243200000000.png",
+            "1717243200000000000.png",
+        ),
+        *("010620241200.png", "01-06-2024_12-00.png", "01062024_120000.png"),
+        *("radar_20240601.png", "2024-06-01.png", "2024_06_01_rain.png", "2024.06.01.png"),
+        *("01062024.png", "01-06-2024.png"),
+    ],
 )
 def test_a_time_in_an_unknown_spelling_is_not_taken_for_a_number(tmp_path, name):
     with pytest.raises(NowcastError, match=r"seems to hold a time.*20240601_1145") as error:
@@ -100,7 +111,13 @@ def test_a_time_in_an_unknown_spelling_is_not_taken_for_a_number(tmp_path, name)
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["120624.png", "0000000042.png", "r_20240601_007.png"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("120624.png", "0000000042.png", "r_20240601_007.png", "0000000000042.png"),
+        *("00000042.png", "12345678.png", "20241301.png", "9999999999999.png"),
+    ],
+)
 def test_plain_counters_stay_numbers(tmp_path, name):
     assert folder_of(tmp_path, name).list().time.tolist() == [pd.Timestamp("2000-01-01")]
 

@@ -1,0 +1,71 @@
+"""The two fill values of Zarr 2: that of the array, and the attribute _FillValue of CF.
+
+xarray takes the first for the second, and forgets the attribute.
+"""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+
+
+def with_fill_values(dataset: xr.Dataset, path: str, how: dict[str, Any]) -> xr.Dataset:
+    """Correct which values of a Zarr store are missing.
+
+    A 0 is missing only if the attribute _FillValue says so, or if an offset makes it another number
+    than 0: the array's fill value 0 is only what was never written. Another fill value is missing,
+    and so is the attribute if it differs. Coordinates are never missing.
+
+    Parameters
+    ----------
+    dataset
+        The store as xarray opens it.
+    path, how
+        Its address and the options with which it was opened.
+    """
+    filled = [name for name, variable in dataset.variables.items() if _is_filled(variable)]
+    declared = _attributes(path, how, filled) if filled else {}
+    doubtful = [
+        name
+        for name in filled
+        if _is_no_mark(dataset, name) or _differs(declared[name], dataset[name])
+    ]
+    if not doubtful:
+        return dataset
+
+    raw = xr.open_zarr(path, **how, decode_cf=False)
+    for name in doubtful:
+        mark = None if name in dataset.coords else declared[name]
+        if _is_no_mark(dataset, name):
+            del raw[name].attrs["_FillValue"]
+            if mark is not None:
+                raw[name].attrs["_FillValue"] = mark
+        elif mark is not None:
+            others = np.ravel(raw[name].attrs.get("missing_value", [])).tolist()
+            raw[name].attrs["missing_value"] = [mark, *others]
+    return xr.decode_cf(raw)
+
+
+def _is_filled(variable: xr.Variable) -> bool:
+    """Whether a variable has a fill value that is a number."""
+    fill = variable.encoding.get("_FillValue")
+    return isinstance(fill, int | float | np.number) and not np.isnan(fill)
+
+
+def _is_no_mark(dataset: xr.Dataset, name: Any) -> bool:
+    """Whether the fill value of a variable is a 0 that says nothing about missing values."""
+    encoding = dataset[name].encoding
+    is_coordinate = name in dataset.coords
+    return encoding["_FillValue"] == 0 and (is_coordinate or not encoding.get("add_offset"))
+
+
+def _differs(mark: Any, variable: xr.DataArray) -> bool:
+    """Whether the attribute marks another number than the fill value."""
+    return mark is not None and mark != variable.encoding["_FillValue"]
+
+
+def _attributes(path: str, how: dict[str, Any], names: list) -> dict:
+    """The attribute _FillValue of each variable as it is written, None without."""
+    group = zarr.open_group(path, mode="r", storage_options=how["storage_options"])
+    return {name: group[str(name)].attrs.get("_FillValue") for name in names}
