@@ -56,13 +56,13 @@ def masked_forward(
 
     n_in = x.shape[1]
     outputs, states = stacks.read(self.cells, x[:, :1])
-    logits = [self._output(outputs[:, -1], x[:, 0])]
+    logits = [self.output(outputs[:, -1], x[:, 0])]
     for t in range(1, n_in + n_out - 1):
         frame = torch.sigmoid(logits[-1])  # (B, C, H, W)
         if t < n_in:
             frame = torch.where(mask[:, t - 1], x[:, t], frame)
         top, states = stacks.step(self.cells, frame, states)
-        logits.append(self._output(top, frame))
+        logits.append(self.output(top, frame))
     return torch.stack(logits[n_in - 1 :], 1)  # (B, n_out, C, H, W)
 
 

@@ -19,10 +19,14 @@ class NetworkConfig:
 
     kind: ClassVar[str]  # name of the kind of network
     feeds_back: ClassVar[bool] = False  # its forecast is its next input; scheduled sampling applies
-    fewest_frames: ClassVar[int] = 1  # input frames required
     gives_probabilities: ClassVar[bool] = False  # of exceeding each of RATES; else: frames
     takes_unobserved: ClassVar[bool] = False  # pixels that no frame shows are NaN; else: 0
     losses: ClassVar[tuple[str, ...]] = FRAME_LOSSES  # losses for its output, the default first
+
+    @property
+    def fewest_frames(self) -> int:
+        """Input frames required."""
+        return 1
 
     @property
     def size_multiple(self) -> int:
@@ -83,6 +87,12 @@ class ConvEDLSTMConfig(ConvStackConfig):
     pool_window: int = 2  # window of max_pool, px; 0: that of the cell's kernel
     transpose: bool = True  # double by a transposed convolution, not by nearest neighbours
     skip: bool = True  # the output layer also sees the frame that entered
+    # the first cell also sees how well the frame before, moved by up to this number of patches,
+    # fits the frame that enters; 0: it sees that frame only
+    compare: int = 0
+    # the frame that skips to the output layer is moved by up to this number of px, by kernels that
+    # the network forecasts for each patch; 0: it stays where it is
+    move: int = 0
     use_lstm_output: bool = False  # the next cell sees the output gate, not the hidden state
     # height and width of the frames, px: one peephole weight for each pixel, as in the paper, and
     # the network works at this size only; 0: one weight for each channel, at any size
@@ -99,6 +109,11 @@ class ConvEDLSTMConfig(ConvStackConfig):
         self._check_stride()
         if self.use_lstm_output and self.cell != "convlstm":
             raise ValueError(f"a {self.cell} has no output gate: use_lstm_output needs convlstm")
+        for name in ("compare", "move"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must not be below 0")
+        if self.move and not self.skip:
+            raise ValueError("move needs skip: it moves the frame that skips to the output layer")
         if self.size:
             self._check_size()
         if self.norm == "pixel" and not self.size:
@@ -147,6 +162,10 @@ class ConvEDLSTMConfig(ConvStackConfig):
         return self.patch * 2**halvings
 
     @property
+    def fewest_frames(self) -> int:
+        return 2 if self.compare else 1
+
+    @property
     def fixed_size(self) -> int:
         return self.size
 
@@ -188,7 +207,6 @@ class GuidedConfig(ConvStackConfig):
     """
 
     kind = "guided"
-    fewest_frames = 2
     gives_probabilities = True
     takes_unobserved = True
     losses = PROBABILITY_LOSSES
@@ -200,6 +218,10 @@ class GuidedConfig(ConvStackConfig):
     # those of each gate
     norm: Literal["", "layer", "group"] = "layer"
     motion: bool = True  # False: the rain stands still, to measure what the motion is worth
+
+    @property
+    def fewest_frames(self) -> int:
+        return 2
 
 
 CONFIGS: dict[str, type[NetworkConfig]] = {

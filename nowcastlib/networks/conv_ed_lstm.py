@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from nowcastlib.networks import stacks
 from nowcastlib.networks.base import FrameNetwork
 from nowcastlib.networks.config import ConvEDLSTMConfig
+from nowcastlib.networks.moved_frame import MovedFrame, misfits
 from nowcastlib.networks.packing import pack, unpack
 
 
@@ -15,6 +16,9 @@ class ConvEDLSTM(FrameNetwork):
     The first half of the cells halves height and width, the second half doubles them. Every cell
     keeps its state. The output of the highest cell becomes the next frame, which is the next input
     while forecasting. Works at any height and width, unless ``config.size`` is set.
+
+    Two options help it to find the motion of the frames: it can ``compare`` each frame with the one
+    before, and ``move`` the frame that skips to the output layer.
 
     Parameters
     ----------
@@ -32,17 +36,25 @@ class ConvEDLSTM(FrameNetwork):
     def __init__(self, config: ConvEDLSTMConfig, channels: int = 1):
         super().__init__(config)
         packed = channels * config.patch**2
-        self.cells = self._make_cells(packed)
+        displacements = (2 * config.compare + 1) ** 2 if config.compare else 0
+        self.cells = self._make_cells(packed + displacements)
 
         top = config.hidden[-1]
+        self.moved = MovedFrame(top, config.move, config.patch) if config.move else None
         seen = top + (packed if config.skip else 0)
         self.head = nn.Conv2d(seen, packed, 1, bias=config.head_bias)
         if config.skip:
-            # Untrained, the output is nearly the last input: training starts at persistence.
-            with torch.no_grad():
-                self.head.weight[:, top:] = torch.eye(packed)[..., None, None]
-                if self.head.bias is not None:
-                    self.head.bias.zero_()
+            self._start_at_persistence(top)
+
+    @torch.no_grad()
+    def _start_at_persistence(self, top: int) -> None:
+        """Initial weights with which the output is nearly the frame that entered."""
+        packed = self.head.out_channels
+        self.head.weight[:, top:] = torch.eye(packed)[..., None, None]
+        if self.config.move:
+            self.head.weight[:, :top] = 0  # the frame is moved; correcting it is learned later
+        if self.head.bias is not None:
+            self.head.bias.zero_()
 
     def _make_cells(self, in_channels: int) -> nn.ModuleList:
         config = self.config
@@ -84,7 +96,7 @@ class ConvEDLSTM(FrameNetwork):
         """
         size = x.shape[-2:]
         x = self._pack(x)  # (B, T, C·patch², H/patch, W/patch)
-        outputs, states = stacks.read(self.cells, x)
+        outputs, states = stacks.read(self.cells, self._seen(x))
         if coins is not None:
             if truth is None:
                 raise ValueError("coins choose true frames: give truth, too")
@@ -92,13 +104,13 @@ class ConvEDLSTM(FrameNetwork):
             coins = coins[(..., *[None] * (5 - coins.ndim))]  # (B, n_out - 1, 1, 1, 1)
 
         frame = x[:, -1]
-        logits = [self._output(outputs[:, -1], frame)]
+        logits = [self.output(outputs[:, -1], frame)]
         for t in range(n_out - 1):
-            frame = torch.sigmoid(logits[-1])  # (B, C·patch², H/patch, W/patch)
+            before, frame = frame, torch.sigmoid(logits[-1])  # (B, C·patch², H/patch, W/patch)
             if truth is not None and coins is not None:
                 frame = torch.where(coins[:, t], truth[:, t], frame)
-            top, states = stacks.step(self.cells, frame, states)
-            logits.append(self._output(top, frame))
+            top, states = stacks.step(self.cells, self.input(frame, before), states)
+            logits.append(self.output(top, frame))
 
         # (B, n_out, C·patch², H/patch, W/patch) → (B, n_out, C, H, W)
         return unpack(torch.stack(logits, 1).contiguous(), self.config.patch, size)
@@ -106,8 +118,37 @@ class ConvEDLSTM(FrameNetwork):
     def _pack(self, frames: Tensor) -> Tensor:
         return pack(frames, self.config.patch, self.config.size_multiple)
 
-    def _output(self, top: Tensor, frame: Tensor) -> Tensor:
-        """Logits of the frame after ``frame``, both (B, C·patch², H/patch, W/patch)."""
-        if self.config.skip:
-            top = torch.cat([top, torch.logit(frame, eps=0.01)], 1)
-        return self.head(top)
+    def _seen(self, x: Tensor) -> Tensor:
+        """Inputs of the first cell while it reads the frames (B, T, C·patch², …).
+
+        (B, T, …); (B, T - 1, …) where each frame is compared with the one before.
+        """
+        if not self.config.compare:
+            return x
+        if x.shape[1] < self.config.fewest_frames:
+            raise ValueError("frames are compared: give two input frames or more")
+        inputs = self.input(x[:, 1:].flatten(0, 1), x[:, :-1].flatten(0, 1))
+        return inputs.unflatten(0, (len(x), -1))
+
+    def input(self, frame: Tensor, before: Tensor) -> Tensor:
+        """Input of the first cell, from a frame and the frame before: (B, C·patch², …) each."""
+        if not self.config.compare:
+            return frame
+        fit = misfits(frame, before, self.config.compare).to(frame.dtype)
+        return torch.cat([frame, fit], 1)  # (B, C·patch² + displacements, …)
+
+    def output(self, top: Tensor, frame: Tensor) -> Tensor:
+        """Logits of the next frame, from the highest cell's state and the frame that entered.
+
+        Parameters
+        ----------
+        top : Tensor
+            (B, hidden, H/patch, W/patch).
+        frame : Tensor
+            In model units, (B, C·patch², H/patch, W/patch); so is the result.
+        """
+        if not self.config.skip:
+            return self.head(top)
+        if self.moved is not None:
+            frame = self.moved(frame, top)
+        return self.head(torch.cat([top, torch.logit(frame, eps=0.01)], 1))

@@ -131,7 +131,8 @@ def unused_weights(model, x, n_out=3):
 
 @pytest.mark.parametrize(
     "changes", OPTIONS["norm"] + OPTIONS["stride"] + OPTIONS["output"] + OPTIONS["peephole"][1:]
-)
+    + [{"compare": 1, "move": 2}],
+)  # fmt: skip
 def test_every_weight_gets_a_gradient(changes):
     model = seeded(lambda: ConvEDLSTM(tiny(**changes)))
     assert unused_weights(model, torch.rand(2, 3, 1, 32, 32, dtype=torch.float64)) == {}

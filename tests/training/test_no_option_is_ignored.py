@@ -36,6 +36,8 @@ OTHER = {
     "max_pool": True,
     "transpose": False,
     "skip": False,
+    "compare": 1,
+    "move": 2,
     "use_lstm_output": True,
     "size": 16,
     "pool_window": {"pool_window": 3, "max_pool": True},
