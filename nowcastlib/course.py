@@ -19,7 +19,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
 
@@ -50,7 +50,10 @@ class Preset:
     guided: TrainConfig  # notebook 07: the guided network, which receives the motion of the rain
 
 
-_SMALL = ConvEDLSTMConfig(hidden=(8, 16, 16, 8), kernel=(3, 3, 3, 3))
+_SMALL = ConvEDLSTMConfig(
+    hidden=(8, 16, 16, 8), kernel=(3, 3, 3, 3), patch=4, norm="layer", compare=4, move=4
+)
+_MOVING = replace(_SMALL, hidden=(24, 32, 32, 24))
 _ONE_CELL = ConvEDLSTMConfig(hidden=(64,), kernel=(5,), stride=1, patch=4)
 _RADAR = TrainConfig()
 _SEED = TrainConfig().changed(
@@ -82,8 +85,10 @@ PRESETS = {
             epochs=3,
             steps=5,
             batch=4,
-            curriculum=(1, 4),
+            lr=3e-3,
+            curriculum=(1, 2, 4),
             sampling=0.5,
+            keep="last",
         ),
         guided=_GUIDED.changed(
             hidden=(8,),
@@ -107,13 +112,18 @@ PRESETS = {
         every=4,
         mnist=_WARM.changed(epochs=6, steps=60, batch=16),
         radar=_RADAR.changed(
-            model=_ONE_CELL,
+            model=_MOVING,
             n_in=4,
-            crop=96,
+            n_out=6,
+            crop=128,
             epochs=12,
-            steps=40,
+            steps=80,
+            batch=4,
             lr=3e-3,
-            curriculum=(1, 1, 3, 6),
+            warmup=0.03,
+            curriculum=(1, 2, 4, 6, 6, 6),
+            sampling=0.5,
+            keep="last",
         ),
         guided=_GUIDED.changed(
             hidden=(16, 16),

@@ -87,8 +87,8 @@ class ConvEDLSTMConfig(ConvStackConfig):
     pool_window: int = 2  # window of max_pool, px; 0: that of the cell's kernel
     transpose: bool = True  # double by a transposed convolution, not by nearest neighbours
     skip: bool = True  # the output layer also sees the frame that entered
-    # the first cell also sees how well the frame before, moved by up to this number of patches,
-    # fits the frame that enters; 0: it sees that frame only
+    # the first cell also sees how well the frame before, moved by up to this number of px in steps
+    # of half a patch, fits the frame that enters; 0: it sees that frame only
     compare: int = 0
     # the frame that skips to the output layer is moved by up to this number of px, by kernels that
     # the network forecasts for each patch; 0: it stays where it is
@@ -109,11 +109,7 @@ class ConvEDLSTMConfig(ConvStackConfig):
         self._check_stride()
         if self.use_lstm_output and self.cell != "convlstm":
             raise ValueError(f"a {self.cell} has no output gate: use_lstm_output needs convlstm")
-        for name in ("compare", "move"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must not be below 0")
-        if self.move and not self.skip:
-            raise ValueError("move needs skip: it moves the frame that skips to the output layer")
+        self._check_motion()
         if self.size:
             self._check_size()
         if self.norm == "pixel" and not self.size:
@@ -129,6 +125,18 @@ class ConvEDLSTMConfig(ConvStackConfig):
             raise ValueError(f"pool_window is {self.pool_window}: 2 px or more, or 0")
         if self.pool_window != 2 and not self.max_pool:
             raise ValueError("pool_window is the window of max_pool: switch max_pool on")
+
+    def _check_motion(self) -> None:
+        for name in ("compare", "move"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must not be below 0")
+        if self.compare % self.compare_step:
+            raise ValueError(
+                f"compare is {self.compare}: with patch {self.patch} it must be a multiple of "
+                f"{self.compare_step} px"
+            )
+        if self.move and not self.skip:
+            raise ValueError("move needs skip: it moves the frame that skips to the output layer")
 
     def _check_size(self) -> None:
         if self.size < 0 or self.size % self.size_multiple:
@@ -160,6 +168,16 @@ class ConvEDLSTMConfig(ConvStackConfig):
     def size_multiple(self) -> int:
         halvings = len(self.hidden) // 2 if self.stride == 2 else 0
         return self.patch * 2**halvings
+
+    @property
+    def compare_step(self) -> int:
+        """Distance between the displacements that are compared, px: half a patch if whole."""
+        return self.patch if self.patch % 2 else self.patch // 2
+
+    @property
+    def displacements(self) -> int:
+        """Number of displacements that are compared."""
+        return (2 * self.compare // self.compare_step + 1) ** 2 if self.compare else 0
 
     @property
     def fewest_frames(self) -> int:

@@ -36,11 +36,11 @@ class ConvEDLSTM(FrameNetwork):
     def __init__(self, config: ConvEDLSTMConfig, channels: int = 1):
         super().__init__(config)
         packed = channels * config.patch**2
-        displacements = (2 * config.compare + 1) ** 2 if config.compare else 0
-        self.cells = self._make_cells(packed + displacements)
+        self.cells = self._make_cells(packed + config.displacements)
 
         top = config.hidden[-1]
-        self.moved = MovedFrame(top, config.move, config.patch) if config.move else None
+        maps = top + config.displacements
+        self.moved = MovedFrame(maps, config.move, config.patch) if config.move else None
         seen = top + (packed if config.skip else 0)
         self.head = nn.Conv2d(seen, packed, 1, bias=config.head_bias)
         if config.skip:
@@ -96,7 +96,8 @@ class ConvEDLSTM(FrameNetwork):
         """
         size = x.shape[-2:]
         x = self._pack(x)  # (B, T, C·patch², H/patch, W/patch)
-        outputs, states = stacks.read(self.cells, self._seen(x))
+        entered = self._entered(x)
+        outputs, states = stacks.read(self.cells, entered)
         if coins is not None:
             if truth is None:
                 raise ValueError("coins choose true frames: give truth, too")
@@ -104,13 +105,14 @@ class ConvEDLSTM(FrameNetwork):
             coins = coins[(..., *[None] * (5 - coins.ndim))]  # (B, n_out - 1, 1, 1, 1)
 
         frame = x[:, -1]
-        logits = [self.output(outputs[:, -1], frame)]
+        logits = [self.output(outputs[:, -1], entered[:, -1])]
         for t in range(n_out - 1):
             before, frame = frame, torch.sigmoid(logits[-1])  # (B, C·patch², H/patch, W/patch)
             if truth is not None and coins is not None:
                 frame = torch.where(coins[:, t], truth[:, t], frame)
-            top, states = stacks.step(self.cells, self.input(frame, before), states)
-            logits.append(self.output(top, frame))
+            fed_back = self.input(frame, before)
+            top, states = stacks.step(self.cells, fed_back, states)
+            logits.append(self.output(top, fed_back))
 
         # (B, n_out, C·patch², H/patch, W/patch) → (B, n_out, C, H, W)
         return unpack(torch.stack(logits, 1).contiguous(), self.config.patch, size)
@@ -118,10 +120,10 @@ class ConvEDLSTM(FrameNetwork):
     def _pack(self, frames: Tensor) -> Tensor:
         return pack(frames, self.config.patch, self.config.size_multiple)
 
-    def _seen(self, x: Tensor) -> Tensor:
-        """Inputs of the first cell while it reads the frames (B, T, C·patch², …).
+    def _entered(self, x: Tensor) -> Tensor:
+        """What enters the first cell while it reads the frames (B, T, C·patch², …): (B, T, …).
 
-        (B, T, …); (B, T - 1, …) where each frame is compared with the one before.
+        (B, T - 1, …) where each frame is compared with the one before.
         """
         if not self.config.compare:
             return x
@@ -131,24 +133,42 @@ class ConvEDLSTM(FrameNetwork):
         return inputs.unflatten(0, (len(x), -1))
 
     def input(self, frame: Tensor, before: Tensor) -> Tensor:
-        """Input of the first cell, from a frame and the frame before: (B, C·patch², …) each."""
+        """What enters the first cell: the frame, and how it fits the frame before.
+
+        Parameters
+        ----------
+        frame, before : Tensor
+            In model units, (B, C·patch², H/patch, W/patch).
+
+        Returns
+        -------
+        Tensor
+            (B, C·patch² + displacements, H/patch, W/patch).
+        """
         if not self.config.compare:
             return frame
-        fit = misfits(frame, before, self.config.compare).to(frame.dtype)
-        return torch.cat([frame, fit], 1)  # (B, C·patch² + displacements, …)
+        fit = misfits(frame, before, self.config).to(frame.dtype)
+        return torch.cat([frame, fit], 1)
 
-    def output(self, top: Tensor, frame: Tensor) -> Tensor:
-        """Logits of the next frame, from the highest cell's state and the frame that entered.
+    def output(self, top: Tensor, entered: Tensor) -> Tensor:
+        """Logits of the next frame.
 
         Parameters
         ----------
         top : Tensor
-            (B, hidden, H/patch, W/patch).
-        frame : Tensor
-            In model units, (B, C·patch², H/patch, W/patch); so is the result.
+            Hidden state of the highest cell, (B, hidden, H/patch, W/patch).
+        entered : Tensor
+            What ``input`` has given to the first cell.
+
+        Returns
+        -------
+        Tensor
+            (B, C·patch², H/patch, W/patch).
         """
         if not self.config.skip:
             return self.head(top)
+        packed = self.head.out_channels
+        frame, fit = entered[:, :packed], entered[:, packed:]
         if self.moved is not None:
-            frame = self.moved(frame, top)
+            frame = self.moved(frame, torch.cat([top, fit], 1))
         return self.head(torch.cat([top, torch.logit(frame, eps=0.01)], 1))

@@ -1,5 +1,7 @@
 """A Conv-ED-LSTM that compares frames and moves them."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from small_networks import seeded
@@ -7,27 +9,30 @@ from small_networks import seeded
 from nowcastlib.networks import ConvEDLSTMConfig, build
 from nowcastlib.networks.moved_frame import MovedFrame, misfits
 
-MOVING = ConvEDLSTMConfig((3, 4, 4, 3), (3, 3, 3, 3), compare=2, move=3)
+MOVING = ConvEDLSTMConfig((3, 4, 4, 3), (3, 3, 3, 3), compare=2, move=3)  # patch 2
 
 
 @pytest.mark.parametrize(("down", "right"), [(1, -2), (-2, 0), (0, 0)])
 def test_the_displacement_of_the_rain_fits_best(down, right):
     torch.manual_seed(0)
-    before = torch.rand(1, 1, 20, 20)
-    frame = before.roll((down, right), (2, 3))
-    fit = misfits(frame, before, 2)  # (1, 25, 20, 20)
+    patch, step = 4, 2
+    before = torch.rand(1, 1, 40, 40).repeat_interleave(step, 2).repeat_interleave(step, 3)
+    frame = before.roll((down * step, right * step), (2, 3))
+    packed = (torch.nn.functional.pixel_unshuffle(f, patch) for f in (frame, before))
+    fit = misfits(*packed, replace(MOVING, patch=patch, compare=4))  # (1, 25, 20, 20)
     row, column = divmod(int(fit[0, :, 10, 10].argmax()), 5)
     assert (row - 2, column - 2) == (down, right)
     assert fit[0, :, 10, 10].max() > 0.9
 
 
 def test_rain_that_does_not_change_and_no_rain_tell_nothing():
-    assert not misfits(torch.zeros(1, 1, 12, 12), torch.zeros(1, 1, 12, 12), 2).any()
-    assert not misfits(torch.full((1, 4, 12, 12), 0.5), torch.full((1, 4, 12, 12), 0.5), 2).any()
+    for rain in (0.0, 0.5):
+        frame = torch.full((1, 4, 12, 12), rain)
+        assert not misfits(frame, frame, MOVING).any()
 
 
 def test_a_pixel_moves_by_the_displacement_with_all_the_weight():
-    moved_frame = MovedFrame(hidden=1, reach=3, patch=2)
+    moved_frame = MovedFrame(channels=1, reach=3, patch=2)
     with torch.no_grad():
         moved_frame.kernels.weight.zero_()
         moved_frame.kernels.bias.fill_(-50)
@@ -72,9 +77,13 @@ def test_one_frame_is_refused_where_frames_are_compared():
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"move": -1}, "move is -1"), ({"compare": -1}, "compare is -1"),
-     ({"move": 2, "skip": False}, "move needs skip")],
-)  # fmt: skip
+    [
+        ({"move": -1}, "move is -1"),
+        ({"compare": -1}, "compare is -1"),
+        ({"compare": 3, "patch": 4}, "multiple of 2 px"),
+        ({"move": 2, "skip": False}, "move needs skip"),
+    ],
+)
 def test_impossible_options_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         ConvEDLSTMConfig(**changes)
