@@ -86,9 +86,9 @@ class MovedFrame(nn.Module):
         self.patch = patch
         self.kernels = nn.Conv2d(channels, 2 * (2 * reach + 1), 1)
         with torch.no_grad():
-            distance = torch.arange(-reach, reach + 1).abs()
             self.kernels.weight.mul_(0.3)
-            self.kernels.bias.copy_(-STAY * torch.cat([distance, distance]))
+        distance = torch.arange(-reach, reach + 1.0).abs()
+        self.kernels.bias = nn.Parameter(-STAY * torch.cat([distance, distance]))
 
     def forward(self, frame: Tensor, maps: Tensor) -> Tensor:
         """The moved frame.
