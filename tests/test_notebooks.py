@@ -210,7 +210,7 @@ def check_contents(page):
     page.locator("button.secondary-toggle").click()
     contents.first.click()
     assert page.url.endswith("#figures-of-rain")
-    assert not contents.first.is_visible()
+    contents.first.wait_for(state="hidden", timeout=5000)
 
 
 def check_equations(page):

@@ -13,13 +13,18 @@ from matplotlib.patches import FancyArrowPatch
 if TYPE_CHECKING:
     from nowcastlib.networks import ConvLSTMCell
 
-GATES = {"i": "input gate i", "f": "forget gate f", "g": "new content g", "o": "output gate o"}
+# From left to right: the memory is multiplied by f, and i ⊙ g is added
+GATES = {"f": "forget f", "i": "input i", "g": "new g", "o": "output o"}
+ROWS = ("i", "f", "g", "o")  # order of the gates in a cell's weights
 
-# Lower edges of the gates' rows and height of a map, as shares of the figure's height.
-ROWS = {"i": 0.80, "f": 0.565, "g": 0.33, "o": 0.095}
-MAP_HEIGHT = 0.155
-KERNEL_HEIGHT = 0.62 * MAP_HEIGHT
-KERNEL_RAISE = 0.03  # a kernel stands higher than its row, to be centred on it
+# Middles of maps and signs, inches from the lower left corner of the figure
+WIDTH, HEIGHT = 4.6, 6.9
+COLUMNS = {"f": 0.62, "i": 1.68, "g": 2.74, "o": 3.9}
+GATE_HEIGHT, KERNEL_HEIGHT, MEMORY_HEIGHT = 3.55, 2.35, 5.95
+SIGNS = {"keep": (1.3, 5.95), "new": (2.21, 4.75), "sum": (2.21, 5.95), "show": (3.78, 4.8)}
+MAP, KERNEL = 0.78, 0.4  # sizes, inches
+SIGN = 0.13  # radius, inches
+TITLE = 0.2  # height of a title, inches
 
 GREY = ("gray", (0.0, 1.0))
 SIGNED = ("RdBu_r", (-1.0, 1.0))  # blue below 0, red above
@@ -29,31 +34,30 @@ Shades = tuple[str, tuple[float, float]]  # colour map and its limits
 BLACK, PALE, BLUE, RED = "#444444", "#999999", "#4477aa", "#cc6677"
 
 
-class Place(NamedTuple):
-    """Lower left corner and height of a map, as shares of the figure."""
-
-    left: float
-    low: float
-    height: float = MAP_HEIGHT
-
-
 class Box(NamedTuple):
-    """Edges of a map, as shares of the figure."""
+    """A map or a sign by its middle and its size, inches."""
 
-    left: float
-    low: float
-    right: float
-    high: float
+    x: float
+    y: float
+    size: float = MAP
+    title: float = 0  # height of a title above it
 
-    @property
-    def middle(self) -> tuple[float, float]:
-        return (self.left + self.right) / 2, (self.low + self.high) / 2
+    def towards(self, other: Box) -> tuple[float, float]:
+        """The point at which an arrow to another box starts, a little outside of this one."""
+        dx, dy = other.x - self.x, other.y - self.y
+        half = self.size / 2 + 0.04
+        height = half + self.title if dy > 0 else half
+        reach = min(half / max(abs(dx), 1e-9), height / max(abs(dy), 1e-9))
+        return self.x + reach * dx, self.y + reach * dy
 
 
 def draw_cell(
     cell: ConvLSTMCell, x: np.ndarray, trace: Mapping[str, np.ndarray], step: int, channel: int
 ) -> Figure:
-    """Draw one time step of a ConvLSTM cell, from left to right, for one hidden channel.
+    """Draw one time step of a ConvLSTM cell for one hidden channel.
+
+    The memory's path runs along the top, from C(t-1) to C(t). Input and hidden state stand below,
+    the four gates between them. The figure is narrow, so that a phone can show it.
 
     Parameters
     ----------
@@ -90,39 +94,41 @@ def draw_cell(
             f"and {cell.hidden} channels, from 0 on"
         )
     maps = {name: np.asarray(values)[0, :, channel] for name, values in trace.items()}  # (T, H, W)
-    figure = plt.figure(figsize=(11, 6.6))
+    figure = plt.figure(figsize=(WIDTH, HEIGHT))
 
     boxes = _draw_states(figure, x[step], maps, step)
-    for gate in GATES:
+    for gate, title in GATES.items():
         boxes |= _draw_kernels(figure, cell, gate, channel)
-        shades = SIGNED if gate == "g" else GATE
+        box = Box(COLUMNS[gate], GATE_HEIGHT)
         boxes[gate] = _draw_map(
-            figure, Place(0.47, ROWS[gate]), maps[gate][step], shades, GATES[gate]
+            figure, box, maps[gate][step], SIGNED if gate == "g" else GATE, title
         )
+    for name, (x_middle, y_middle) in SIGNS.items():
+        sign = "⊕" if name == "sum" else "⊙"
+        boxes[name] = _draw_sign(figure, Box(x_middle, y_middle, 2 * SIGN), sign)
 
-    _draw_arrows(figure, boxes)
+    _draw_path_to_gates(figure, boxes)
+    _draw_path_of_memory(figure, boxes)
     if cell.peephole is not None:
         _draw_peepholes(figure, boxes)
-
-    figure.text(0.30, 0.965, "W$_x$ ∗ X$_t$ + W$_h$ ∗ H$_{t-1}$ + b", fontsize=10, ha="center")
-    figure.text(0.72, 0.02, "green: 0 to 1; blue −1, white 0, red +1", fontsize=9)
+    colours = "gates: white 0, green 1\nothers: blue −1, white 0, red +1"
+    _write(figure, 0.1, 0.1, colours)
     return figure
 
 
 def _draw_states(
     figure: Figure, x: np.ndarray, maps: Mapping[str, np.ndarray], step: int
 ) -> dict[str, Box]:
-    """Input and states before the step at the left, states after it at the right."""
+    """Input and hidden state below, the memory before and after at the top, the output beside."""
     before, after = step - 1, step
     hidden, memory = maps["H"], maps["C"]
+    top = MEMORY_HEIGHT
     return {
-        "X": _draw_map(figure, Place(0.02, 0.68), x, GREY, "input X$_t$"),
-        "H0": _draw_map(
-            figure, Place(0.02, 0.40), hidden[before], SIGNED, "hidden state H$_{t-1}$"
-        ),
-        "C0": _draw_map(figure, Place(0.02, 0.10), memory[before], SIGNED, "memory C$_{t-1}$"),
-        "C": _draw_map(figure, Place(0.72, 0.52), memory[after], SIGNED, "memory C$_t$"),
-        "H": _draw_map(figure, Place(0.89, 0.24), hidden[after], SIGNED, "hidden state H$_t$"),
+        "X": _draw_map(figure, Box(1.2, 1.05), x, GREY, "input X$_t$"),
+        "H0": _draw_map(figure, Box(3.2, 1.05), hidden[before], SIGNED, "hidden H$_{t-1}$"),
+        "C0": _draw_map(figure, Box(0.5, top), memory[before], SIGNED, "memory C$_{t-1}$"),
+        "C": _draw_map(figure, Box(2.98, top), memory[after], SIGNED, "memory C$_t$"),
+        "H": _draw_map(figure, Box(4.12, top), hidden[after], SIGNED, "hidden H$_t$"),
     }
 
 
@@ -133,87 +139,90 @@ def _draw_kernels(figure: Figure, cell: ConvLSTMCell, gate: str, channel: int) -
         "x": parameters["from_x.weight"][:, 0],  # (4·hidden, k, k), from the first input channel
         "h": parameters["from_h.weight"][:, channel],
     }
-    row = list(GATES).index(gate) * cell.hidden + channel
+    row = ROWS.index(gate) * cell.hidden + channel
     subscript = "c" if gate == "g" else gate  # the paper calls the kernels of g W_xc and W_hc
-    low = ROWS[gate] + KERNEL_RAISE
 
     boxes = {}
-    for source, left in (("x", 0.225), ("h", 0.335)):
+    for source, shift in (("x", -0.24), ("h", 0.24)):
         kernel = weights[source][row].detach().cpu().numpy()
         largest = float(np.abs(kernel).max())
-        shades = ("RdBu_r", (-largest, largest))
+        box = Box(COLUMNS[gate] + shift, KERNEL_HEIGHT, KERNEL)
         title = f"W$_{{{source}{subscript}}}$"
-        place = Place(left, low, KERNEL_HEIGHT)
-        boxes[source + gate] = _draw_map(figure, place, kernel, shades, title)
-
-    figure.text(0.309, low + KERNEL_HEIGHT / 2, "+", fontsize=13, ha="center", va="center")
+        shades = ("RdBu_r", (-largest, largest))
+        boxes[source + gate] = _draw_map(figure, box, kernel, shades, title)
     return boxes
 
 
-def _draw_arrows(figure: Figure, boxes: Mapping[str, Box]) -> None:
-    """Arrows from the inputs over kernels and gates to the new states."""
+def _draw_path_to_gates(figure: Figure, boxes: Mapping[str, Box]) -> None:
+    """Input and hidden state are convolved with kernels, summed and squeezed."""
     for gate in GATES:
-        activation = "tanh" if gate == "g" else "σ"
         _draw_arrow(figure, boxes["X"], boxes["x" + gate], PALE)
-        arrow = _draw_arrow(figure, boxes["H0"], boxes["h" + gate], BLUE)
-        arrow.set_connectionstyle("arc3", rad=0.08)
-        _draw_arrow(figure, boxes["h" + gate], boxes[gate], BLACK, activation)
+        _draw_arrow(figure, boxes["H0"], boxes["h" + gate], BLUE)
+        below = Box(COLUMNS[gate], KERNEL_HEIGHT + 0.32, KERNEL)
+        _draw_arrow(figure, below, boxes[gate], BLACK)
+        activation = "tanh" if gate == "g" else "σ"
+        _write(figure, COLUMNS[gate] + 0.1, KERNEL_HEIGHT + 0.58, activation)
 
-    _draw_arrow(figure, boxes["i"], boxes["C"], BLACK, "i ∘ g")
-    _draw_arrow(figure, boxes["f"], boxes["C"], BLACK, "f ∘ C$_{t-1}$")
-    _draw_arrow(figure, boxes["g"], boxes["C"], BLACK)
-    _draw_arrow(figure, boxes["o"], boxes["H"], BLACK, "o ∘ tanh C$_t$")
-    _draw_arrow(figure, boxes["C"], boxes["H"], BLACK)
+
+def _draw_path_of_memory(figure: Figure, boxes: Mapping[str, Box]) -> None:
+    """C(t) = f ⊙ C(t-1) + i ⊙ g along the top, and H(t) = o ⊙ tanh C(t) at the right."""
+    path = [("C0", "keep"), ("keep", "sum"), ("sum", "C")]
+    for source, target in path:
+        _draw_arrow(figure, boxes[source], boxes[target], BLACK, width=2.2)
+    others = [("f", "keep"), ("i", "new"), ("g", "new"), ("new", "sum")]
+    others += [("o", "show"), ("C", "show"), ("show", "H")]
+    for source, target in others:
+        _draw_arrow(figure, boxes[source], boxes[target], BLACK)
+    _write(figure, 3.46, 5.3, "tanh")
 
 
 def _draw_peepholes(figure: Figure, boxes: Mapping[str, Box]) -> None:
     """Dashed arrows from the memory to the gates that see it."""
-    for memory, gate in (("C0", "i"), ("C0", "f"), ("C", "o")):
+    for memory, gate in (("C0", "f"), ("C0", "i"), ("C", "o")):
         arrow = _draw_arrow(figure, boxes[memory], boxes[gate], RED)
-        arrow.set_connectionstyle("arc3", rad=-0.12)
         arrow.set_linestyle("dashed")
-    figure.text(0.72, 0.06, "dashed: peepholes W$_c$ ∘ C", color=RED, fontsize=9)
+    _write(figure, 2.6, 0.3, "dashed: peepholes W$_c$ ⊙ C", RED)
 
 
-def _draw_map(figure: Figure, place: Place, values: np.ndarray, shades: Shades, title: str) -> Box:
-    """One square map; returns its edges."""
-    left, low, height = place
-    width = height * figure.get_figheight() / figure.get_figwidth()
+def _draw_map(figure: Figure, box: Box, values: np.ndarray, shades: Shades, title: str) -> Box:
+    """One square map with its title above; returns its box."""
+    half = box.size / 2
+    edges = ((box.x - half) / WIDTH, (box.y - half) / HEIGHT, box.size / WIDTH, box.size / HEIGHT)
     cmap, (vmin, vmax) = shades
 
-    ax = figure.add_axes((left, low, width, height))
+    ax = figure.add_axes(edges)
     ax.imshow(values, cmap=cmap, vmin=vmin, vmax=vmax, interpolation="nearest", aspect="auto")
     ax.set(xticks=[], yticks=[])
     ax.set_title(title, fontsize=9, pad=3)
-    return Box(left, low, left + width, low + height)
+    return box._replace(title=TITLE)
+
+
+def _draw_sign(figure: Figure, box: Box, sign: str) -> Box:
+    """A product ⊙ or a sum ⊕ of maps, pixel by pixel."""
+    figure.text(
+        box.x / WIDTH, box.y / HEIGHT, sign, fontsize=19, ha="center", va="center", color=BLACK
+    )
+    return box
 
 
 def _draw_arrow(
-    figure: Figure, source: Box, target: Box, colour: str, text: str = ""
+    figure: Figure, source: Box, target: Box, colour: str, width: float = 1
 ) -> FancyArrowPatch:
-    """Arrow from the right edge of a box to the left edge of another, with a text at its middle.
-
-    If the target lies further left, the arrow runs from below the source to its right edge.
-    """
-    start = source.right + 0.004, source.middle[1]
-    end = target.left - 0.004, target.middle[1]
-    if end[0] < start[0]:
-        start = source.middle[0], source.low - 0.01
-        end = target.right + 0.004, target.middle[1]
-
+    """Arrow from the edge of a box to the edge of another."""
+    ends = [(x / WIDTH, y / HEIGHT) for x, y in (source.towards(target), target.towards(source))]
     arrow = FancyArrowPatch(
-        start,
-        end,
+        *ends,
         transform=figure.transFigure,
         arrowstyle="-|>",
-        mutation_scale=9,
-        lw=1,
+        mutation_scale=10,
+        lw=width,
         color=colour,
+        shrinkA=0,
+        shrinkB=0,
     )
     figure.add_artist(arrow)
-
-    if text:
-        x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + 0.012
-        background = {"fc": "white", "ec": "none", "pad": 0.5}
-        figure.text(x, y, text, fontsize=9, ha="center", bbox=background)
     return arrow
+
+
+def _write(figure: Figure, x: float, y: float, text: str, colour: str = BLACK) -> None:
+    figure.text(x / WIDTH, y / HEIGHT, text, fontsize=9, color=colour)

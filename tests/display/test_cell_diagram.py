@@ -28,7 +28,7 @@ def test_each_map_shows_the_tensor_that_its_title_names(run):
     expected = {
         "input X$_t$": x[2],
         "memory C$_{t-1}$": trace["C"][0, 1, 1],
-        "hidden state H$_t$": trace["H"][0, 2, 1],
+        "hidden H$_t$": trace["H"][0, 2, 1],
     }
     expected |= {title: trace[gate][0, 2, 1] for gate, title in cell_diagram.GATES.items()}
     expected |= {"W$_{xf}$": cell.from_x.weight[3 + 1, 0], "W$_{hc}$": cell.from_h.weight[6 + 1, 1]}
@@ -36,6 +36,16 @@ def test_each_map_shows_the_tensor_that_its_title_names(run):
     for title, tensor in expected.items():
         np.testing.assert_allclose(shown[title], torch.as_tensor(tensor).detach(), err_msg=title)
     assert len(shown) == 5 + 8 + 4
+
+
+def test_the_memory_runs_straight_from_the_old_to_the_new_state(run):
+    figure = cell_diagram.draw_cell(*run, step=2, channel=1)
+    signs = [text.get_text() for text in figure.texts]
+    assert (signs.count("⊙"), signs.count("⊕")) == (3, 1)
+    arrows = [artist for artist in figure.artists + figure.patches if hasattr(artist, "_posA_posB")]
+    path = [arrow._posA_posB for arrow in arrows if arrow.get_linewidth() > 2]
+    assert len(path) == 3
+    assert all(start[0] < end[0] and start[1] == pytest.approx(end[1]) for start, end in path)
 
 
 def test_peepholes_are_drawn_only_if_the_cell_has_them(run):
