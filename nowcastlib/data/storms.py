@@ -208,7 +208,7 @@ def _squall_line(storm: Storm, wiggle: np.ndarray) -> tuple[np.ndarray, np.ndarr
     ahead = (x * vx + y * vy) / speed + speed * storm.line_at + 7 * wiggle
     ahead = (ahead + n / 2) % n - n / 2
 
-    front = np.exp(-((ahead / np.where(ahead > 0, 3.0, 9.0)) ** 2))
+    front = np.exp(-((ahead / np.where(ahead > 0, 4.0, 11.0)) ** 2))
     trail = np.exp(-((ahead / np.where(ahead > 0, 4.0, 45.0)) ** 2))
     return storm.line * front, storm.line * trail
 

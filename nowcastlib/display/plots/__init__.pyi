@@ -5,6 +5,7 @@ from .frames import show_map as show_map
 from .frames import show_motion as show_motion
 from .frames import show_scale as show_scale
 from .frames import show_strip as show_strip
+from .radar_principle import show_radar_principle as show_radar_principle
 from .scores import show_lines as show_lines
 from .scores import show_ranks as show_ranks
 from .scores import show_reliability as show_reliability
