@@ -24,7 +24,7 @@ from .grid import coarser as coarser
 from .grid import cut as cut
 from .grid import frame as frame
 from .grid import pixel_size as pixel_size
-from .ingestion import IngestOptions as IngestOptions
+from .ingest_settings import IngestOptions as IngestOptions
 from .ingestion import ingest as ingest
 from .moving_mnist import DigitScene as DigitScene
 from .moving_mnist import MovingMNIST as MovingMNIST

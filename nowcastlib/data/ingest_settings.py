@@ -1,5 +1,6 @@
 """What the frames of a store are and how they were changed: the first line of its history."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from nowcastlib.data.feeds import Feed
@@ -10,6 +11,19 @@ from nowcastlib.errors import NowcastError
 
 START = "nowcastlib ingest: "
 SOURCE = "source "
+
+
+@dataclass(frozen=True)
+class IngestOptions:
+    """What ``ingest`` keeps of the frames of a feed."""
+
+    crop: tuple[int, int, int, int] | None = None  # px: x and y of the upper left, width, height
+    regrid: int = 0  # columns of a coarser grid, rows in proportion; 0: keep the grid
+    every: int = 1  # keep every N-th frame
+    progress: bool = True  # show a progress bar
+
+
+KEEP_ALL = IngestOptions()
 
 
 def settings_line(

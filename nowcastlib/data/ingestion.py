@@ -2,23 +2,21 @@
 
 import itertools
 import logging
-from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import xarray as xr
-from tqdm.auto import tqdm
 
-from nowcastlib.data import grid
-from nowcastlib.data.background import in_background
 from nowcastlib.data.feeds import Feed, ServerUnreachable, WrongSettings
-from nowcastlib.data.ingest_settings import check_settings, settings_line
-from nowcastlib.data.rain_check import RainCheck
+from nowcastlib.data.ingest_reading import Frame, Reading, difference
+from nowcastlib.data.ingest_settings import (
+    KEEP_ALL,
+    IngestOptions,
+    check_settings,
+    settings_line,
+)
 from nowcastlib.data.store_writer import StoreWriter, adopt_unfinished
 from nowcastlib.data.times import TimeLike
 from nowcastlib.errors import NowcastError
@@ -26,18 +24,7 @@ from nowcastlib.files import cannot_write, one_writer, real_path
 
 log = logging.getLogger("nowcastlib")
 
-MAX_OUTAGES = 3  # frames in a row for which the server is unreachable: stop
 FIRST_FRAMES = 3  # of a new store: its grid is that of most of them
-
-
-@dataclass(frozen=True)
-class IngestOptions:
-    """What ``ingest`` keeps of the frames of a feed."""
-
-    crop: tuple[int, int, int, int] | None = None  # px: x and y of the upper left, width, height
-    regrid: int = 0  # columns of a coarser grid, rows in proportion; 0: keep the grid
-    every: int = 1  # keep every N-th frame
-    progress: bool = True  # show a progress bar
 
 
 def ingest(
@@ -45,7 +32,7 @@ def ingest(
     out: str | Path,
     start: TimeLike | None = None,
     end: TimeLike | None = None,
-    options: IngestOptions = IngestOptions(),
+    options: IngestOptions = KEEP_ALL,
 ) -> Path:
     """Write the frames of a feed to a store.
 
@@ -128,7 +115,7 @@ def _extend(feed: Feed, rows: pd.DataFrame, store: Path, options: IngestOptions)
     with StoreWriter(store) as writer:
         seconds = rows.time.astype("datetime64[s]").astype("int64")
         missing = rows[~seconds.isin(writer.times)]
-        reading = _Reading(feed, missing, options, written=len(rows) - len(missing))
+        reading = Reading(feed, missing, options, written=len(rows) - len(missing))
         frames = reading.readable_frames(store.name)
         try:
             with closing(frames):  # ends the line of the progress bar before any error is printed
@@ -146,13 +133,13 @@ def _extend(feed: Feed, rows: pd.DataFrame, store: Path, options: IngestOptions)
 
 
 def _append(
-    reading: "_Reading",
-    frames: Iterator["_Frame"],
+    reading: Reading,
+    frames: Iterator[Frame],
     writer: StoreWriter,
     attributes: dict[str, str],
 ) -> None:
     """Add the frames of one grid: that of the store, or that of most of the first frames."""
-    first: list[_Frame] = []
+    first: list[Frame] = []
     interruption = None
     if not writer.has_grid:
         first, interruption = _take(frames, FIRST_FRAMES)
@@ -162,11 +149,11 @@ def _append(
     pattern = None  # the first frame that fits into the store
     for one in itertools.chain(first, [] if interruption else frames):
         if pattern is not None:
-            difference = _difference(pattern, one.field)
-        elif not (difference := reading.difference_from(writer.grid, one.field)):
+            wrong = difference(pattern, one.field)
+        elif not (wrong := reading.difference_from(writer.grid, one.field)):
             pattern = one.field
-        if difference:
-            reading.skip(one.time, f"{one.where}: {difference}: use another store for such frames")
+        if wrong:
+            reading.skip(one.time, f"{one.where}: {wrong}: use another store for such frames")
         else:
             writer.add(int(one.time.timestamp()), one.values)
     if interruption:
@@ -174,10 +161,10 @@ def _append(
 
 
 def _take(
-    frames: Iterator["_Frame"], n: int
-) -> tuple[list["_Frame"], ServerUnreachable | KeyboardInterrupt | None]:
+    frames: Iterator[Frame], n: int
+) -> tuple[list[Frame], ServerUnreachable | KeyboardInterrupt | None]:
     """The first ``n`` frames; fewer if the reading ends before, then with what ended it."""
-    first: list[_Frame] = []
+    first: list[Frame] = []
     try:
         first.extend(itertools.islice(frames, n))
     except (ServerUnreachable, KeyboardInterrupt) as interruption:
@@ -185,29 +172,13 @@ def _take(
     return first, None
 
 
-def _most_common(frames: list["_Frame"]) -> xr.DataArray:
+def _most_common(frames: list[Frame]) -> xr.DataArray:
     """The first frame as read (y, x) whose grid is that of most frames."""
     fields = [one.field for one in frames]
-    return max(fields, key=lambda a: sum(not _difference(a, b) for b in fields))
+    return max(fields, key=lambda a: sum(not difference(a, b) for b in fields))
 
 
-def _difference(expected: xr.DataArray, field: xr.DataArray) -> str:
-    """How the grid of a frame differs: by its size or by more than 1 % of a pixel; else ""."""
-    if expected.shape != field.shape:
-        sizes = ("×".join(map(str, one.shape)) for one in (field, expected))
-        return "it has {} px, the others {}".format(*sizes)
-
-    for axis in ("y", "x"):
-        # whole numbers, also of an axis without a coordinate, have no infinity
-        there, here = (np.asarray(one[axis].values, "f8") for one in (expected, field))
-        pixel = np.abs(np.diff(there)).min(initial=np.inf)
-        tolerance = pixel / 100 if np.isfinite(pixel) else 0.0
-        if np.abs(here - there).max(initial=0) > tolerance:
-            return "it lies elsewhere than the others"
-    return ""
-
-
-def _report(reading: "_Reading", writer: StoreWriter) -> None:
+def _report(reading: Reading, writer: StoreWriter) -> None:
     """Say what was left out, and what was changed: that stands in the store's history, too."""
     name = writer.path.name
     if reading.reasons:
@@ -222,99 +193,3 @@ def _report(reading: "_Reading", writer: StoreWriter) -> None:
 def _about(feed: Feed, settings: str) -> dict[str, str]:
     """Global attributes of the store that depend on the feed."""
     return {"source": feed.attribution, "license": feed.licence, "history": settings}
-
-
-class _Frame(NamedTuple):
-    """A frame that was read."""
-
-    time: pd.Timestamp
-    where: str  # the file or the feed, for messages
-    field: xr.DataArray  # (y, x), as read
-    values: np.ndarray  # (y, x), as stored
-    check: RainCheck  # what the check changed
-
-
-class _Reading:
-    """Reading of the frames of a feed, some at the same time, in the order of their rows."""
-
-    def __init__(self, feed: Feed, rows: pd.DataFrame, options: IngestOptions, written: int):
-        self.feed = feed
-        self.rows = rows
-        self.options = options
-        self.written = written  # frames that the store has already
-        self.reasons: list[str] = []  # why frames were skipped
-        self.check = RainCheck()
-
-    def readable_frames(self, name: str) -> Generator[_Frame, None, None]:
-        """The good frames, in the order of their rows.
-
-        Raises ServerUnreachable after three frames in a row for which the server did not answer,
-        and WrongSettings at the first frame that shows them.
-        """
-        outages = 0
-        bar = tqdm(
-            total=self.written + len(self.rows),
-            initial=self.written,
-            desc=f"→ {name}",
-            unit="frame",
-            disable=not self.options.progress,
-        )
-        with bar, closing(self._read_ahead()) as results:
-            for time, result in results:
-                bar.update()
-                try:
-                    frame = result()
-                    if frame.values.size and not np.isfinite(frame.values).any():
-                        raise NowcastError("nothing in it is observed")
-                except WrongSettings:
-                    raise
-                except NowcastError as error:
-                    outages = outages + 1 if isinstance(error, ServerUnreachable) else 0
-                    if outages == MAX_OUTAGES:
-                        raise ServerUnreachable(f"{error}; a new run continues here") from error
-                    self.skip(time, str(error))
-                    continue
-                outages = 0
-                self.check.add(frame.check)
-                yield frame
-
-    def skip(self, time: pd.Timestamp, reason: str) -> None:
-        """Leave a frame out, with a warning."""
-        log.warning("skipped the frame of %s: %s", time, reason)
-        self.reasons.append(reason)
-
-    def stored(self, field: xr.DataArray) -> xr.DataArray:
-        """A frame (y, x) as the store has it."""
-        return grid.coarser(grid.cut(field, self.options.crop), self.options.regrid)
-
-    def difference_from(self, expected: xr.DataArray, field: xr.DataArray) -> str:
-        """How a frame differs from the grid of the store; "" if it does not."""
-        try:
-            return _difference(expected, self.stored(field))
-        except NowcastError as error:  # it is too small for the crop or the coarser grid
-            return str(error)
-
-    def _read_ahead(self) -> Generator[tuple[pd.Timestamp, Callable], None, None]:
-        """Time and result of each frame; ``feed.concurrency`` frames are read at the same time."""
-        waiting: deque = deque()
-        for row in self.rows.itertuples():
-            waiting.append((row.time, in_background(self._read, row).result))
-            if len(waiting) >= self.feed.concurrency:
-                yield waiting.popleft()
-        yield from waiting
-
-    def _read(self, row: Any) -> _Frame:
-        """A frame as read and as stored."""
-        field = self.feed.read(row)
-        where = str(getattr(row, "path", "") or getattr(self.feed, "path", "") or "the feed")
-        values = field.values
-        if self.options.crop:
-            x, y, width, height = self.options.crop
-            values = values[y : y + height, x : x + width]
-
-        check = RainCheck()
-        if values.size:  # else the crop lies beyond the frame, which is reported later
-            values = check.check(values[None], [row.time], where)[0]
-            values = grid.area_mean(values, self.options.regrid)
-        check.add_capped(field.attrs.get("capped_pixels", 0))
-        return _Frame(row.time, where, field, values, check)
