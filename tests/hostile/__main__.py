@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the helpers of the tests
@@ -31,7 +32,7 @@ def main() -> int:
 
     numbers = range(options.first, options.first + options.inputs)
     seconds = max(60 * options.minutes - (time.monotonic() - begun), 0)
-    report = fuzz.run(numbers, seconds, options.only)
+    report = fuzz.run(numbers, seconds, options.only, partial(print, flush=True))
     print(report.table())
     return 1 if wrong or report.bad else 0
 

@@ -10,7 +10,7 @@ import signal
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,11 +39,14 @@ class Report:
     def inputs(self) -> int:
         return sum(sum(row.values()) for row in self.counts.values())
 
+    def line(self, kind: str) -> str:
+        """The counts of one kind of input as text."""
+        return f"{kind:18}" + "".join(f"{self.counts[kind][name]:11,}" for name in OUTCOMES)
+
     def table(self) -> str:
         """The counts as text: a line for each kind of input."""
         lines = [f"{'input':18}" + "".join(f"{name:>11}" for name in OUTCOMES)]
-        for kind, row in self.counts.items():
-            lines.append(f"{kind:18}" + "".join(f"{row[name]:11,}" for name in OUTCOMES))
+        lines += [self.line(kind) for kind in self.counts]
         total = {name: sum(row[name] for row in self.counts.values()) for name in OUTCOMES}
         lines.append(f"{'all':18}" + "".join(f"{total[name]:11,}" for name in OUTCOMES))
         return "\n".join([*lines, f"{self.inputs:,} inputs in {self.seconds:.0f} s", *self.bad])
@@ -141,7 +144,12 @@ def _attack(kind: str, decoder: Decoder, numbers: range, until: float) -> Iterat
             return
 
 
-def run(numbers: range, seconds: float, only: Sequence[str] = ()) -> Report:
+def run(
+    numbers: range,
+    seconds: float,
+    only: Sequence[str] = (),
+    show: Callable[[str], Any] = lambda line: None,
+) -> Report:
     """Attack decoders.
 
     Parameters
@@ -152,6 +160,8 @@ def run(numbers: range, seconds: float, only: Sequence[str] = ()) -> Report:
         How long altogether; each kind has the same share of what is left.
     only
         Names of the kinds; all if there are none.
+    show
+        It is called with the counts of each kind as soon as they are known.
     """
     report, begun = Report(), time.time()
     with tempfile.TemporaryDirectory(dir=_fast_folder()) as folder:
@@ -166,5 +176,6 @@ def run(numbers: range, seconds: float, only: Sequence[str] = ()) -> Report:
                     row[result] += 1
                 if error and sum(kind in line for line in report.bad) < KEPT:
                     report.bad.append(error)
+            show(report.line(kind))
     report.seconds = time.time() - begun
     return report
