@@ -55,6 +55,9 @@ class Evaluate:
     # Write protocol and scores to this file.
     json: Annotated[Path | None, option("FILE", "print a summary only")] = None
 
+    # Cases that a network forecasts at once; 0: several on a GPU, the more the smaller the grid.
+    batch: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+
     # Where networks run; auto: on a GPU where there is one.
     device: DEVICE = "auto"
 
@@ -88,6 +91,7 @@ class Evaluate:
             margin=self.margin,
             every=self.every,
             common=self.common,
+            batch=self.batch,
         )
         for name, run in forecasters.items():
             if caution := trained_on(run, frames):

@@ -8,6 +8,7 @@ from .forecasters import Network as Network
 from .forecasters import forecaster as forecaster
 from .forecasters import shipped as shipped
 from .nowcast import forecast as forecast
+from .nowcast import forecasts as forecasts
 from .nowcast import observed_until as observed_until
 from .nowcast import save as save
 from .rescaling import Rescaled as Rescaled

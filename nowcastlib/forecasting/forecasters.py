@@ -123,27 +123,48 @@ class Network:
         """The device that it runs on: that of the model's weights."""
         return next(self.model.parameters()).device
 
-    @torch.inference_mode()
     def __call__(self, observed: np.ndarray, n: int) -> np.ndarray:
         """Rain rate (n, y, x), or (member, n, y, x), in mm/h after ``observed`` (T, y, x)."""
-        self._check_size(*observed.shape[1:])
-        scale = self.config.scale
-        recent = torch.from_numpy(observed[-self.n_in :].astype("f4")).to(self.device)
-        scaled = scale.to_model(recent)[None, :, None]  # (1, T, 1, H, W)
-        frames = network_input(scaled, self.config.model)[0, :, 0]  # (T, H, W)
+        return self.of_cases(observed[None], n)[0]
 
-        x = frames[None, :, None]
+    @torch.inference_mode()
+    def of_cases(self, observed: np.ndarray, n: int) -> np.ndarray:
+        """Forecasts of several cases at once, which keeps a GPU busy.
+
+        Parameters
+        ----------
+        observed : np.ndarray
+            Rain rate (case, T, y, x) in mm/h, NaN where not observed.
+        n : int
+            Number of steps to forecast.
+
+        Returns
+        -------
+        np.ndarray
+            Rain rate (case, n, y, x) in mm/h; of an ensemble (case, member, n, y, x).
+        """
+        self._check_size(*observed.shape[2:])
+        scale = self.config.scale
+        recent = torch.from_numpy(observed[:, -self.n_in :].astype("f4")).to(self.device)
+        x = network_input(scale.to_model(recent)[:, :, None], self.config.model)  # (B, T, 1, H, W)
+
         if isinstance(self.model, MotionGuided):
-            now = torch.where(torch.isnan(recent[-1]), scale.from_model(frames[-1]), recent[-1])
+            now = torch.where(
+                torch.isnan(recent[:, -1]), scale.from_model(x[:, -1, 0]), recent[:, -1]
+            )
             rate = self._rate_from_probabilities(now, x, n)
         else:
-            logits = self.model(x, n)[0]  # (n, channel, H, W)
-            rate = cast(FrameNetwork, self.model).rain_rate(logits, scale)[:, 0]  # (n, H, W)
+            logits = self.model(x, n)  # (B, n, channel, H, W)
+            rate = cast(FrameNetwork, self.model).rain_rate(logits, scale)[:, :, 0]
 
-        raining = exceeds(recent.cpu().numpy(), DRY).any()
-        forecast = rate.cpu().numpy() * raining
-        forecast[~exceeds(forecast, DRY)] = 0
-        return np.where(np.isfinite(observed[-1]), forecast, np.nan)
+        # (B, n, H, W), or (B, member, n, H, W)
+        forecasts = rate.cpu().numpy()
+        for forecast, frames in zip(forecasts, observed, strict=True):
+            if not exceeds(frames[-self.n_in :].astype("f4"), DRY).any():
+                forecast[:] = 0
+            forecast[~exceeds(forecast, DRY)] = 0
+            forecast[..., ~np.isfinite(frames[-1])] = np.nan
+        return forecasts
 
     def _check_size(self, height: int, width: int) -> None:
         """NowcastError if the network works on another size of frames only."""
@@ -155,25 +176,31 @@ class Network:
             )
 
     def _rate_from_probabilities(self, now: Tensor, x: Tensor, n: int) -> Tensor:
-        """One forecast (n, H, W), or an ensemble (member, n, H, W), in mm/h.
+        """Forecasts (B, n, H, W), or ensembles (B, member, n, H, W), in mm/h.
 
-        ``now`` is the last frame (H, W) in mm/h, ``x`` (1, T, 1, H, W) all frames in model units.
-        Pixels that no frame shows are NaN.
+        ``now`` are the last frames (B, H, W) in mm/h, ``x`` (B, T, 1, H, W) all frames in model
+        units. Pixels that no frame shows are NaN.
         """
-        scale = self.config.scale
-        network = cast(MotionGuided, self.model)
-        if not self.members:
-            rates = []
-            for logits in network.leads(x, n):  # each (1, rate, H, W)
-                threshold = probabilities.matched_threshold(logits[0], now)
-                rates.append(probabilities.quantile(logits[0], threshold, scale))
-            return torch.stack(rates)
+        if self.members:
+            return torch.stack([self._members_of(frames[None], n) for frames in x])
 
+        scale = self.config.scale
+        rates = []  # of each lead time: (B, H, W)
+        for logits in cast(MotionGuided, self.model).leads(x, n):  # each (B, rate, H, W)
+            thresholds = [
+                probabilities.matched_threshold(*case) for case in zip(logits, now, strict=True)
+            ]
+            rates.append(probabilities.quantile(logits, torch.stack(thresholds), scale))
+        return torch.stack(rates, 1)
+
+    def _members_of(self, x: Tensor, n: int) -> Tensor:
+        """The members (member, n, H, W) in mm/h of one case (1, T, 1, H, W)."""
+        network = cast(MotionGuided, self.model)
         logits = network(x, n)[0]  # (n, rate, H, W)
         path = motion.follow(network.velocity(x[:, :, 0]), n)[0]  # (n, 2, H, W)
         texture = torch.nan_to_num(x[0, -1, 0])
         noise = probabilities.correlated_noise(texture, path, self.members)
-        return probabilities.ensemble(logits, noise, scale)
+        return probabilities.ensemble(logits, noise, self.config.scale)
 
 
 def shipped() -> list[str]:

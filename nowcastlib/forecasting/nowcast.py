@@ -1,5 +1,6 @@
 """Nowcasts: frames up to a time → the rain of the next hour, with its valid times."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from nowcastlib.data import (
 )
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import written_folder
-from nowcastlib.forecasting.forecasters import Forecaster
+from nowcastlib.forecasting.forecasters import Forecaster, Network
 from nowcastlib.forecasting.rescaling import Rescaled, at_trained_scale
 
 USUAL_STEP = pd.Timedelta(minutes=5)  # time step of a store that holds a single frame
@@ -160,22 +161,68 @@ def forecast(
         If too many of the frames that the forecaster needs are missing (see ``data.has_enough``),
         or if the check refuses the frames.
     """
+    return forecasts(run, frames, [at], leads)[0]
+
+
+def forecasts(
+    run: Forecaster,
+    frames: xr.DataArray,
+    times: Sequence[str | datetime | np.datetime64 | None],
+    leads: int = 12,
+) -> list[xr.DataArray]:
+    """Forecasts after several times; a network makes them at once. See ``forecast``.
+
+    Parameters
+    ----------
+    run : Forecaster
+        The forecaster, see ``forecaster``.
+    frames : xr.DataArray
+        Rain rate (time, y, x) in mm/h.
+    times : sequence of str, datetime, np.datetime64 or None
+        Times of the last frames to use, UTC.
+    leads : int
+        Number of steps to forecast.
+
+    Returns
+    -------
+    list of xr.DataArray
+        Rain rate (lead_time, y, x) in mm/h for each time; of an ensemble
+        (member, lead_time, y, x).
+
+    Raises
+    ------
+    NowcastError
+        As ``forecast``.
+    """
     if leads < 1:
         raise NowcastError(f"a forecast needs leads, not {leads}: ask for at least 1")
     given, frames = frames, checked_frames(frames)
     run = at_trained_scale(run, frames)
-    observed = observed_until(frames, at, run.n_in)
-    rate = run(observed.values.astype("f8"), leads)
+    cases = [observed_until(frames, at, run.n_in) for at in times]
+
+    if isinstance(run, Network | Rescaled) and len(cases) > 1:
+        rates = list(run.of_cases(np.stack([case.values.astype("f8") for case in cases]), leads))
+    else:
+        rates = [run(case.values.astype("f8"), leads) for case in cases]
 
     steps = pd.TimedeltaIndex(_step(frames) * np.arange(1, leads + 1))
-    predicted = xr.DataArray(
+    predicted = [
+        _as_forecast(rate, case, steps, run) for rate, case in zip(rates, cases, strict=True)
+    ]
+    return predicted if given is frames else [on_own_grid(each, given) for each in predicted]
+
+
+def _as_forecast(
+    rate: np.ndarray, observed: xr.DataArray, steps: pd.TimedeltaIndex, run: Forecaster
+) -> xr.DataArray:
+    """Rain rate (…, lead_time, y, x) in mm/h with its times, its grid and its origin."""
+    return xr.DataArray(
         rate.astype("f4"),
         coords=_times(observed, steps) | {"y": observed.y, "x": observed.x},
         dims=("member", "lead_time", "y", "x")[-rate.ndim :],
         name="rainfall_rate",
         attrs=_attributes(observed) | _scale_attribute(run),
     )
-    return predicted if given is frames else on_own_grid(predicted, given)
 
 
 def _times(observed: xr.DataArray, leads: pd.TimedeltaIndex) -> dict:

@@ -86,6 +86,11 @@ class Rescaled:
         """Number of frames that it needs, at the time step of the store."""
         return math.ceil(round((self.network.n_in - 1) * self.change.stride, 6)) + 1
 
+    @property
+    def device(self) -> torch.device:
+        """The device that the network runs on."""
+        return self.network.device
+
     def __call__(self, observed: np.ndarray, n: int) -> np.ndarray:
         """Rain rate (n, y, x), or (member, n, y, x), in mm/h after ``observed`` (T, y, x)."""
         if self.change == ScaleChange():
@@ -100,6 +105,12 @@ class Rescaled:
         members = np.stack([self._at(leads, frames[-1], each, velocity) for each in members])
         fine = self._to_store(members, observed[-1], velocity)
         return fine.reshape(*rate.shape[:-3], *fine.shape[1:])
+
+    def of_cases(self, observed: np.ndarray, n: int) -> np.ndarray:
+        """Forecasts of several cases (case, T, y, x); see ``Network.of_cases``."""
+        if self.change == ScaleChange():
+            return self.network.of_cases(observed, n)
+        return np.stack([self(case, n) for case in observed])
 
     def _to_network(self, observed: np.ndarray) -> np.ndarray:
         """Frames of the store (T, y, x) → those of the network (n_in, Y, X)."""

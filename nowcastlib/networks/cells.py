@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nowcastlib.networks.cell_options import ConvCellOptions, ConvLSTMOptions
-from nowcastlib.networks.pixel_norm import PixelNorm
+from nowcastlib.networks.norms import GroupNorm, PixelNorm
 from nowcastlib.networks.recurrence import RecurrentCell, State
 
 
@@ -125,7 +125,7 @@ class _ConvCell(RecurrentCell):
             return PixelNorm(channels, self.options.size)
         if self.options.norm:
             groups = 1 if self.options.norm == "layer" else self.n_gates
-            return nn.GroupNorm(groups, channels)
+            return GroupNorm(groups, channels)
         return nn.Identity()
 
     def _inputs(self, x: Tensor | None) -> Tensor:

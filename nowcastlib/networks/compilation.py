@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from nowcastlib.errors import is_lack_of_memory
 from nowcastlib.networks.recurrence import RecurrentCell
 
+VARIANTS = 8  # compiled variants of one cell, at most
+
 log = logging.getLogger("nowcastlib")
 
 
@@ -37,7 +39,13 @@ def compile_cells(model: nn.Module) -> None:
     The first batch then takes longer. If compilation fails, the cells run as they are, and one
     warning says so.
     """
-    for cell in _cells(model):
+    from torch._dynamo import config  # it takes seconds to import
+
+    # Each cell is compiled for its first step, later ones, and with and without gradients. All
+    # cells share the limit of the compiler, beyond which it would leave the others as they are.
+    cells = _cells(model)
+    config.recompile_limit = max(config.recompile_limit, VARIANTS * len(cells))
+    for cell in cells:
         setattr(cell, "_gates", CompiledGates(model, cell._gates))  # noqa: B010 (a method)
 
 

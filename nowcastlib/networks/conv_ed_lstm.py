@@ -97,7 +97,7 @@ class ConvEDLSTM(FrameNetwork):
         size = x.shape[-2:]
         x = self._pack(x)  # (B, T, C·patch², H/patch, W/patch)
         entered = self._entered(x)
-        outputs, states = stacks.read(self.cells, entered)
+        _, states = stacks.read(self.cells, entered)
         if coins is not None:
             if truth is None:
                 raise ValueError("coins choose true frames: give truth, too")
@@ -105,7 +105,8 @@ class ConvEDLSTM(FrameNetwork):
             coins = coins[(..., *[None] * (5 - coins.ndim))]  # (B, n_out - 1, 1, 1, 1)
 
         frame = x[:, -1]
-        logits = [self.output(outputs[:, -1], entered[:, -1])]
+        top = states[-1][0]  # hidden state of the highest cell: (B, hidden, H/patch, W/patch)
+        logits = [self.output(top, entered[:, -1])]
         for t in range(n_out - 1):
             before, frame = frame, torch.sigmoid(logits[-1])  # (B, C·patch², H/patch, W/patch)
             if truth is not None and coins is not None:

@@ -123,7 +123,8 @@ class RecurrentCell(nn.Module):
         few = max(1, MOST_VALUES // max(x[0].numel(), 1))
         for frames in x.split(len(x) if torch.is_grad_enabled() else few):
             inputs = self._inputs(frames.flatten(0, 1))  # (T·B, gates·hidden, H', W')
-            yield from inputs.unflatten(0, frames.shape[:2]).unbind()
+            # unlike unbind, the gradient of split keeps channels last in memory
+            yield from inputs.split(x.shape[1])
 
     def _step(self, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
         if state is None and self.from_x is None:
@@ -138,7 +139,10 @@ class RecurrentCell(nn.Module):
     def _zeros(self, inputs: Tensor) -> State:
         """The state before the first frame.
 
-        One pixel of one sample is broadcast to all: its convolution costs nothing.
+        One pixel of one sample is broadcast to all: its convolution costs nothing. In mixed
+        precision the state adds up in float32.
         """
-        pixel = inputs.new_zeros(1, self.hidden, *(1,) * (inputs.ndim - 2))
+        mixed = torch.is_autocast_enabled(inputs.device.type)
+        shape = (1, self.hidden, *(1,) * (inputs.ndim - 2))
+        pixel = inputs.new_zeros(shape, dtype=torch.float32 if mixed else inputs.dtype)
         return (pixel,) * self.n_states

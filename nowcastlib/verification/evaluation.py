@@ -1,7 +1,7 @@
 """Evaluation: several forecasters on the same cases, each case counted by itself."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +18,14 @@ from nowcastlib.data import (
     pixel_size,
     time_step,
 )
+from nowcastlib.devices import GPUS
 from nowcastlib.errors import NowcastError
-from nowcastlib.forecasting import Forecaster, at_trained_scale, forecast
+from nowcastlib.forecasting import Forecaster, Network, Rescaled, at_trained_scale, forecasts
 from nowcastlib.units import exceeds
 from nowcastlib.verification.case_times import count_missing, event_starts, issue_times
 from nowcastlib.verification.counts import SCALES, check_thresholds, count
+
+PIXELS_AT_ONCE = 2**20  # on a GPU: 16 cases of 256 × 256 px
 
 log = logging.getLogger("nowcastlib")
 
@@ -47,9 +50,11 @@ class EvaluationOptions:
     # counts as a hit; 1: compare pixels
     pool: int = 1
     scales: Sequence[int] = SCALES  # px; window sides of the fractions skill score
+    # cases that a network forecasts at once; 0: several on a GPU, the more the smaller the grid
+    batch: int = 0
 
     def __post_init__(self):
-        smallest = {"leads": 1, "every": 1, "pool": 1, "size": 0, "margin": 0}
+        smallest = {"leads": 1, "every": 1, "pool": 1, "size": 0, "margin": 0, "batch": 0}
         for name, least in smallest.items():
             if getattr(self, name) < least:
                 raise NowcastError(f"{name} is {getattr(self, name)}: it must be {least} or more")
@@ -135,21 +140,33 @@ def evaluate(
 
     pooled_km = options.pool * _pixel_km(frames)
     counts: dict[str, list[xr.Dataset]] = {name: [] for name in forecasters}
+    batch = options.batch or suitable_batch(forecasters.values(), frames)
     with tqdm(total=len(times) * len(forecasters), unit="forecast", disable=not progress) as bar:
-        for at in times:
+        for first in range(0, len(times), batch):
+            issued = times[first : first + batch]
             predicted = {}
             for name, run in forecasters.items():
                 bar.set_description(name, refresh=False)
-                predicted[name] = forecast(run, frames, at, options.leads)
-                bar.update()
+                predicted[name] = forecasts(run, frames, issued, options.leads)
+                bar.update(len(issued))
 
-            rates, truth = _fields_to_compare(predicted, frames, options)
-            for name, rate in rates.items():
-                pair = (rate, truth)
-                counts[name].append(count([pair], options.thresholds, options.scales, pooled_km))
+            for case in zip(*predicted.values(), strict=True):
+                by_name = dict(zip(predicted, case, strict=True))
+                rates, truth = _fields_to_compare(by_name, frames, options)
+                for name, rate in rates.items():
+                    sums = count([(rate, truth)], options.thresholds, options.scales, pooled_km)
+                    counts[name].append(sums)
     return _joined(counts, frames, times, options.leads).assign_attrs(
         count_missing(frames, n_in, times, options.leads, options.every)
     )
+
+
+def suitable_batch(forecasters: Iterable[Forecaster], frames: xr.DataArray) -> int:
+    """Number of cases to forecast at once: one on a CPU, which is then as fast."""
+    devices = [run.device.type for run in forecasters if isinstance(run, Network | Rescaled)]
+    if not any(device in GPUS for device in devices):
+        return 1
+    return max(1, PIXELS_AT_ONCE // (frames.sizes["y"] * frames.sizes["x"]))
 
 
 def _pixel_km(frames: xr.DataArray) -> float:

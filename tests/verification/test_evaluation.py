@@ -1,13 +1,23 @@
 """Evaluation: the same cases for all forecasters, at the right times and pixels."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import torch
+import xarray as xr
 from made_forecasts import RUNS
 
 from nowcastlib.errors import NowcastError
-from nowcastlib.forecasting import BASELINES, Baseline, baselines, forecast
+from nowcastlib.forecasting import (
+    BASELINES,
+    Baseline,
+    Network,
+    baselines,
+    forecast,
+    forecaster,
+)
 from nowcastlib.verification import (
     COUNTS,
     EvaluationOptions,
@@ -19,6 +29,7 @@ from nowcastlib.verification import (
     score,
     table,
 )
+from nowcastlib.verification.evaluation import suitable_batch
 
 
 def test_forecasters_get_the_same_cases(storm):
@@ -37,6 +48,43 @@ def test_forecasters_get_the_same_cases(storm):
     pooled = counts.sum("case")
     later = score(pooled.sel(lead_time=15, threshold=0.5), "csi").to_series()
     assert later["extrapolation"] > later["persistence"] > 0
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_cases_that_a_network_forecasts_at_once_have_the_same_sums(storm, lost):
+    """The last batch holds fewer cases than the others; pixels may be lost in one of them."""
+    frames = storm.copy()
+    if lost:
+        frames[3, :2], frames[5, :, -2:] = np.nan, np.nan
+    sizes = []
+
+    class Recorded(Network):
+        def of_cases(self, observed, n):
+            sizes.append(len(observed))
+            return super().of_cases(observed, n)
+
+    radar = forecaster("radar", "cpu")
+    runs = {
+        "radar": Recorded(radar.model, radar.config),
+        "members": Network(radar.model, radar.config, members=2),
+        "network": RUNS["network"],
+        "sprog": RUNS["sprog"],
+    }
+    one_by_one = EvaluationOptions(leads=2, size=0, scales=(2,))
+    expected = evaluate(frames, runs, one_by_one, progress=False)
+    assert set(sizes) == {1}
+    sizes.clear()
+    counts = evaluate(frames, runs, replace(one_by_one, batch=2), progress=False)
+    assert sizes == [2] * (counts.sizes["case"] // 2) + [1] * (counts.sizes["case"] % 2)
+    assert len(sizes) > 1
+    xr.testing.assert_allclose(counts, expected, rtol=1e-5)
+
+
+def test_a_gpu_gets_as_many_cases_at_once_as_suit_the_grid(storm):
+    for device, cases in (("cpu", 1), ("meta", 1), ("cuda", 256), ("mps", 256)):
+        run = Mock(Network, device=torch.device(device))
+        assert suitable_batch([RUNS["sprog"], run], storm) == cases  # of 64 × 64 px
+    assert suitable_batch([RUNS["sprog"]], storm) == 1
 
 
 def test_only_ensembles_have_more_than_two_ranks_and_a_crps_below_the_mae(storm):
