@@ -24,7 +24,7 @@ from playwright.sync_api import sync_playwright
 
 from nowcastlib.data import as_frames, storms
 from nowcastlib.display import rain_scale
-from nowcastlib.display.player import CellPlayer, ForecastPlayer, FramePlayer
+from nowcastlib.display.player import CellPlayer, EnsemblePlayer, ForecastPlayer, FramePlayer
 from nowcastlib.display.player.forecast_player import ERROR_COLOURS, ERRORS, EVENT_COLOURS
 from nowcastlib.display.player.levels import rain_levels
 from nowcastlib.display.player.rain_panels import LEVEL_VALUES
@@ -208,7 +208,7 @@ def test_tour_in_jupyterlab_follows_selects_and_keys(browser, lab):
 
         # the player's keys do not reach JupyterLab's commands
         cells = page.locator(".jp-Notebook .jp-Cell").count()
-        page.locator(".nowcast-player").focus()
+        page.get_by_label("frame", exact=True).focus()
         for key in ("Home", "v", "1", "l", "b", "ArrowRight"):  # b would insert a cell
             page.keyboard.press(key)
         page.wait_for_function(f"{LABEL}.includes('-5 min')")
@@ -638,7 +638,7 @@ CUT_OFF = """() => {
 }"""
 
 
-@pytest.mark.parametrize("width", [390, 1200])
+@pytest.mark.parametrize("width", [340, 390, 1200])
 def test_no_label_is_cut_off(browser, tmp_path, width):
     frames = as_frames(np.full((12, 128, 128), 3.0, "f4"))  # counts of five digits
     made = {
@@ -753,3 +753,189 @@ def test_every_step_and_channel_of_a_cell_is_the_chosen_one(browser, tmp_path):
             for cmap, pixel in zip(("gray", "Greens", "RdBu_r"), pixels, strict=True):
                 expected = 255 * np.array(colormaps[cmap](0 if cmap == "gray" else shade)[:3])
                 np.testing.assert_allclose(pixel[:3], expected, atol=1.01)
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """A player of 96 × 128 px in two panels, in which every pixel has another rate."""
+    rate = np.arange(96 * 128, dtype="f4").reshape(1, 96, 128) % 97 + 0.2
+    frames = as_frames(np.repeat(rate, 6, axis=0))
+    return ForecastPlayer(frames, {"a": forecast(forecaster("persistence"), frames[:4], None, 2)})
+
+
+def windows(page) -> list[list[float]]:
+    """Left, top, width and height of the part of the frame that each panel shows, in px.
+
+    Those of the pictures are measured on the screen, those of the maps are their view boxes; the
+    two must agree.
+    """
+    measured = page.evaluate(
+        """() => [...document.querySelectorAll("figure:not([hidden]) canvas")].map((canvas) => {
+            const picture = canvas.parentElement;
+            const [whole, seen] = [canvas, picture].map((e) => e.getBoundingClientRect());
+            const px = canvas.width / whole.width;
+            const left = (seen.left + 1 - whole.left) * px; // without the frame of the picture
+            const top = (seen.top + 1 - whole.top) * px;
+            return [left, top, (seen.width - 2) * px, (seen.height - 2) * px];
+        })"""
+    )
+    maps = page.locator("figure:visible .nowcast-picture svg").evaluate_all(
+        "all => all.map((map) => map.getAttribute('viewBox').split(' ').map(Number))"
+    )
+    np.testing.assert_allclose(measured, maps, atol=0.6)
+    return maps
+
+
+WHOLE = [[0, 0, 128, 96]] * 2
+
+
+def test_zoom_by_keys_moves_all_panels_together(browser, wide, tmp_path):
+    with opened(browser, tmp_path, wide) as page:
+        page.get_by_label("frame", exact=True).focus()
+        assert windows(page) == WHOLE
+        page.keyboard.press("+")
+        first, second = windows(page)
+        assert first == second == pytest.approx([64 - 128 / 3, 48 - 32, 256 / 3, 64])
+        page.keyboard.press("Shift+ArrowRight")
+        assert windows(page)[0][0] == pytest.approx(128 / 3), "at the right edge"
+        page.keyboard.press("-")
+        assert windows(page) == WHOLE
+
+        for _ in range(9):
+            page.keyboard.press("+")
+        assert windows(page)[0][2:] == pytest.approx([128 / 3, 32]), "the largest zoom"
+        page.keyboard.press("Escape")
+        for _ in range(9):
+            page.keyboard.press("Shift+ArrowUp")
+        assert windows(page)[0][1] == 0, "at the upper edge"
+        page.keyboard.press("0")
+        assert windows(page) == WHOLE
+
+        page.get_by_label("zoom in").click()
+        assert windows(page) != WHOLE
+        page.get_by_label("whole picture").click()
+        assert windows(page) == WHOLE
+
+
+def test_a_marked_pixel_stays_in_sight(browser, wide, tmp_path):
+    with opened(browser, tmp_path, wide) as page:
+        page.locator(".nowcast-player").focus()
+        page.keyboard.press("Shift+ArrowUp")
+        for key in ["+"] * 3 + ["Shift+ArrowRight"] * 40:
+            page.keyboard.press(key)
+        assert "pixel 104, 47" in page.locator(".nowcast-words").inner_text()
+        left, _, width, _ = windows(page)[1]
+        assert left + width == pytest.approx(105)
+
+
+def test_wheel_drag_and_double_click(browser, wide, tmp_path):
+    body = "<div style='height: 2000px'></div>"
+    size = {"width": 900, "height": 800}
+    with opened(browser, tmp_path, wide, body="<p>above</p>", viewport=size) as page:
+        page.evaluate(f"document.body.insertAdjacentHTML('beforeend', \"{body}\")")
+        box = page.locator(".nowcast-picture").nth(1).bounding_box()
+        x, y = box["x"] + box["width"] / 4, box["y"] + box["height"] / 2
+
+        page.mouse.move(x, y)
+        page.mouse.wheel(0, 90)
+        page.wait_for_function("scrollY === 90")
+        assert windows(page) == WHOLE, "the page scrolls as long as the player has no focus"
+        page.evaluate("scrollTo(0, 0)")
+        page.locator(".nowcast-player").evaluate("e => e.focus({preventScroll: true})")
+        page.mouse.wheel(0, -300)
+        page.wait_for_function("document.querySelector('.nowcast-zoomed')")
+        assert windows(page)[0] == pytest.approx([16, 24, 64, 48], abs=0.5)
+        assert page.evaluate("scrollY") == 0
+
+        page.mouse.down()
+        page.mouse.move(x - box["width"] / 8, y + box["height"] / 4, steps=4)
+        page.mouse.up()
+        assert windows(page)[1] == pytest.approx([24, 12, 64, 48], abs=0.5)
+        words = page.locator(".nowcast-words")
+        page.mouse.move(1, 1)
+        assert "mean of all" in words.inner_text(), "a drag marks no pixel"
+
+        page.mouse.move(box["x"] + 1 + 0.5, box["y"] + 1 + 0.5)
+        assert "pixel 24, 12" in words.inner_text()
+        page.mouse.dblclick(x, y)
+        assert windows(page) == WHOLE
+        page.mouse.move(1, 1)
+        assert "mean of all" in words.inner_text()
+
+
+def test_two_fingers_zoom_and_one_moves(browser, wide, tmp_path):
+    phone = {"viewport": {"width": 390, "height": 740}, "has_touch": True, "is_mobile": True}
+    with opened(browser, tmp_path, wide, **phone) as page:
+        box = page.locator(".nowcast-picture").first.bounding_box()
+        middle = box["y"] + box["height"] / 2
+        session = page.context.new_cdp_session(page)
+
+        def touch(kind: str, *shares: float) -> None:
+            points = [
+                {"x": box["x"] + s * box["width"], "y": middle, "id": k}
+                for k, s in enumerate(shares)
+            ]
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        touch("touchStart", 0.4, 0.6)
+        for spread in (0.15, 0.2):
+            touch("touchMove", 0.5 - spread, 0.5 + spread)
+        touch("touchEnd")
+        assert windows(page)[0] == pytest.approx([32, 24, 64, 48], abs=1.5)
+        assert page.evaluate("visualViewport.scale") == 1, "the page itself is not enlarged"
+
+        touch("touchStart", 0.5)
+        for place in (0.6, 0.75):
+            touch("touchMove", place)
+        touch("touchEnd")
+        assert windows(page)[1] == pytest.approx([16, 24, 64, 48], abs=1.5)
+
+
+def test_the_swipe_and_the_scale_bar_follow_the_zoom(browser, wide, tmp_path):
+    with opened(browser, tmp_path, wide) as page:
+        choose(page, "layout", "swipe")
+        choose(page, "view", "error")
+        bar = page.locator("figure:visible .nowcast-scale")
+        assert bar.inner_text() == "50 km"
+        for key in ["+"] * 2 + ["Shift+ArrowLeft"] * 4:
+            page.locator(".nowcast-player").press(key)
+        assert bar.inner_text() == "20 km"
+        width = windows(page)[0][2]
+        white = page.locator("figure:visible canvas").evaluate(
+            "(c) => [...c.getContext('2d').getImageData(0, 5, c.width, 1).data]"
+        )
+        is_error = (np.reshape(white, (128, 4))[:, :3] == 255).all(axis=1)  # no error: white
+        assert np.flatnonzero(is_error)[0] == round(width / 2)
+
+
+def test_every_member_and_share_is_the_chosen_one(browser, tmp_path):
+    frames = as_frames(np.full((6, 8, 8), 3.0, "f4"))
+    rain = forecast(forecaster("persistence"), frames[:4], None, 2)
+    members = xr.concat([rain * 0, rain * 0 + 0.7, rain], "member")
+    player = EnsemblePlayer(frames, members.assign_coords(issued=rain.issued), threshold=2)
+    with opened(browser, tmp_path, player) as page:
+        words = page.locator(".nowcast-words")
+        for key, rate in (("1", "0.00"), ("2", "0.7"), ("3", "2.99")):
+            page.locator(".nowcast-slider").press(key)
+            assert f"member: {rate}" in words.inner_text()
+        assert "share of members: 33 %" in words.inner_text()
+        assert page.locator(".nowcast-picture:visible").count() == 3
+        choose(page, "rain above", "0.5 mm/h")
+        assert "share of members: 67 %" in words.inner_text()
+        page.locator(".nowcast-slider").press("Home")
+        assert "share of members: 100 %" in words.inner_text(), "observed 3 mm/h"
+        pixel = "c => [...c.getContext('2d').getImageData(3, 3, 1, 1).data].slice(0, 3)"
+        expected = 255 * np.array(colormaps["BuPu"](254)[:3])
+        shown = page.locator("canvas").nth(2).evaluate(pixel)
+        np.testing.assert_allclose(shown, expected, atol=1.01)
+
+
+def test_films_of_grey_values_have_no_units(browser, tmp_path):
+    films = {"truth": np.full((2, 80, 80), 0.5), "network": np.zeros((2, 80, 80))}
+    with opened(browser, tmp_path, FramePlayer(films, colours="grey")) as page:
+        assert "mm/h" not in page.locator(".nowcast-player").inner_text()
+        page.locator(".nowcast-player").press("ArrowRight")
+        assert label(page) == "frame 2 of 2"
+        page.locator(".nowcast-player").press("+")
+        pixel = "all => all.map(c => c.getContext('2d').getImageData(3, 3, 1, 1).data[0])"
+        assert page.locator("canvas").evaluate_all(pixel) == [128, 0]

@@ -1,6 +1,7 @@
 // The controls: buttons, the slider, a select for each option, and the keys of the keyboard.
 
 import { tag } from "./elements.js";
+import { zoomButtons, zoomKey } from "./zoom.js";
 
 // A row with play, a frame back, the slider, a frame on; below it the selects. Returns the element
 // and a function that brings it up to date.
@@ -15,7 +16,10 @@ export function controls(view) {
 
   const element = tag("div", { className: "nowcast-controls" }, [
     tag("div", { className: "nowcast-scrub" }, [play, back, slider, on]),
-    tag("div", { className: "nowcast-selects" }, selects),
+    tag("div", { className: "nowcast-selects" }, [
+      ...selects,
+      ...(view.zoom.isUseful ? [zoomButtons(view.zoom)] : []),
+    ]),
   ]);
   const update = () => {
     play.textContent = view.get("playing") ? "⏸ pause" : "▶ play";
@@ -50,10 +54,11 @@ function selectFor(view, { trait, label, options }) {
 }
 
 // What the keys do, for the player's label and the line below it.
-export function keyHelp(scene) {
+export function keyHelp(scene, zoom) {
   const keys = ["← → Home End frame", "space play"];
   keys.push(...scene.controls.map(({ key, label }) => `${key} ${label}`));
   if (scene.rain) keys.push("shift ← → ↑ ↓ pixel", "Esc all pixels");
+  if (zoom.isUseful) keys.push("+ − 0 zoom", "zoomed in: shift ← → ↑ ↓ move, double click back");
   return keys.join(" · ");
 }
 
@@ -70,15 +75,26 @@ function keepsKey(target, key) {
 export function onKey(view, event) {
   const { key, shiftKey } = event;
   if (event.ctrlKey || event.metaKey || event.altKey || keepsKey(event.target, key)) return;
-  if (!pixelKey(view, key, shiftKey) && !frameKey(view, key) && !optionKey(view, key)) return;
+  const isKnown =
+    moveKey(view, key, shiftKey) ||
+    zoomKey(view.zoom, key, view.pointer.pinned) ||
+    frameKey(view, key) ||
+    optionKey(view, key);
+  if (!isKnown) return;
   event.preventDefault();
   event.stopPropagation();
 }
 
-function pixelKey(view, key, shiftKey) {
-  if (!view.scene.rain) return false;
-  if (shiftKey && key in ARROWS) view.pointer.move(ARROWS[key]);
-  else if (key === "Escape") view.pointer.clear();
+// Shift and an arrow move the picture if it is zoomed in and no pixel is marked, else the pixel.
+function moveKey(view, key, shiftKey) {
+  const { pointer, scene, zoom } = view;
+  if (shiftKey && key in ARROWS) {
+    if (zoom.isZoomed && !pointer.pinned) zoom.pan(ARROWS[key].map((by) => by / 4));
+    else if (scene.rain) {
+      pointer.move(ARROWS[key]);
+      zoom.show(pointer.pinned);
+    } else return false;
+  } else if (key === "Escape" && scene.rain) pointer.clear();
   else return false;
   return true;
 }

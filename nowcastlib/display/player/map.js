@@ -1,7 +1,5 @@
 // The frames' place on the Earth: borders, longitude and latitude, a scale bar.
 
-import { tag } from "./elements.js";
-
 const ROUND_KM = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 // Lines (x, y, x, y, … in px; pixel centres are whole numbers) as the path of an SVG.
@@ -29,11 +27,8 @@ export function place(degrees, [x, y], [height, width]) {
   return `${Math.abs(lat).toFixed(2)}° ${north}, ${Math.abs(lon).toFixed(2)}° ${east}`;
 }
 
-// A bar of at most 40 % of the picture's width; null if the pixel's size (km) is unknown.
+// A bar of at most 40 % of the width that is seen (px); null if the pixel's size (km) is unknown.
 export function scaleBar(pixelKm, width) {
   const km = ROUND_KM.filter((n) => n <= 0.4 * width * pixelKm).pop();
-  if (!km) return null;
-  const bar = tag("div", { className: "nowcast-scale", textContent: `${km} km` });
-  bar.style.width = `${(100 * km) / (width * pixelKm)}%`;
-  return bar;
+  return km ? { km, share: km / (width * pixelKm) } : null;
 }

@@ -1,6 +1,6 @@
 // The player in a saved page, without a kernel: the state stands in the page.
 
-import { initialize, render } from "./view.js";
+import { initialize, render } from "./start.js";
 
 class PageModel {
   constructor(state) {

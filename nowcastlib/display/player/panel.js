@@ -22,11 +22,10 @@ export class Panel {
     this.canvas = tag("canvas", { width, height, role: "img" });
     this.context = this.canvas.getContext("2d");
     this.handle = tag("div", { className: "nowcast-handle" });
-    this.picture = tag("div", { className: "nowcast-picture" }, [
-      this.canvas,
-      this.overlay([height, width], borders),
-      this.handle,
-    ]);
+    this.map = this.overlay([height, width], borders);
+    this.bar = tag("div", { className: "nowcast-scale", hidden: true });
+    const parts = [this.canvas, this.map, this.bar, this.handle];
+    this.picture = tag("div", { className: "nowcast-picture" }, parts);
 
     this.title = tag("span");
     const mark = marked ? [swatch(this.colour, "nowcast-mark")] : [];
@@ -65,6 +64,20 @@ export class Panel {
       if (++x === width) x = 0;
     }
     this.context.putImageData(this.image, 0, 0);
+  }
+
+  // Shows the window of a zoom; `bar` is {km, share} of the scale bar, or null.
+  setWindow(zoom, bar) {
+    const [x, y] = zoom.corner;
+    const [across, down] = zoom.size.map((n, k) => (100 * zoom.corner[k]) / n);
+    this.canvas.style.transform = `scale(${zoom.scale}) translate(${-across}%, ${-down}%)`;
+    this.map.setAttribute("viewBox", [x, y, ...zoom.window].join(" "));
+    this.picture.classList.toggle("nowcast-zoomed", zoom.isZoomed);
+
+    this.bar.hidden = bar === null;
+    if (!bar) return;
+    this.bar.textContent = `${bar.km} km`;
+    this.bar.style.width = `${100 * bar.share}%`;
   }
 
   setOutline(path) {

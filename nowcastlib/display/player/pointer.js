@@ -38,12 +38,10 @@ export class Pointer {
     this.hover(null);
   }
 
-  listen(picture) {
+  listen(picture, zoom) {
     const pixel = ({ clientX, clientY }) => {
       const { left, top, width, height } = picture.getBoundingClientRect();
-      const [columns, rows] = this.size;
-      const at = [((clientX - left) / width) * columns, ((clientY - top) / height) * rows];
-      return this.inside(at);
+      return this.inside(zoom.at([(clientX - left) / width, (clientY - top) / height]));
     };
     picture.onpointermove = (event) => {
       if (event.pointerType !== "touch") this.hover(pixel(event));
@@ -56,7 +54,10 @@ export class Pointer {
 // Dragging the handle of the swipe calls `moved` with its place, in per cent of the width.
 export function listenToHandle(handle, picture, moved) {
   handle.onclick = (event) => event.stopPropagation();
-  handle.onpointerdown = (event) => handle.setPointerCapture(event.pointerId);
+  handle.onpointerdown = (event) => {
+    event.stopPropagation(); // the picture does not move with it
+    handle.setPointerCapture(event.pointerId);
+  };
   handle.onpointermove = (event) => {
     if (!handle.hasPointerCapture(event.pointerId)) return;
     const { left, width } = picture.getBoundingClientRect();

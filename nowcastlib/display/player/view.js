@@ -7,17 +7,16 @@ import { svg, swatch, tag } from "./elements.js";
 import { legendElement } from "./legend.js";
 import { borderPath, place, scaleBar } from "./map.js";
 import { Panel } from "./panel.js";
-import { unpack } from "./packing.js";
 import { Pointer, listenToHandle } from "./pointer.js";
-import { MOST, NOT_KNOWN, Sequences } from "./sequences.js";
+import { MOST, NOT_KNOWN } from "./sequences.js";
+import { Zoom, listenToZoom } from "./zoom.js";
 
 // Numbers of the options, in the order of LAYOUTS and VIEWS in forecast_player.py
 const [ALL, ONE_BESIDE, SWIPE] = [0, 1, 2];
 const [OUTLINE, ERROR, EVENTS] = [1, 2, 3];
 const SHARES = Array.from({ length: MOST + 1 }, (_, shade) => shade / MOST);
-const STATE = ["frame", "playing", "choice", "arrangement", "view", "threshold", "speed"];
 
-class View {
+export class View {
   constructor(model, el, sequences) {
     this.model = model;
     this.el = el;
@@ -55,6 +54,7 @@ class View {
   build() {
     const { scene } = this;
     this.label = tag("div", { className: "nowcast-label", role: "status" });
+    this.zoom = new Zoom(scene.size, () => this.drawWindow());
     this.controls = controls(this);
     this.pointer = new Pointer(scene.size, () => this.describe());
     this.swipe = this.buildSwipe();
@@ -65,7 +65,7 @@ class View {
     this.words = tag("div", { className: "nowcast-words" });
     this.chart = svg("svg", { class: "nowcast-chart", role: "img" });
 
-    const help = keyHelp(scene);
+    const help = keyHelp(scene, this.zoom);
     const properties = {
       className: "nowcast-player",
       tabIndex: 0,
@@ -100,9 +100,8 @@ class View {
     const borders = borderPath(scene.map?.borders ?? []);
     return scene.panels.map((data) => {
       const panel = new Panel(data, scene.size, borders, this.isMarked(data));
-      const bar = scene.map && scaleBar(scene.map.pixel_km, this.width);
-      if (bar) panel.picture.append(bar);
-      if (scene.rain) this.pointer.listen(panel.picture);
+      if (scene.rain) this.pointer.listen(panel.picture, this.zoom);
+      listenToZoom(panel.picture, this.zoom, () => this.root.contains(document.activeElement));
       listenToHandle(panel.handle, panel.picture, (share) => {
         this.swipe.value = share;
         this.draw();
@@ -157,7 +156,7 @@ class View {
 
     const forecast = this.sequences.frame(this.sequenceOf(panel), frame);
     const isForecast = this.comparing && k > 0 && frame >= this.scene.past;
-    const split = swiping ? Math.round((this.swipe.value / 100) * this.width) : 0;
+    const split = swiping ? Math.round(this.zoom.at([this.swipe.value / 100, 0])[0]) : 0;
     panel.paint(forecast, observed, isForecast ? this.pairColours(view, level) : null, split);
     panel.setOutline(view === OUTLINE ? this.outline(frame, level) : "");
     if (this.comparing) this.drawScores(panel, k, isForecast ? forecast : null, state);
@@ -243,6 +242,24 @@ class View {
     return `${horizontal}M${across} 0V${y - 2}M${across} ${y + 3}V${this.height}`;
   }
 
+  // The same part of the frame in all panels.
+  drawWindow() {
+    const { scene, zoom } = this;
+    const bar = scene.map && scaleBar(scene.map.pixel_km, zoom.window[0]);
+    this.panels.forEach((panel) => panel.setWindow(zoom, bar));
+    this.sharpen();
+    if (this.get("arrangement") === SWIPE) this.draw();
+  }
+
+  // Pixels that are larger than those of the screen have sharp edges.
+  sharpen() {
+    const shown = this.panels.find(({ figure }) => !figure.hidden);
+    const shrunk = this.width > shown.picture.clientWidth * this.zoom.scale;
+    this.panels.forEach(({ canvas }) => {
+      canvas.style.imageRendering = shrunk ? "auto" : "pixelated";
+    });
+  }
+
   // As few rows of panels as possible, with about equally many panels each.
   fit() {
     const space = this.el.clientWidth;
@@ -253,10 +270,7 @@ class View {
     this.root.style.maxWidth = `${columns * widest}px`;
     this.grid.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
 
-    const shrunk = this.width > Math.min(widest, space / columns);
-    this.panels.forEach(({ canvas }) => {
-      canvas.style.imageRendering = shrunk ? "auto" : "pixelated";
-    });
+    this.drawWindow();
     if (this.scene.rain) this.describe();
   }
 }
@@ -271,48 +285,4 @@ function readable(rate, atPixel) {
   if (Number.isNaN(rate)) return "not known";
   if (!atPixel) return `${rate.toFixed(2)} mm/h`;
   return rate ? `${+rate.toPrecision(2)} mm/h` : "dry";
-}
-
-// Shows the player in an element. Returns a function that ends it.
-export async function render({ model, el }) {
-  const { size } = model.get("scene");
-  const unpacked = await Promise.all(model.get("sequences").map((one) => unpack(one, size)));
-  const sequences = new Sequences(unpacked, size[0] * size[1]);
-  const view = new View(model, el, sequences);
-
-  const changed = () => view.draw();
-  const rearranged = () => view.fit();
-  STATE.forEach((name) => model.on(`change:${name}`, changed));
-  model.on("change:arrangement", rearranged);
-  const observer = new ResizeObserver(() => view.fit());
-  view.draw();
-  observer.observe(el);
-
-  return () => {
-    observer.disconnect();
-    STATE.forEach((name) => model.off(`change:${name}`, changed));
-    model.off("change:arrangement", rearranged);
-    if (view.get("playing")) view.set("playing", false);
-  };
-}
-
-// Plays: one clock for all views of a model. Returns a function that stops it.
-export function initialize({ model }) {
-  let clock = null;
-  const next = () => {
-    const frames = model.get("scene").labels.length;
-    model.set("frame", (model.get("frame") + 1) % frames);
-    model.save_changes();
-  };
-  const run = () => {
-    clearInterval(clock);
-    if (!model.get("playing")) return;
-    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const interval = model.get("scene").intervals[model.get("speed")]; // ms
-    clock = setInterval(next, still ? Math.max(1000, interval) : interval);
-  };
-  model.on("change:playing", run);
-  model.on("change:speed", run);
-  run();
-  return () => clearInterval(clock);
 }

@@ -1,5 +1,5 @@
 // The module that JupyterLab loads, through anywidget.
 
-import { initialize, render } from "./view.js";
+import { initialize, render } from "./start.js";
 
 export default { initialize, render };

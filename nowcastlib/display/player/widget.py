@@ -25,9 +25,11 @@ _MODULES = (
     "chart",
     "legend",
     "panel",
+    "zoom",
     "controls",
     "pointer",
     "view",
+    "start",
 )
 STATE = ("frame", "playing", "choice", "arrangement", "view", "threshold", "speed")
 
