@@ -71,7 +71,6 @@ export class View {
       tabIndex: 0,
       role: "group",
       "aria-label": `player; keys: ${help}`,
-      "data-lm-suppress-shortcuts": "true", // of JupyterLab
     };
     this.root = tag("div", properties, [
       this.controls.element,
@@ -83,6 +82,10 @@ export class View {
       tag("div", { className: "nowcast-keys", textContent: `Keys: ${help}` }),
       tag("div", { className: "nowcast-credit", textContent: this.credits() }),
     ]);
+    // JupyterLab's shortcuts are for the element that has the focus, whatever is around it.
+    [this.root, ...this.root.querySelectorAll("button, input, select")].forEach((element) => {
+      element.setAttribute("data-lm-suppress-shortcuts", "true");
+    });
     this.root.onkeydown = (event) => onKey(this, event);
     this.el.append(this.root);
   }
