@@ -6,11 +6,12 @@ size, a peephole weight for each pixel, BCE on probabilities. Ours has the same 
 hidden [64, 32, 32, 16], kernel 5, 64 × 64 px, batch 16, 5 frames in and 5 out. Every measurement is
 the best of several steps in a process of its own. Nothing else should run meanwhile (3 minutes):
 
-    python benchmarks/train_speed.py [--json]
+    python benchmarks/train_speed.py [--json] [--write docs/results/train_speed.json]
 
 With --json the last line is one JSON object: ``speedup`` (frames per second, ours over the
 reference's), ``conv_fraction`` (time of our convolutions alone, forward and backward, over the time
-of our steps), ``peak_memory_ratio`` (peak of a step, ours over the reference's) and ``device``.
+of our steps), ``peak_memory_ratio`` (peak of a step, ours over the reference's), ``seconds`` of a
+step of each part, and ``device``. --write keeps it in a file.
 
 The losses of both along the same training on Moving MNIST are written by
 
@@ -187,6 +188,7 @@ PARTS = {
     "ours with stride": lambda: trainer(
         replace(MODEL, max_pool=False)
     ),  # not the same layers: half as many products
+    "ours with norm pixel": lambda: trainer(replace(MODEL, norm="pixel", size=SIZE)),
     "convolutions": convolutions,
 }
 
@@ -271,11 +273,27 @@ def losses(out: Path, steps: int, seeds: int, batch: int, lr: float) -> None:
             )
 
 
+def summary(costs: dict[str, dict[str, float]]) -> dict:
+    """What the measurements of all parts say, see above."""
+    seconds, memory = (
+        {part: cost[key] for part, cost in costs.items()} for key in ("seconds", "memory")
+    )
+    cpu = f"{platform.machine()}, {torch.get_num_threads()} threads"
+    return {
+        "speedup": round(seconds["reference"] / seconds["ours"], 2),
+        "conv_fraction": round(seconds["convolutions"] / seconds["ours"], 3),
+        "peak_memory_ratio": round(memory["ours"] / memory["reference"], 3),
+        "seconds": {part: round(value, 3) for part, value in seconds.items()},
+        "device": torch.cuda.get_device_name() if DEVICE.type == "cuda" else cpu,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--write", type=Path, metavar="JSON", help="write the report to a file")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--part", nargs=2, metavar=("PART", "FRAMES"), help="one measurement only")
     parser.add_argument("--losses", type=Path, metavar="CSV")
@@ -304,17 +322,11 @@ def main() -> None:
         per_frame = 1e3 * seconds / frames
         print(f"ours, {frames} frames in and out: {seconds:.3f} s/step, {per_frame:.0f} ms/frame")
     print(f"start-up of fit: {apart('start_up', '0')['seconds']:.2f} s")
-    if options.json:
-        seconds, memory = (
-            {part: cost[key] for part, cost in costs.items()} for key in ("seconds", "memory")
-        )
-        print(json.dumps({
-            "speedup": round(seconds["reference"] / seconds["ours"], 2),
-            "conv_fraction": round(seconds["convolutions"] / seconds["ours"], 3),
-            "peak_memory_ratio": round(memory["ours"] / memory["reference"], 3),
-            "device": torch.cuda.get_device_name() if DEVICE.type == "cuda" else
-            f"{platform.machine()}, {torch.get_num_threads()} threads",
-        }))  # fmt: skip
+    if options.json or options.write:
+        report = json.dumps(summary(costs))
+        print(report)
+        if options.write:
+            options.write.write_text(report + "\n")
     return None
 
 

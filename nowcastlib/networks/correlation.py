@@ -13,6 +13,8 @@ Padfield 2012, IEEE Trans. Image Process. 21 (masked normalised correlation). Ri
 
 import functools
 import logging
+import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -25,6 +27,8 @@ REACH = 48  # px per step; displacements up to it are compared by default
 LARGEST_SHARE = 2 / 3  # of the longer side; displacements are not larger in small frames
 SPACING = 32  # px between windows
 WIDTH = 24.0  # px; standard deviation of the Gaussian weights of a window
+SEEN = 6.0  # standard deviations; beyond them a weight is below the precision of float32
+WINDOWS_AT_ONCE = 8  # neighbours that are summed together
 SMALLEST_OVERLAP = 0.3  # share of a window's weight that both frames must show
 NO_RAIN = 1e-5  # squared model units; windows with a smaller variance tell nothing
 LITTLE_RAIN = 2e-3  # squared model units; windows with a smaller variance count less
@@ -122,17 +126,37 @@ def _window_sums(rain: Tensor, weight: Tensor, reach: int, factor: int) -> Tenso
     later = F.pad(powers[:, 1:], (reach,) * 4).unfold(-1, k, 1)
     later = later.permute(0, 4, 3, 1, 2, 5).flatten(-2)  # (B, W, H + 2·reach, T-1, 3·k)
 
-    sums = []
+    # One tensor for all: results that are kept between large ones that are not scatter the memory.
+    sums = rain.new_empty(len(rain), 6, down.shape[1], across.shape[1], k, k)
     for row in range(k):
-        weighted = (earlier * down[row][:, :, None]).flatten(-2)  # (3, B, W, rows, H·(T-1))
-        moved = later[:, :, row : row + height].flatten(2, 3)  # (B, W, H·(T-1), 3·k)
-        columns = torch.cat(  # (B, W, rows, 6·k)
-            [weighted[0] @ moved, weighted[1] @ moved[..., : 2 * k], weighted[2] @ moved[..., :k]],
-            -1,
-        )
-        columns = columns.unflatten(-1, (-1, k))  # (B, W, rows, 6, k)
-        sums.append(torch.einsum("bwrmk,kcw->bmrck", columns, across))
-    return torch.stack(sums, -2)
+        for windows, seen in _bands(height, down.shape[1], (row - reach) / 2, factor):
+            weights = down[row, windows, seen, None]  # (windows, h, 1)
+            weighted = (earlier[..., seen, :] * weights).flatten(-2)  # (3, B, W, windows, h·(T-1))
+            moved = later[:, :, row + seen.start : row + seen.stop].flatten(2, 3)
+            columns = torch.cat(  # (B, W, windows, 6·k)
+                [
+                    weighted[0] @ moved,  # moved is (B, W, h·(T-1), 3·k)
+                    weighted[1] @ moved[..., : 2 * k],
+                    weighted[2] @ moved[..., :k],
+                ],
+                -1,
+            ).unflatten(-1, (-1, k))  # (B, W, windows, 6, k)
+            part = torch.einsum("bwrmk,kcw->bmrck", columns, across)
+            sums[:, :, windows, :, row] = part
+    return sums
+
+
+def _bands(size: int, n: int, shift: float, factor: int) -> Iterator[tuple[slice, slice]]:
+    """Neighbouring windows of ``n``, and the pixels along the axis that have a weight in them.
+
+    ``shift`` is that of the windows, px. On a large grid most pixels have none.
+    """
+    reach = SEEN * WIDTH / factor
+    for first in range(0, n, WINDOWS_AT_ONCE):
+        last = min(first + WINDOWS_AT_ONCE, n)
+        begin, end = ((k + 0.5) * size / n + shift for k in (first, last - 1))
+        seen = slice(max(math.floor(begin - reach), 0), min(math.ceil(end + reach), size))
+        yield slice(first, last), seen
 
 
 def _window_weights(size: int, lags: Tensor, factor: int) -> Tensor:
