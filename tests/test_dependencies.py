@@ -27,7 +27,7 @@ BROUGHT = {
     "tomli": "pytest",
     "typing_extensions": "torch",  # read by the type checker only
 }
-BY_HAND = {"icechunk"}  # of a benchmark, which says how to install it
+BY_HAND = {"icechunk", "keras"}  # of a benchmark and of a reference, which say how to install it
 
 SAFE = {  # the first version without a hole that was published
     "h5py": "3.15",  # brings HDF5 1.14.6: crafted files

@@ -12,11 +12,13 @@ from typing import Annotated, Any
 import tyro
 
 from nowcastlib.errors import NowcastError
-from nowcastlib.networks import CONFIGS, option_names
+from nowcastlib.networks import CONFIGS, FORECASTING, option_names
 from nowcastlib.training import TrainConfig, default_config
 
 KIND = "config.model.kind"
 NESTED = ("model", "scale")  # parts whose name stands in their options: --config.model.hidden
+# Parts that only networks that forecast frames have, and only classifiers
+ONLY_FORECASTS, ONLY_CLASSIFIES = ("rollout",), ("clips",)
 # Options of version 0.1, and what to use instead
 REPLACED = {
     "--config.least": "use --config.min-windows",
@@ -39,8 +41,11 @@ def kind_of_network(arguments: Sequence[str]) -> str:
             raise NowcastError(f"there is no {name} any more: {REPLACED[name]}")
         if name == f"--{KIND}":
             kind = value or "".join(arguments[k + 1 : k + 2])
-    if kind not in CONFIGS:
-        raise NowcastError(f"unknown kind of network {kind!r}: choose one of {', '.join(CONFIGS)}")
+    if kind in CONFIGS and kind not in FORECASTING:
+        raise NowcastError(f"a {kind} forecasts no frames: use nowcast classify train")
+    if kind not in FORECASTING:
+        known = ", ".join(FORECASTING)
+        raise NowcastError(f"unknown kind of network {kind!r}: choose one of {known}")
     return kind
 
 
@@ -49,6 +54,8 @@ def flat_config(kind: str) -> Any:
     defaults = default_config(kind)
     options = []
     for part in fields(defaults):
+        if part.name in (ONLY_FORECASTS if defaults.model.classifies else ONLY_CLASSIFIES):
+            continue
         value = getattr(defaults, part.name)
         annotation: Any = type(value)
         if part.name not in NESTED:

@@ -4,12 +4,13 @@ import contextlib
 import io
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import takewhile
 from typing import Any, Protocol
 
 import tyro
 
+from nowcastlib.cli.classify import CLASSIFY, Classify
 from nowcastlib.cli.compact import Compact
 from nowcastlib.cli.config_options import explain_unused, kind_of_network
 from nowcastlib.cli.evaluate import Evaluate
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train": Train,
     "forecast": Forecast,
     "evaluate": Evaluate,
+    "classify": Classify,
     "plot": Plot,
     "live": Live,
     "compact": Compact,
@@ -53,9 +55,15 @@ def parse(arguments: list[str] | None = None) -> Command:
         After ``--help``.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    _check_command(words)
+    _check_command(words, COMMANDS)
     command = words[0] if words and words[0] in COMMANDS else ""
-    commands = COMMANDS
+    commands, prog = COMMANDS, "nowcast"
+
+    # classify consists of two commands with options of their own
+    if command == "classify" and words[1:2] and words[1] not in ("-h", "--help"):
+        _check_command(words[1:], CLASSIFY)
+        commands, prog, words = CLASSIFY, "nowcast classify", words[1:]
+        command = f"classify {words[0]}"
 
     # the options of train depend on the kind of network; a file of jobs has its own options
     kind = ""
@@ -68,7 +76,7 @@ def parse(arguments: list[str] | None = None) -> Command:
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            parsed = tyro.extras.subcommand_cli_from_dict(commands, prog="nowcast", args=words)
+            parsed = tyro.extras.subcommand_cli_from_dict(commands, prog=prog, args=words)
     except SystemExit as stop:
         if not stop.code:
             raise
@@ -81,16 +89,16 @@ def parse(arguments: list[str] | None = None) -> Command:
     return parsed
 
 
-def _check_command(words: Sequence[str]) -> None:
+def _check_command(words: Sequence[str], known: Collection[str]) -> None:
     """NowcastError unless the first word is a command, or an option of no command (--help)."""
-    if not words or words[0] in COMMANDS:
+    if not words or words[0] in known:
         return
-    commands = ", ".join(COMMANDS)
+    commands = ", ".join(known)
     first = words[0]
     if not first.startswith("-"):
-        hint = did_you_mean(first, COMMANDS)
+        hint = did_you_mean(first, known)
         raise NowcastError(f"there is no command {first!r}{hint}: the commands are {commands}")
-    if any(word in COMMANDS for word in words):
+    if any(word in known for word in words):
         raise NowcastError(f"the command must come before {first}: one of {commands}")
 
 

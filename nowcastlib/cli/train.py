@@ -8,11 +8,11 @@ import tyro
 
 from nowcastlib.cli.config_options import KIND, flat_config, train_config
 from nowcastlib.cli.reading import AS_STATED, DEVICE, ReadingOptions, option
-from nowcastlib.networks import CONFIGS
+from nowcastlib.networks import FORECASTING
 from nowcastlib.training import default_config
 
 SHARES = tyro.conf.arg(metavar="TRAIN VALIDATION TEST")
-KIND_OPTION = tyro.conf.arg(name=KIND, metavar="{" + ",".join(CONFIGS) + "}")
+KIND_OPTION = tyro.conf.arg(name=KIND, metavar="{" + ",".join(FORECASTING) + "}")
 
 
 @dataclass(frozen=True)

@@ -1,3 +1,10 @@
+from .clip_options import ClipOptions as ClipOptions
+from .clips import GivenClips as GivenClips
+from .clips import LabelledClips as LabelledClips
+from .clips import check_labels as check_labels
+from .clips import labels_of as labels_of
+from .clips import pos_weight as pos_weight
+from .clips import training_clips as training_clips
 from .compaction import compact as compact
 from .completeness import MAX_MISSING as MAX_MISSING
 from .completeness import MIN_OBSERVED as MIN_OBSERVED
@@ -8,6 +15,8 @@ from .completeness import has_enough as has_enough
 from .completeness import mark_complete as mark_complete
 from .completeness import mark_last as mark_last
 from .completeness import observed_shares as observed_shares
+from .digit_clips import DigitClips as DigitClips
+from .digit_clips import TouchOptions as TouchOptions
 from .feeds import Feed as Feed
 from .feeds import ServerUnreachable as ServerUnreachable
 from .feeds import feed as feed

@@ -106,7 +106,7 @@ class MovingMNIST(Dataset):
     def __getitem__(self, i: int) -> torch.Tensor:
         if not 0 <= i < len(self):
             raise IndexError(i)
-        which, corners = self._draw(i)
+        which, corners = self.draw(i)
         size = self.scene.size
         frames = np.zeros((self.n_frames, 1, size, size), "f4")
         # a view of all boxes of a digit's size: (T, y, x, 28, 28) by frame and corner
@@ -124,9 +124,9 @@ class MovingMNIST(Dataset):
 
         Row first, column second.
         """
-        return self._draw(i)[1]
+        return self.draw(i)[1]
 
-    def _draw(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+    def draw(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """Which digits film i has, (digit,), and their corners, (T, digit, 2)."""
         n_digits = self.scene.n_digits
         rng = np.random.default_rng([*self.seed, i])

@@ -38,6 +38,7 @@ class Augmentation:
 
     seed: int = 0
     vary: float = 0.0  # standard deviation of the logarithm of the factor; 0: rates stay
+    shift: bool = True  # cut random squares; else the central one
 
 
 class RadarWindows(Dataset):
@@ -97,11 +98,11 @@ class RadarWindows(Dataset):
     def __getitem__(self, i: int) -> torch.Tensor:
         rows = self.rows[i]
         if self.augmentation is None:
-            window = self._read(rows, *self._central_square())  # (T, H, W)
+            window = self.read(rows, *self.central_square())  # (T, H, W)
             return torch.from_numpy(np.ascontiguousarray(window))[:, None]  # (T, 1, H, W)
 
         rng = np.random.default_rng([self.augmentation.seed, self.epoch, i])
-        window = self._read(rows, *self._random_square(rows[len(rows) // 2], rng))  # (T, H, W)
+        window = self.read(rows, *self._random_square(rows[len(rows) // 2], rng))  # (T, H, W)
         window = self._turned(window, int(rng.integers(4)))
         if rng.random() >= 0.5:
             window = window[:, :, ::-1]
@@ -123,7 +124,7 @@ class RadarWindows(Dataset):
         rate = torch.from_numpy(np.ascontiguousarray(frames.values, "f4"))
         return self.scale.to_model(rate).numpy()
 
-    def _read(self, rows: np.ndarray | int, y: slice, x: slice) -> np.ndarray:
+    def read(self, rows: np.ndarray | int, y: slice, x: slice) -> np.ndarray:
         """Frames (…, y, x) in model units, from memory or from the store."""
         if self.values is not None:
             return self.values[rows, y, x]
@@ -132,7 +133,7 @@ class RadarWindows(Dataset):
     def _square(self, top: int, left: int) -> tuple[slice, slice]:
         return slice(top, top + self.crop), slice(left, left + self.crop)
 
-    def _central_square(self) -> tuple[slice, slice]:
+    def central_square(self) -> tuple[slice, slice]:
         """Rows and columns of the square in the middle."""
         if not self.crop:
             return slice(None), slice(None)
@@ -141,15 +142,15 @@ class RadarWindows(Dataset):
 
     def _random_square(self, row: int, rng: np.random.Generator) -> tuple[slice, slice]:
         """Rows and columns of a random square, the likelier the more of it is wet in a frame."""
-        if not self.crop:
-            return slice(None), slice(None)
+        if not self.crop or not (self.augmentation and self.augmentation.shift):
+            return self.central_square()
 
         room = np.array(self.frames.shape[1:]) - self.crop
         corners = rng.integers(0, room + 1, size=(CANDIDATES, 2))
         squares = [self._square(*corner) for corner in corners]
 
         dry = dry_limit(self.scale)
-        wet = np.array([exceeds(self._read(row, *square), dry).mean() for square in squares])
+        wet = np.array([exceeds(self.read(row, *square), dry).mean() for square in squares])
         weight = wet + 0.01  # a dry square has a chance, too
         return squares[rng.choice(CANDIDATES, p=weight / weight.sum())]
 
@@ -195,7 +196,40 @@ def training_data(
     """
     if stores.is_moving_mnist:
         return films_to_train_on(stores, windows, seed)
+    augmentation = Augmentation(seed, windows.vary)
+    sets, descriptions = windows_by_split(stores, windows, scale, augmentation)
+    return (
+        ConcatDataset(sets["train"]),
+        ConcatDataset(sets["validation"]),
+        "; ".join(descriptions),
+    )
 
+
+def windows_by_split(
+    stores: TrainingStores,
+    windows: WindowOptions,
+    scale: ModelScale,
+    augmentation: Augmentation,
+    thin: bool = True,
+) -> tuple[dict[str, list[RadarWindows]], list[str]]:
+    """The windows of one or several stores for training and validation; see ``training_data``.
+
+    Parameters
+    ----------
+    stores, windows, scale
+        As for ``training_data``.
+    augmentation : Augmentation
+        Of the training windows.
+    thin : bool
+        Validate on at most ``MAX_VALIDATION`` windows of a store; else on all.
+
+    Returns
+    -------
+    sets : dict
+        One ``RadarWindows`` for each store, by the name of the split.
+    descriptions : list of str
+        What they hold, in words.
+    """
     jobs = [(path, (1, 0, 0) if stores.validation else stores.shares) for path in stores.train]
     jobs += [(path, (0, 1, 0)) for path in stores.validation]
 
@@ -210,20 +244,17 @@ def training_data(
             descriptions.append(f"{incomplete} incomplete frames of {path}: left out")
 
         for split, rows in _rows_by_split(table, step, windows, shares).items():
-            augmentation = Augmentation(seed, windows.vary) if split == "train" else None
-            sets[split].append(RadarWindows(frames, rows, windows.crop, augmentation, scale))
+            if thin and split == "validation":
+                rows = rows[:: -(-len(rows) // MAX_VALIDATION)]  # every n-th, n rounded up
+            varied = augmentation if split == "train" else None
+            sets[split].append(RadarWindows(frames, rows, windows.crop, varied, scale))
             source = frames.attrs["source"]
             descriptions.append(f"{split}: {len(rows)} windows of {source}, {first} to {last}")
             if split == "train" and (left_out := _strides_left_out(table, rows, step, windows)):
                 descriptions.append(f"strides {left_out}: longer than its sequences, left out")
     for parts in sets.values():
         _check_sizes(parts)
-
-    return (
-        ConcatDataset(sets["train"]),
-        ConcatDataset(sets["validation"]),
-        "; ".join(descriptions),
-    )
+    return sets, descriptions
 
 
 def _check_sizes(sets: list[RadarWindows]) -> None:
@@ -262,9 +293,6 @@ def _rows_by_split(
 
     if len(rows) == 2:
         check_leakage(table, rows["train"], rows["validation"])
-    if "validation" in rows:
-        every = -(-len(rows["validation"]) // MAX_VALIDATION)  # rounded up
-        rows["validation"] = rows["validation"][::every]
     return rows
 
 

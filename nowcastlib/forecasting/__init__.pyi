@@ -1,6 +1,13 @@
 from .baselines import BASELINES as BASELINES
 from .baselines import Baseline as Baseline
 from .cautions import trained_on as trained_on
+from .classification import answers as answers
+from .classification import calibrated as calibrated
+from .classification import classify as classify
+from .classification import load_classifier as load_classifier
+from .classification import warn_of_other_scale as warn_of_other_scale
+from .classification import wettest_extrapolated as wettest_extrapolated
+from .classification import wettest_now as wettest_now
 from .forecasters import MEMBERS as MEMBERS
 from .forecasters import WEIGHTS as WEIGHTS
 from .forecasters import Forecaster as Forecaster

@@ -93,6 +93,11 @@ class Network:
         training_data: str = "",
         trained_at: TrainedScale = TrainedScale(),  # noqa: B008 (frozen)
     ):
+        if config.model.classifies:
+            raise NowcastError(
+                f"a {config.model.kind} forecasts no frames: use nowcast classify predict, or name "
+                "a network that forecasts"
+            )
         if members and not config.model.gives_probabilities:
             raise NowcastError("only a network that forecasts probabilities has members")
         self.model = model.eval()

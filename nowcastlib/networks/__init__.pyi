@@ -6,11 +6,16 @@ from .base import FrameNetwork as FrameNetwork
 from .cells import ConvGRUCell as ConvGRUCell
 from .cells import ConvLSTMCell as ConvLSTMCell
 from .cells import LSTMCell as LSTMCell
+from .classifier import ConvLSTMClassifier as ConvLSTMClassifier
+from .classifier import probability as probability
 from .compilation import compile_cells as compile_cells
 from .compilation import stop_compiling as stop_compiling
 from .config import CONFIGS as CONFIGS
+from .config import FORECASTING as FORECASTING
 from .config import SEED as SEED
+from .config import SEED_CLASSIFIER as SEED_CLASSIFIER
 from .config import SSIM_WINDOW as SSIM_WINDOW
+from .config import ClassifierConfig as ClassifierConfig
 from .config import ConvEDLSTMConfig as ConvEDLSTMConfig
 from .config import EncoderForecasterConfig as EncoderForecasterConfig
 from .config import FCLSTMConfig as FCLSTMConfig
@@ -20,6 +25,7 @@ from .config import check_choices as check_choices
 from .config import config_class as config_class
 from .config import option_names as option_names
 from .losses import LOSSES as LOSSES
+from .losses import label_bce as label_bce
 from .losses import ssim_mse as ssim_mse
 from .motion_guided import MotionGuided as MotionGuided
 from .registry import NETWORKS as NETWORKS

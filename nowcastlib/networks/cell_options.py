@@ -17,6 +17,9 @@ class ConvCellOptions:
     norm: str = ""
     leaky_slope: float = 0.0  # slope below zero of a LeakyReLU after the norm; 0: none
     bias: bool = True  # the convolutions add a bias
+    # the convolution of the input keeps height and width ("same"), or sees whole windows only
+    # ("valid"), which takes kernel - 1 px from both
+    padding: str = "same"
     # the convolution of the state has a bias of its own, too, as it always has with a norm
     state_bias: bool = False
     # (H', W') of the states, px: peepholes have one weight a pixel, as in the paper, and the cell
@@ -34,6 +37,10 @@ class ConvCellOptions:
             raise ValueError(
                 "stride 2 halves the size and double doubles it: choose one of the two"
             )
+        if self.padding not in ("same", "valid"):
+            raise ValueError(f"unknown padding {self.padding!r}: choose same or valid")
+        if self.padding == "valid" and (self.double or self.stride != 1):
+            raise ValueError("the padding valid is for cells that neither halve nor double")
         if self.pool and self.stride != 2:
             raise ValueError("pool halves the size: it needs stride 2")
         if self.pool < 0 or self.pool == 1:
@@ -55,6 +62,7 @@ class ConvLSTMOptions(ConvCellOptions):
     # other gates
     forget_bias: float = 1.0
     gate_out: bool = False  # the output is the output gate o, not the hidden state H (Zampar 2025)
+    gate: str = "sigmoid"  # activation of the gates, see ``cells.GATES``
 
     def __post_init__(self):
         super().__post_init__()
@@ -62,3 +70,5 @@ class ConvLSTMOptions(ConvCellOptions):
             raise ValueError(
                 f"unknown peephole_init {self.peephole_init!r}: choose zeros or xavier"
             )
+        if self.gate not in ("sigmoid", "hard_sigmoid"):
+            raise ValueError(f"unknown gate {self.gate!r}: choose sigmoid or hard_sigmoid")

@@ -3,6 +3,8 @@
 ``RecurrentCell`` describes the interface and the shapes.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,6 +12,8 @@ from torch.nn import functional as F
 from nowcastlib.networks.cell_options import ConvCellOptions, ConvLSTMOptions
 from nowcastlib.networks.norms import GroupNorm, PixelNorm
 from nowcastlib.networks.recurrence import RecurrentCell, State
+
+Gate = Callable[[Tensor], Tensor]  # activation of a gate
 
 
 class LSTMCell(RecurrentCell):
@@ -100,7 +104,7 @@ class _ConvCell(RecurrentCell):
         """(B, C, H, W) → (B, gates·hidden, H', W'), before any pooling."""
         options = self.options
         channels = self.n_gates * self.hidden
-        padding = kernel // 2
+        padding = kernel // 2 if options.padding == "same" else 0
         if options.double == "transpose":
             return nn.ConvTranspose2d(
                 self.in_channels, channels, kernel, 2, padding, output_padding=1, bias=options.bias
@@ -205,7 +209,7 @@ class ConvLSTMCell(_ConvCell):
                 raise ValueError(
                     f"the peepholes are for maps of {tuple(size)} px, not {tuple(gates.shape[2:])}"
                 )
-        return _lstm(gates, c, self.peephole)
+        return _lstm(gates, c, self.peephole, GATES[self.options.gate])
 
 
 class ConvGRUCell(_ConvCell):
@@ -232,6 +236,18 @@ class ConvGRUCell(_ConvCell):
         return z, r, g, (1 - z) * g + z * h
 
 
+def hard_sigmoid(x: Tensor) -> Tensor:
+    """The sigmoid in three straight pieces, as Keras 2 defines it: 0.2 x + 0.5, cut to 0…1.
+
+    Keras 3 and ``torch.nn.Hardsigmoid`` have another slope, 1/6.
+    """
+    return (0.2 * x + 0.5).clamp(0, 1)
+
+
+GATES: dict[str, Gate] = {
+    "sigmoid": torch.sigmoid,
+    "hard_sigmoid": hard_sigmoid,
+}
 CELLS = {"convlstm": ConvLSTMCell, "convgru": ConvGRUCell}
 
 
@@ -253,13 +269,18 @@ def _convolve(layer: nn.Module, x: Tensor) -> Tensor:
     """``layer(x)``; with one input channel, kernel rows become channels (2 to 3 times faster)."""
     if not isinstance(layer, nn.Conv2d) or layer.in_channels > 1 or layer.stride != (1, 1):
         return layer(x)
-    k = layer.kernel_size[0]
-    rows = F.pad(x[:, 0], (0, 0, k // 2, k // 2)).unfold(1, k, 1)  # (B, H, W, k)
-    rows = rows.movedim(3, 1).contiguous(memory_format=torch.channels_last)  # (B, k, H, W)
-    return F.conv2d(rows, layer.weight.transpose(1, 2), layer.bias, padding=(0, k // 2))
+    k, margin = layer.kernel_size[0], int(layer.padding[0])
+    rows = F.pad(x[:, 0], (0, 0, margin, margin)).unfold(1, k, 1)  # (B, H', W, k)
+    rows = rows.movedim(3, 1).contiguous(memory_format=torch.channels_last)  # (B, k, H', W)
+    return F.conv2d(rows, layer.weight.transpose(1, 2), layer.bias, padding=(0, margin))
 
 
-def _lstm(gates: Tensor, c: Tensor, peephole: Tensor | None) -> tuple[Tensor, ...]:
+def _lstm(
+    gates: Tensor,
+    c: Tensor,
+    peephole: Tensor | None,
+    gate: Gate = torch.sigmoid,
+) -> tuple[Tensor, ...]:
     """LSTM equations: gates (B, 4·hidden, …) = W x + W h + b and the old C → i, f, g, o, C, H.
 
     The four parts are copied, because what follows is slower on slices than on copies.
@@ -267,9 +288,9 @@ def _lstm(gates: Tensor, c: Tensor, peephole: Tensor | None) -> tuple[Tensor, ..
     i, f, g, o = (part.clone() for part in gates.chunk(4, dim=1))  # each (B, hidden, …)
     w_ci, w_cf, w_co = (0, 0, 0) if peephole is None else peephole
 
-    i = torch.sigmoid(i + w_ci * c)
-    f = torch.sigmoid(f + w_cf * c)
+    i = gate(i + w_ci * c)
+    f = gate(f + w_cf * c)
     g = torch.tanh(g)
     c = f * c + i * g
-    o = torch.sigmoid(o + w_co * c)
+    o = gate(o + w_co * c)
     return i, f, g, o, c, o * torch.tanh(c)

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
 
 FRAME_LOSSES = ("balanced", "bce", "kl", "mse", "mae", "ssim_mse")
 PROBABILITY_LOSSES = ("exceedance", "exceedance_unbalanced")
+LABEL_LOSSES = ("label_bce",)
 SSIM_WINDOW = 11  # px; windows of the structural similarity, in the loss and in the score
 
 
@@ -21,6 +22,7 @@ class NetworkConfig:
     feeds_back: ClassVar[bool] = False  # its forecast is its next input; scheduled sampling applies
     gives_probabilities: ClassVar[bool] = False  # of exceeding each of RATES; else: frames
     takes_unobserved: ClassVar[bool] = False  # pixels that no frame shows are NaN; else: 0
+    classifies: ClassVar[bool] = False  # one answer for a clip, yes or no; else: forecasts frames
     losses: ClassVar[tuple[str, ...]] = FRAME_LOSSES  # losses for its output, the default first
 
     @property
@@ -242,10 +244,54 @@ class GuidedConfig(ConvStackConfig):
         return 2
 
 
+@dataclass(frozen=True)
+class ClassifierConfig(ConvStackConfig):
+    """A classifier of clips: cells with pooling between them, then one number for the clip."""
+
+    kind = "classifier"
+    classifies = True
+    losses = LABEL_LOSSES
+
+    hidden: tuple[int, ...] = (16, 32)  # hidden channels of each cell
+    kernel: tuple[int, ...] = (3, 3)  # kernel size of each cell, px; odd
+    # normalisation after each convolution: "layer" over all channels and pixels, "group" over
+    # those of each gate
+    norm: Literal["", "layer", "group"] = ""
+    padding: Literal["same", "valid"] = "same"  # valid: the input convolutions see whole windows
+    gate: Literal["sigmoid", "hard_sigmoid"] = "sigmoid"  # convlstm: activation of the gates
+    pool: int = 2  # window and step of max pooling between the cells, px; 1: none
+    batch_norm: bool = True  # normalise the frames between the cells over the batch
+    # map: a 1 × 1 convolution makes one map of the last hidden state, which is pooled to the
+    # answer; dense: each channel is pooled, a linear layer makes the answer
+    head: Literal["map", "dense"] = "map"
+    pooling: Literal["max", "mean"] = "max"  # over all pixels
+    dropout: float = 0.0  # share of the last channels that are left out in training
+
+    def __post_init__(self):
+        super().__post_init__()
+        _check_at_least_1(self, "pool")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}: it must be 0 or more and below 1")
+        if self.gate != "sigmoid" and self.cell != "convlstm":
+            raise ValueError("the gate hard_sigmoid is for a convlstm: leave it at sigmoid")
+        if len(self.hidden) == 1 and (self.pool, self.batch_norm) != (1, False):
+            raise ValueError(
+                "pool and batch_norm stand between two cells, and there is only one: "
+                "set pool to 1 and batch_norm to False"
+            )
+
+
 CONFIGS: dict[str, type[NetworkConfig]] = {
     config.kind: config
-    for config in (ConvEDLSTMConfig, EncoderForecasterConfig, FCLSTMConfig, GuidedConfig)
+    for config in (
+        ConvEDLSTMConfig,
+        EncoderForecasterConfig,
+        FCLSTMConfig,
+        GuidedConfig,
+        ClassifierConfig,
+    )
 }
+FORECASTING = [kind for kind, config in CONFIGS.items() if not config.classifies]
 
 
 def config_class(kind: str) -> type[NetworkConfig]:
@@ -297,4 +343,10 @@ SEED = ConvEDLSTMConfig(
     head_bias=False,
     peephole_init="xavier",
     forget_bias=0.0,
+)
+
+# The shape of a classifier of videos in Keras, of a series of blog posts: two ConvLSTM2D layers
+# without bias, max pooling and batch normalisation between them, global max pooling, one number
+SEED_CLASSIFIER = ClassifierConfig(
+    patch=1, peephole=False, bias=False, padding="valid", gate="hard_sigmoid", head="dense"
 )

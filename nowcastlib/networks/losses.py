@@ -128,10 +128,32 @@ def exceedance_unbalanced(logits: Tensor, target: Tensor, scale: ModelScale) -> 
     return exceedance(logits, target, scale, balance=False)
 
 
+def label_bce(logits: Tensor, target: Tensor, scale: ModelScale, pos_weight: float = 1.0) -> Tensor:
+    """Binary cross-entropy of the answers for clips, nats.
+
+    Parameters
+    ----------
+    logits : Tensor
+        (B, 1), of a classifier.
+    target : Tensor
+        Labels (B, 1): 1 (yes) or 0 (no).
+    scale : ModelScale
+    pos_weight : float
+        Weight of the clips with the label 1. A weight other than 1 makes the probabilities too
+        high or too low; it does not change their order.
+    """
+    label = _without_nan(target, logits)
+    weight = 1 + (pos_weight - 1) * label
+    cost = F.binary_cross_entropy_with_logits(logits, label, reduction="none")
+    return _mean(weight * cost, target)
+
+
 LOSSES = {
     loss.__name__: loss
-    for loss in (balanced, bce, kl, mse, mae, ssim_mse, exceedance, exceedance_unbalanced)
-}
+    for loss in (
+        balanced, bce, kl, mse, mae, ssim_mse, exceedance, exceedance_unbalanced, label_bce,
+    )
+}  # fmt: skip
 
 
 @functools.cache

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 from nowcastlib.networks.base import ForecastNetwork
+from nowcastlib.networks.classifier import ConvLSTMClassifier
 from nowcastlib.networks.config import (
+    ClassifierConfig,
     ConvEDLSTMConfig,
     EncoderForecasterConfig,
     FCLSTMConfig,
@@ -21,6 +23,7 @@ NETWORKS: dict[type[NetworkConfig], Callable[..., ForecastNetwork]] = {
     EncoderForecasterConfig: EncoderForecaster,
     FCLSTMConfig: FCLSTM,
     GuidedConfig: MotionGuided,
+    ClassifierConfig: ConvLSTMClassifier,
 }
 
 

@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
 
 from nowcastlib.errors import NowcastError
+from nowcastlib.networks import network_input
 from nowcastlib.training import schedules
 from nowcastlib.training.config import TrainConfig
-from nowcastlib.training.prefetch import copied_ahead
+from nowcastlib.training.prefetch import Batch, Sample, copied_ahead, moved
 
 
 def check_datasets(config: TrainConfig, datasets: Mapping[str, Dataset | None]) -> dict[str, str]:
@@ -24,7 +25,9 @@ def check_datasets(config: TrainConfig, datasets: Mapping[str, Dataset | None]) 
     NowcastError
         If a dataset is empty, or if its samples are too short or do not fit the network.
     """
-    needed = config.windows.n_frames
+    needed, what = config.windows.n_frames, "n_in + n_out"
+    if config.model.classifies:
+        needed, what = config.windows.n_in, "n_in"
     fingerprints = {}
     for name, dataset in datasets.items():
         if dataset is None:
@@ -33,18 +36,35 @@ def check_datasets(config: TrainConfig, datasets: Mapping[str, Dataset | None]) 
             raise NowcastError(f"the {name} set is empty: give it data, or lower n_in and n_out")
 
         _set_epoch(dataset, 0)
-        first = torch.as_tensor(dataset[0])  # (T, C, H, W)
+        first, label = _frames_and_label(dataset[0], name, config)  # (T, C, H, W)
         if len(first) < needed:
             raise NowcastError(
-                f"the {name} set has samples of {len(first)} frames, but n_in + n_out = {needed}: "
+                f"the {name} set has samples of {len(first)} frames, but {what} = {needed}: "
                 "lower them, or cut longer windows"
             )
         _check_shape(config, name, tuple(first.shape))
         checksum = zlib.crc32(first.contiguous().numpy().tobytes())
         fingerprints[name] = (
-            f"{_length(dataset)} samples of {tuple(first.shape)}, the first {checksum:08x}"
+            f"{_length(dataset)} samples of {tuple(first.shape)}, the first {checksum:08x}{label}"
         )
     return fingerprints
+
+
+def _frames_and_label(sample, name: str, config: TrainConfig) -> tuple[Tensor, str]:
+    """The frames of a sample (T, C, H, W), and its label in words.
+
+    Raises NowcastError if there is a label and the network forecasts frames, or the reverse.
+    """
+    has_label = isinstance(sample, tuple)
+    if has_label != config.model.classifies:
+        found, wanted = ("clips with labels", "frames") if has_label else ("frames", "labels")
+        raise NowcastError(
+            f"the {name} set has {found}, and a {config.model.kind} network is trained on {wanted}"
+        )
+    if not has_label:
+        return torch.as_tensor(sample), ""
+    clip, label = sample
+    return torch.as_tensor(clip), f", with the label {float(label):g}"
 
 
 def _check_shape(config: TrainConfig, name: str, shape: tuple[int, ...]) -> None:
@@ -72,7 +92,7 @@ def batches(
     epoch: int,
     accelerator: Accelerator,
     workers: int,
-) -> Iterator[tuple[float, Tensor, Tensor | None]]:
+) -> Iterator[Batch]:
     """The batches of an epoch on this process.
 
     They depend on nothing but seed and epoch, so that resuming is exact. All processes draw the
@@ -82,8 +102,8 @@ def batches(
     ------
     time : float
         In epochs.
-    frames : Tensor
-        (B, T, C, H, W).
+    samples : Tensor or list of Tensor
+        Frames (B, T, C, H, W); of a classifier, clips (B, T, C, H, W) and labels (B,).
     coins : Tensor or None
         Scheduled sampling, (B, n_out - 1); None if no true frame is fed back any more.
     """
@@ -107,8 +127,8 @@ def batches(
     )
     times = epoch + np.arange(steps) / steps
     loaded = (
-        (time, frames, _coins(config, time, numbers[k]))
-        for k, (time, frames) in enumerate(zip(times.tolist(), loader, strict=True))
+        (time, samples, _coins(config, time, numbers[k]))
+        for k, (time, samples) in enumerate(zip(times.tolist(), loader, strict=True))
     )
     return copied_ahead(loaded, accelerator.device)
 
@@ -117,6 +137,38 @@ def _coins(config: TrainConfig, time: float, numbers: Tensor) -> Tensor | None:
     """Coins (B, n_out - 1) from random numbers; None if no true frame is fed back any more."""
     probability = schedules.truth_probability(config, time)
     return numbers < probability if probability else None
+
+
+def split_samples(
+    config: TrainConfig, samples: Sample, seen: int, length: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Input, see ``network_input``, and target of samples, on a device.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    samples : Tensor or list of Tensor
+        Frames (B, n_in + n_out, C, H, W); of a classifier, clips (B, n_in, C, H, W) and labels
+        (B,).
+    seen, length : int
+        Number of input frames, and of frames to forecast.
+    device : torch.device
+
+    Returns
+    -------
+    x : Tensor
+        (B, seen, C, H, W).
+    target : Tensor
+        (B, length, C, H, W); of a classifier (B, 1).
+    """
+    n_in = config.windows.n_in
+    there = moved(samples, device)
+    if isinstance(there, Tensor):
+        x = network_input(there[:, n_in - seen : n_in], config.model)
+        return x, there[:, n_in : n_in + length]
+
+    clips, labels = there
+    return network_input(clips[:, :n_in], config.model), labels.float()[:, None]  # (B, 1)
 
 
 def part_of_process(dataset: Dataset, accelerator: Accelerator) -> Subset:
@@ -131,11 +183,18 @@ def _length(dataset: Dataset) -> int:
 
 
 def _sample_weights(dataset: Dataset) -> np.ndarray | None:
-    """Probability of each sample: every store has the same weight, however long it is."""
+    """Probability of each sample: every store has the same weight, however long it is.
+
+    Within a store all samples have the same weight, unless it has ``sample_weights``, (sample,).
+    """
     if not isinstance(dataset, ConcatDataset):
-        return None
+        weights = getattr(dataset, "sample_weights", None)
+        return None if weights is None else weights / weights.sum()
     stores: list = dataset.datasets
-    return np.concatenate([np.full(len(store), 1 / len(store) / len(stores)) for store in stores])
+    shares = [_sample_weights(store) for store in stores]
+    uniform = [np.full(len(store), 1 / len(store)) for store in stores]
+    parts = [u if share is None else share for u, share in zip(uniform, shares, strict=True)]
+    return np.concatenate(parts) / len(stores)
 
 
 def _set_epoch(dataset: Dataset, epoch: int) -> None:

@@ -8,7 +8,7 @@ the part.
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Literal
 
-from nowcastlib.data import WindowOptions
+from nowcastlib.data import ClipOptions, WindowOptions
 from nowcastlib.networks import (
     CONFIGS,
     SSIM_WINDOW,
@@ -19,6 +19,8 @@ from nowcastlib.networks import (
     option_names,
 )
 from nowcastlib.units import ModelScale
+
+LEADS_OF_LABELS = 12  # default of n_out for a classifier: its labels look this far ahead
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,22 @@ class OptimisationConfig:
     """What is minimised, and by which steps."""
 
     # bce, kl, mse, mae, ssim_mse or balanced; of a network that gives probabilities: exceedance or
-    # exceedance_unbalanced
+    # exceedance_unbalanced; of a classifier: label_bce
     loss: Literal[
-        "balanced", "bce", "kl", "mse", "mae", "ssim_mse", "exceedance", "exceedance_unbalanced"
+        "balanced",
+        "bce",
+        "kl",
+        "mse",
+        "mae",
+        "ssim_mse",
+        "exceedance",
+        "exceedance_unbalanced",
+        "label_bce",
     ] = "balanced"
     weight_decay: float = 0.0  # weight decay (AdamW); 0: Adam
+    l1: float = 0.0  # the training loss adds l1 times the sum of all |w| of kernels and matrices
+    l2: float = 0.0  # the training loss adds l2 times the sum of their squares
+    pos_weight: float = 1.0  # classifier: weight of the clips with the label 1 in the loss
     lr: float = 1e-3  # highest learning rate
     # learning rate. cosine: falls to 0; step: times gamma after each epoch; constant
     schedule: Literal["cosine", "step", "constant"] = "cosine"
@@ -73,8 +86,11 @@ class OptimisationConfig:
             raise ValueError(f"lr {self.lr} must be above 0")
         if not self.clip >= 0:
             raise ValueError(f"clip is {self.clip}: it must not be below 0")
-        if not self.weight_decay >= 0:
-            raise ValueError(f"weight_decay is {self.weight_decay}: it must not be below 0")
+        for name in ("weight_decay", "l1", "l2"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must not be below 0")
+        if not self.pos_weight > 0:
+            raise ValueError(f"pos_weight is {self.pos_weight}: it must be above 0")
         if not 0 < self.gamma <= 1:
             raise ValueError(f"gamma {self.gamma} must be above 0 and at most 1")
         if self.schedule != "step":
@@ -126,11 +142,13 @@ class TrainConfig:
     model: NetworkConfig = field(default_factory=ConvEDLSTMConfig)  # the network
     scale: ModelScale = field(default_factory=ModelScale)  # rain rate to model units
     windows: WindowOptions = field(default_factory=WindowOptions)  # windows of frames
+    clips: ClipOptions = field(default_factory=ClipOptions)  # labels of clips, for a classifier
     rollout: RolloutConfig = field(default_factory=RolloutConfig)  # curriculum and sampling
     optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self):
+        self._check_clips()
         self._check_network()
         self._check_curriculum()
         self._check_size()
@@ -161,6 +179,25 @@ class TrainConfig:
                 "a forecast of one frame feeds nothing back, so there is nothing to sample: set "
                 "sampling to 0"
             )
+
+    def _check_clips(self) -> None:
+        """Raise ValueError for labels without a classifier, or options that it has no use for."""
+        kind, windows = self.model.kind, self.windows
+        if not self.model.classifies:
+            if self.clips != ClipOptions():
+                raise ValueError(
+                    f"labels of clips are for a classifier: a {kind} network has no use for them"
+                )
+            if self.optimisation.pos_weight != 1:
+                raise ValueError(
+                    f"pos_weight is for a classifier: leave it at 1 with a {kind} network"
+                )
+            return
+        if self.rollout != RolloutConfig():
+            raise ValueError(
+                "a classifier forecasts no frames: leave out curriculum, restart and sampling"
+            )
+        self.clips.check(windows)
 
     def _check_curriculum(self) -> None:
         curriculum = self.rollout.curriculum
@@ -228,13 +265,16 @@ def default_config(kind: str) -> TrainConfig:
     """
     model = config_class(kind)()
     crop = model.fixed_size or WindowOptions().crop
-    return TrainConfig().changed(model=model, loss=model.losses[0], crop=crop)
+    n_out = LEADS_OF_LABELS if model.classifies else WindowOptions().n_out
+    return TrainConfig().changed(model=model, loss=model.losses[0], crop=crop, n_out=n_out)
 
 
 def to_dict(config: TrainConfig) -> dict:
     """A configuration as plain dictionaries for JSON; ``from_dict`` is the inverse."""
     written = asdict(config)
     written["model"] = {"kind": config.model.kind} | written["model"]
+    if not config.model.classifies:
+        del written["clips"]
     return written
 
 

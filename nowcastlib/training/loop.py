@@ -9,13 +9,18 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from nowcastlib.errors import NowcastError
-from nowcastlib.networks import ForecastNetwork, build, compile_cells, network_input
+from nowcastlib.networks import ForecastNetwork, build, compile_cells
 from nowcastlib.training import checkpoint, saved_run, schedules
-from nowcastlib.training.batches import batches, check_datasets, part_of_process
+from nowcastlib.training.batches import (
+    batches,
+    check_datasets,
+    part_of_process,
+    split_samples,
+)
 from nowcastlib.training.checkpoint import TrainingState
 from nowcastlib.training.config import TrainConfig
 from nowcastlib.training.memory import explain_lack_of_memory
@@ -42,7 +47,8 @@ def fit(
     ----------
     config : TrainConfig
     train, validation : Dataset
-        Samples (n_in + n_out, C, H, W) in model units, NaN = not observed.
+        Samples (n_in + n_out, C, H, W) in model units, NaN = not observed. For a classifier: pairs
+        of a clip (n_in, C, H, W) and a label, 1 or 0; see ``data.LabelledClips``.
     out : str or Path
         Folder of the run. After each epoch it holds the weights to keep (``model.safetensors``),
         ``config.json``, ``history.csv``, the loss of each batch (``batches.csv``) and the last
@@ -88,8 +94,10 @@ def fit(
         losses: list[float] = []
 
         network.train()
-        for time, frames, coins in batches(config, train, epoch, accelerator, options.workers):
-            x, target = _split(config, frames, epoch)
+        torch.manual_seed(config.run.seed + epoch)  # a resumed run must drop the same channels out
+        seen, length = schedules.lengths(config, epoch)
+        for time, samples, coins in batches(config, train, epoch, accelerator, options.workers):
+            x, target = split_samples(config, samples, seen, length, accelerator.device)
             loss = step(x, target, coins, time)
             mean_loss = accelerator.reduce(loss, "mean").item()
             losses.append(_finite(mean_loss, f"epoch {epoch}, batch {len(losses)}", out))
@@ -128,7 +136,7 @@ def validate(
     model : ForecastNetwork
     config : TrainConfig
     dataset : Dataset
-        Samples (n_in + n_out, C, H, W) in model units, NaN = not observed.
+        Samples as for ``fit``.
     accelerator : Accelerator, optional
         That of the running training, whose processes share the dataset.
     length : int, optional
@@ -144,12 +152,12 @@ def validate(
         dataset = part_of_process(dataset, accelerator)
 
     model.eval()
-    for frames in DataLoader(dataset, config.run.batch):
-        frames = frames[:, : n_in + n_out].to(device)  # (B, T, C, H, W)
+    for samples in DataLoader(dataset, config.run.batch):
+        x, target = split_samples(config, samples, n_in, n_out, device)
         with autocast(config, device):
-            logits = model(network_input(frames[:, :n_in], config.model), n_out)
-        loss = loss_of(logits.float(), frames[:, n_in:])
-        totals += len(frames) * torch.stack([loss, totals.new_ones(())])
+            logits = model(x, target.shape[1])
+        loss = loss_of(logits.float(), target)
+        totals += len(x) * torch.stack([loss, totals.new_ones(())])
 
     if accelerator is not None:
         totals = accelerator.reduce(totals, "sum")
@@ -221,15 +229,6 @@ def initial_state(
     )
     scaler = torch.amp.GradScaler(device.type, enabled=config.run.precision == "fp16")
     return TrainingState(model, optimiser, scaler)
-
-
-def _split(config: TrainConfig, frames: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
-    """Input, see ``network_input``, and target: (B, seen, C, H, W) and (B, length, C, H, W)."""
-    n_in = config.windows.n_in
-    seen = schedules.input_length(config, epoch)
-    length = schedules.forecast_length(config, epoch)
-    x = network_input(frames[:, n_in - seen : n_in], config.model)
-    return x, frames[:, n_in : n_in + length]
 
 
 def _settings(config: TrainConfig, epoch: int) -> dict[str, float]:

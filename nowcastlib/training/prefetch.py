@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-Batch = tuple[float, Tensor, Tensor | None]  # time in epochs, frames and coins
+Sample = Tensor | list[Tensor]  # frames; or clips and their labels
+Batch = tuple[float, Sample, Tensor | None]  # time in epochs, samples and coins
 
 
 def copied_ahead(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
@@ -33,21 +34,29 @@ def copied_ahead(batches: Iterable[Batch], device: torch.device) -> Iterator[Bat
 
 def _moved(batch: Batch, device: torch.device) -> Batch:
     """A batch that is on the device, or on its way there."""
-    time, frames, coins = batch
+    time, samples, coins = batch
     if coins is not None and device.type == "cuda":
         coins = coins.pin_memory()
     return (
         time,
-        frames.to(device, non_blocking=True),
+        moved(samples, device),
         None if coins is None else coins.to(device, non_blocking=True),
     )
+
+
+def moved(samples: Sample, device: torch.device) -> Sample:
+    """Samples on a device, or on their way there."""
+    if isinstance(samples, Tensor):
+        return samples.to(device, non_blocking=True)
+    return [tensor.to(device, non_blocking=True) for tensor in samples]
 
 
 def _arrived(batch: Batch, copied: torch.cuda.Event, device: torch.device) -> Batch:
     """The batch, to be used by the current stream as soon as its copy has ended."""
     current = torch.cuda.current_stream(device)
     current.wait_event(copied)
-    for tensor in batch[1:]:
-        if isinstance(tensor, Tensor):
+    _, samples, coins = batch
+    for tensor in (*(samples if isinstance(samples, list) else [samples]), coins):
+        if tensor is not None:
             tensor.record_stream(current)  # its memory is not reused before that stream is done
     return batch

@@ -3,7 +3,7 @@
 import numpy as np
 from torch.utils.data import ConcatDataset, Dataset
 
-from nowcastlib.data import RadarWindows, pixel_size
+from nowcastlib.data import LabelledClips, RadarWindows, pixel_size
 from nowcastlib.units import TrainedScale
 
 Span = tuple[float, float]  # smallest and largest value
@@ -15,7 +15,7 @@ def trained_scale(dataset: Dataset) -> TrainedScale:
     Parameters
     ----------
     dataset : Dataset
-        ``RadarWindows``, or a ConcatDataset of them.
+        ``RadarWindows`` or ``LabelledClips``, or a ConcatDataset of them.
 
     Returns
     -------
@@ -24,6 +24,7 @@ def trained_scale(dataset: Dataset) -> TrainedScale:
         km nor minutes.
     """
     parts = dataset.datasets if isinstance(dataset, ConcatDataset) else [dataset]
+    parts = [part.windows if isinstance(part, LabelledClips) else part for part in parts]
     sides = [_sides(part) for part in parts]
     steps = [_steps(part) for part in parts]
     return TrainedScale(_union(sides), _union(steps))

@@ -40,6 +40,11 @@ def input_length(config: TrainConfig, epoch: float) -> int:
     return min(forecast_length(config, epoch), config.windows.n_in)
 
 
+def lengths(config: TrainConfig, epoch: float) -> tuple[int, int]:
+    """Number of input frames, and of frames to forecast, in an epoch."""
+    return input_length(config, epoch), forecast_length(config, epoch)
+
+
 def starts_new_length(config: TrainConfig, epoch: int) -> bool:
     """Whether an epoch is the first one with its length, the run's first epoch apart."""
     return epoch > 0 and phase(config, epoch) != phase(config, epoch - 1)

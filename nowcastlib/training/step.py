@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from nowcastlib.errors import is_lack_of_memory
-from nowcastlib.networks import LOSSES, ssim_mse, stop_compiling
+from nowcastlib.networks import LOSSES, label_bce, ssim_mse, stop_compiling
 from nowcastlib.training import schedules
 from nowcastlib.training.checkpoint import TrainingState
 from nowcastlib.training.config import TrainConfig
@@ -19,6 +19,7 @@ from nowcastlib.training.graph import CudaRecorder, GraphStep, set_capturable
 from nowcastlib.training.precision import autocast
 
 log = logging.getLogger("nowcastlib")
+KERNELS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)  # layers whose weights l1 and l2 hold small
 Criterion = Callable[[Tensor, Tensor], Tensor]  # logits, target → loss
 
 
@@ -32,7 +33,7 @@ class Step(Protocol):
         ----------
         x, target : Tensor
             Input (B, T, C, H, W), see ``network_input``, and the true frames after it
-            (B, length, C, H, W).
+            (B, length, C, H, W), or the labels of clips (B, 1).
         coins : Tensor or None
             Scheduled sampling, (B, n_out - 1); see ``ForecastNetwork.forward``.
         time : float
@@ -94,6 +95,9 @@ class EagerStep:
         with autocast(self.config, self.accelerator.device):
             logits = self.network(x, target.shape[1], torch.nan_to_num(target), coins)
         loss = loss_of(logits.float(), target)
+        options = self.config.optimisation
+        if options.l1 or options.l2:
+            loss = loss + penalty(self.state.model, options.l1, options.l2)
         self.accelerator.backward(self.state.scaler.scale(loss))
         return loss.detach()
 
@@ -139,14 +143,23 @@ def _why_no_graph(config: TrainConfig, accelerator: Accelerator) -> str:
     return ""
 
 
+def penalty(model: nn.Module, l1: float, l2: float) -> Tensor:
+    """L1 and L2 penalty of the kernels and matrices of a network; biases and norms stay free."""
+    matrices = [m.weight for m in model.modules() if isinstance(m, KERNELS)]
+    return torch.stack([l1 * w.abs().sum() + l2 * w.square().sum() for w in matrices]).sum()
+
+
 def criterion(config: TrainConfig, epoch: float | None = None) -> Criterion:
     """The loss function of an epoch; without an epoch, that of the run's end.
 
     It is the same throughout, except ``ssim_mse``: the weight of SSIM grows by 0.05 with each
     length of the curriculum.
     """
-    if config.optimisation.loss != "ssim_mse":
-        return partial(LOSSES[config.optimisation.loss], scale=config.scale)
+    options = config.optimisation
+    if options.loss == "label_bce":
+        return partial(label_bce, scale=config.scale, pos_weight=options.pos_weight)
+    if options.loss != "ssim_mse":
+        return partial(LOSSES[options.loss], scale=config.scale)
     at = schedules.last_phase(config) if epoch is None else schedules.phase(config, epoch)
     return partial(ssim_mse, scale=config.scale, alpha=max(0.0, 1 - 0.05 * at))
 

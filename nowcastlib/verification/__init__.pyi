@@ -1,4 +1,15 @@
 from .case_times import issue_times as issue_times
+from .classification import SCORES_OF_CLIPS as SCORES_OF_CLIPS
+from .classification import Bootstrap as Bootstrap
+from .classification import auc as auc
+from .classification import average_precision as average_precision
+from .classification import brier as brier
+from .classification import classification_table as classification_table
+from .classification import confusion as confusion
+from .classification import event_interval as event_interval
+from .classification import reliability as reliability
+from .classification import reliability_error as reliability_error
+from .classification import roc_of_clips as roc_of_clips
 from .counts import SCALES as SCALES
 from .counts import count as count
 from .evaluation import EvaluationOptions as EvaluationOptions

@@ -7,13 +7,13 @@ import pytest
 from nowcastlib.cli import main
 from nowcastlib.cli.config_options import train_config
 from nowcastlib.cli.parser import parse
-from nowcastlib.networks import CONFIGS, GuidedConfig
+from nowcastlib.networks import FORECASTING, GuidedConfig
 from nowcastlib.training import default_config
 
 TRAIN = ["train", "--data", "frames.zarr", "--out", "run"]
 
 
-@pytest.mark.parametrize("kind", CONFIGS)
+@pytest.mark.parametrize("kind", FORECASTING)
 def test_kind_alone_gives_its_default_configuration(kind):
     command = parse([*TRAIN, "--config.model.kind", kind])
     assert train_config(command.config) == default_config(kind)

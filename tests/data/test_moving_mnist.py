@@ -50,7 +50,7 @@ def official(tmp_path):
 @pytest.mark.parametrize("n_digits", [1, 2, 3])
 def test_digits_are_at_their_corners_and_the_brighter_pixel_wins(n_digits):
     data = MovingMNIST("test", n_frames=6, scene=DigitScene(n_digits))
-    which, corners = data._draw(3)
+    which, corners = data.draw(3)
     expected = np.zeros((6, n_digits, 64, 64), "f4")
     for t, k in np.ndindex(6, n_digits):
         y, x = np.rint(corners[t, k]).astype(int)
@@ -113,7 +113,7 @@ def test_films_of_any_size_and_length_hold_whole_digits(size, n_frames, n_digits
     data = MovingMNIST("validation", 5, n_frames, scene=DigitScene(n_digits, size))
     for i in range(5):
         film = data[i]
-        which, corners = data._draw(i)
+        which, corners = data.draw(i)
         assert film.shape == (n_frames, 1, size, size)
         assert corners.shape == (n_frames, n_digits, 2)
         ink = data.digits[which].sum(dtype="f4") / 255

@@ -83,7 +83,7 @@ def test_every_option_is_explained_in_the_documentation():
     page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
     for kind in CONFIGS:
         config = default_config(kind)
-        for part in ("model", "windows", "rollout", "optimisation", "run"):
+        for part in ("model", "windows", "clips", "rollout", "optimisation", "run"):
             for name in option_names(getattr(config, part)):
                 assert f"`{name}`" in page, name
 

@@ -232,16 +232,19 @@ def test_forward_pass_and_loss_never_wait_for_the_gpu(kind, last, monkeypatch):
     config = config.changed(loss=config.model.losses[last])
     size = config.model.fixed_size or 32
     channels = len(RATES) if config.model.gives_probabilities else 1
-    shape = (1, 1, channels, 12, 12)
-    criterion(config)(torch.zeros(shape), torch.zeros(1, 1, 1, 12, 12))  # as the warm-up does
+    length = 1
+    if not config.model.classifies:
+        shape, length = (1, 1, channels, 12, 12), 2
+        criterion(config)(torch.zeros(shape), torch.zeros(1, 1, 1, 12, 12))  # as the warm-up does
 
     with FakeTensorMode(allow_non_fake_inputs=True):
         with torch.device("cuda"):
             model = build(config.model)
             x, target = torch.empty(2, 3, 1, size, size), torch.empty(2, 2, 1, size, size)
+            target = target[:, 0, 0, :1, 0] if config.model.classifies else target  # labels (2, 1)
             coins = torch.empty(2, 1, dtype=torch.bool) if config.model.feeds_back else None
         # PyTorch knows no shapes of cuDNN's sampler; its own does not wait either
         with RefuseInGraphs(), torch.backends.cudnn.flags(enabled=False):
-            logits = model(x, 2, torch.nan_to_num(target), coins)
+            logits = model(x, length, torch.nan_to_num(target), coins)
             loss = criterion(config)(logits.float(), target)
     assert loss.device.type == "cuda"

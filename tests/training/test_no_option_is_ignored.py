@@ -9,15 +9,23 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from small_networks import one_thread, quiet  # noqa: F401
 
-from nowcastlib.data import TrainingStores, ingest, training_data
+from nowcastlib.data import (
+    ClipOptions,
+    TrainingStores,
+    as_frames,
+    ingest,
+    training_clips,
+    training_data,
+)
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.networks import CONFIGS, EncoderForecasterConfig, option_names
 from nowcastlib.networks.registry import NETWORKS
-from nowcastlib.training import TrainConfig, default_config, fit, loop
+from nowcastlib.training import RolloutConfig, TrainConfig, default_config, fit, loop
 
 # Another value for each option. A dictionary has the option and what it needs to have an effect;
 # the training that it is compared with has that, too.
@@ -46,6 +54,13 @@ OTHER = {
     "state_bias": True,
     "head_bias": False,
     "motion": False,
+    "padding": "valid",
+    "gate": "hard_sigmoid",
+    "pool": 1,
+    "batch_norm": False,
+    "head": "dense",
+    "pooling": "mean",
+    "dropout": 0.5,
     # scale
     "rate0": 0.5,
     "rate_max": 60.0,
@@ -56,6 +71,13 @@ OTHER = {
     "strides": (2,),
     "vary": 0.5,
     "min_windows": 100,
+    # labels of clips
+    "rate": 1.0,
+    "share": 0.4,
+    "centre": 10,
+    "first_lead": 2,
+    "shift": True,
+    "oversample": {"oversample": True, "batch": 8},
     # rollout
     "curriculum": (1, 2),
     "curriculum_in": {"curriculum_in": True, "curriculum": (2, 2)},
@@ -65,6 +87,9 @@ OTHER = {
     # optimisation
     "loss": "mse",
     "weight_decay": 0.5,
+    "l1": 0.1,
+    "l2": 0.1,
+    "pos_weight": 3.0,
     "lr": 5e-3,
     "schedule": "constant",
     "gamma": {"gamma": 0.5, "schedule": "step"},
@@ -85,17 +110,35 @@ OTHER_OF_KIND = {
     ("fclstm", "size"): {"size": 12, "crop": 12},
     ("fclstm", "crop"): {"size": 12, "crop": 12},
     ("guided", "loss"): "exceedance_unbalanced",
+    # the statistics of the batch normalisation change even where the weights do not
+    ("classifier", "patience"): {"patience": 1, "lr": 1e-30, "epochs": 3, "batch_norm": False},
 }
-REFUSED = {  # by networks that feed no forecast back
-    "sampling": "nothing to sample",
-    "decay": "nothing to sample",
-}
+
+
+def refused(kind: str, name: str) -> str:
+    """What the error says if a kind of network refuses an option; "" if it has a use for it."""
+    if kind == "classifier":
+        if name in option_names(RolloutConfig):
+            return "a classifier forecasts no frames"
+        return "does not suit a classifier" if name == "loss" else ""
+    if name in option_names(ClipOptions):
+        return "labels of clips are for a classifier"
+    if name == "pos_weight":
+        return "pos_weight is for a classifier"
+    if name in ("sampling", "decay") and not CONFIGS[kind].feeds_back:
+        return "nothing to sample"
+    return ""
+
+
 SMALL = {
     "convedlstm": {"hidden": (3, 3), "kernel": (3, 3)},
     "forecaster": {"hidden": (3, 3), "kernel": (3, 3)},
     "fclstm": {"hidden": (3,), "size": 16},
     "guided": {"hidden": (3, 3), "kernel": (3, 3), "norm": ""},
-}
+    "classifier": {
+        "hidden": (3, 3), "kernel": (3, 3), "rate": 4.0, "share": 0.2, "centre": 6, "first_lead": 1,
+    },
+}  # fmt: skip
 
 
 def small_config(kind: str) -> TrainConfig:
@@ -132,15 +175,36 @@ def store(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def train(store, tmp_path_factory):
+def spots(tmp_path_factory) -> Path:
+    """Two events of showers that come and go, so that clips of both have both labels."""
+    rng = np.random.default_rng(0)
+    rain = np.zeros((32, 24, 24), "f4")
+    for frame in rain:
+        for y, x in rng.integers(0, 20, (4, 2)):
+            frame[y : y + 5, x : x + 5] = rng.uniform(0.5, 8)
+    times = pd.date_range("2024-06-01", periods=16, freq="5min")
+    both = times.append(times + pd.Timedelta(days=1))
+    frames = as_frames(rain).assign_coords(time=both)
+    path = tmp_path_factory.mktemp("spots") / "frames.zarr"
+    frames.to_dataset(name="rainfall_rate").to_zarr(path, consolidated=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def train(store, spots, tmp_path_factory):
     """A function that trains and returns all that an option can change."""
     results = {}
 
     def run(config: TrainConfig, worse_each_epoch: bool = False) -> dict:
         key = config, worse_each_epoch
         if key not in results:
-            stores = TrainingStores([store], shares=(0.5, 0.5, 0))
-            data = training_data(stores, config.windows, config.scale, config.run.seed)
+            classifies = config.model.classifies
+            stores = TrainingStores([spots if classifies else store], shares=(0.5, 0.5, 0))
+            seed = config.run.seed
+            if classifies:
+                data = training_clips(stores, config.windows, config.clips, config.scale, seed)
+            else:
+                data = training_data(stores, config.windows, config.scale, seed)
             out = tmp_path_factory.mktemp("run") / "run"
             with pytest.MonkeyPatch.context() as patch:
                 compiled = []
@@ -177,8 +241,8 @@ CASES = [(kind, name) for kind in CONFIGS for name in all_options(small_config(k
 
 @pytest.mark.parametrize(("kind", "name"), CASES)
 def test_every_option_has_an_effect_or_is_refused(kind, name, train):
-    if name in REFUSED and not CONFIGS[kind].feeds_back:
-        with pytest.raises(ValueError, match=REFUSED[name]):
+    if why := refused(kind, name):
+        with pytest.raises(ValueError, match=why):
             pair(kind, name)
         return
     default, changed = pair(kind, name)

@@ -7,7 +7,7 @@ import pytest
 
 import nowcastlib
 from nowcastlib.errors import NowcastError
-from nowcastlib.networks import CONFIGS, ConvEDLSTMConfig, GuidedConfig
+from nowcastlib.networks import FORECASTING, ConvEDLSTMConfig, GuidedConfig
 from nowcastlib.training import TrainConfig, default_config, load_config
 from nowcastlib.training.config import from_dict, to_dict
 from nowcastlib.training.upgrade import upgrade
@@ -77,7 +77,7 @@ def test_options_without_effect_are_left_out_and_others_are_kept():
     )
 
 
-@pytest.mark.parametrize("kind", CONFIGS)
+@pytest.mark.parametrize("kind", FORECASTING)
 def test_configuration_of_today_is_not_changed(kind):
     written = to_dict(default_config(kind).changed(curriculum=(2, 6), restart=True))
     assert upgrade(written) == written
