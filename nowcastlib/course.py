@@ -25,10 +25,11 @@ from pathlib import Path
 
 import torch
 import xarray as xr
+from torch.utils.data import ConcatDataset
 
-from nowcastlib.data import feeds, ingest, store
+from nowcastlib.data import TrainingStores, feeds, ingest, labels_of, store, training_clips
 from nowcastlib.errors import NowcastError
-from nowcastlib.networks import SEED, ConvEDLSTMConfig
+from nowcastlib.networks import SEED, SEED_CLASSIFIER, ClassifierConfig, ConvEDLSTMConfig
 from nowcastlib.training import TrainConfig, default_config
 
 ARCHIVE = "NOWCAST_ARCHIVE"
@@ -48,6 +49,8 @@ class Preset:
     mnist: TrainConfig  # notebook 03: Moving MNIST
     radar: TrainConfig  # notebook 05: a ConvLSTM network on rain
     guided: TrainConfig  # notebook 07: the guided network, which receives the motion of the rain
+    touch: TrainConfig  # notebook 08: will the two digits touch?
+    pour: TrainConfig  # notebook 08: will it pour?
 
 
 _SMALL = ConvEDLSTMConfig(
@@ -67,6 +70,16 @@ _WARM = TrainConfig().changed(
 _GUIDED = default_config("guided").changed(
     hidden=(64, 64), n_in=6, n_out=12, crop=256, vary=0.3, epochs=60, steps=500, batch=16,
     weight_decay=1e-4, warmup=0.05, keep="last", precision="bf16",
+)  # fmt: skip
+_CLASSIFIER = default_config("classifier")
+_TOUCH = _CLASSIFIER.changed(
+    model=ClassifierConfig(hidden=(24, 32), kernel=(3, 3), patch=8, pool=1, head="dense"),
+    n_in=5, n_out=4, first_lead=1, crop=0, epochs=10, steps=150, batch=32, lr=4e-3, warmup=0.2,
+    keep="last", precision="no",
+)  # fmt: skip
+_POUR = _CLASSIFIER.changed(
+    model=ClassifierConfig(hidden=(8, 16), kernel=(3, 3), patch=4), epochs=4, steps=40, batch=8,
+    lr=4e-3, warmup=0.1, keep="last", precision="no",
 )  # fmt: skip
 PRESETS = {
     "tiny": Preset(
@@ -102,6 +115,17 @@ PRESETS = {
             lr=3e-3,
             precision="auto",
         ),
+        touch=_TOUCH.changed(hidden=(6, 8), epochs=3, steps=4, batch=8),
+        pour=_POUR.changed(
+            hidden=(4, 4),
+            n_in=4,
+            n_out=6,
+            first_lead=3,
+            crop=64,
+            centre=24,
+            epochs=2,
+            steps=4,
+        ),
     ),
     "laptop": Preset(
         "laptop",
@@ -135,6 +159,8 @@ PRESETS = {
             lr=3e-3,
             precision="auto",
         ),
+        touch=_TOUCH,
+        pour=_POUR,
     ),
     "gpu": Preset(
         "gpu",
@@ -165,6 +191,8 @@ PRESETS = {
             precision="bf16",
         ),
         guided=_GUIDED,
+        touch=_TOUCH.changed(hidden=(48, 64), epochs=30),
+        pour=_POUR.changed(hidden=(32, 64), epochs=20, steps=200, batch=32),
     ),
     "seed": Preset(
         "seed",
@@ -176,6 +204,8 @@ PRESETS = {
         mnist=_SEED,
         radar=_SEED.changed(size=128, crop=128, batch=16, steps=500, schedule="step", restart=True),
         guided=_GUIDED.changed(n_out=6, crop=128),
+        touch=_TOUCH,
+        pour=_POUR.changed(model=SEED_CLASSIFIER, lr=8e-5, batch=4, epochs=20, steps=1000),
     ),
 }
 
@@ -277,6 +307,50 @@ def frames() -> xr.DataArray:
     source = _source()
     path = ingest(feed(), data_folder() / "frames.zarr", source.start, source.end)
     return store.open_frames(path)
+
+
+QUESTIONS = (5.0, 2.0, 1.0, 0.5, 0.2)  # rain rates to ask for, mm/h
+
+
+def clips_of_rain(config: TrainConfig) -> tuple[TrainConfig, ConcatDataset, ConcatDataset]:
+    """Clips of the course's rain, with a question that has both answers.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Of a classifier; its rate is replaced.
+
+    Returns
+    -------
+    config : TrainConfig
+        With the highest of ``QUESTIONS`` that at least a twentieth of the clips of each part answer
+        with yes, and a twentieth with no; if there is none, the rate with the rarer answer most
+        frequent.
+    training, unseen : ConcatDataset
+        Clips of 60 % and of 40 % of the events.
+
+    Raises
+    ------
+    NowcastError
+        If no rate has both answers in both parts.
+    """
+    frames()
+    stores = TrainingStores([data_folder() / "frames.zarr"], shares=(0.6, 0.4, 0))
+    found = []
+    for rate in QUESTIONS:
+        asked = config.changed(rate=rate)
+        try:
+            parts = training_clips(stores, asked.windows, asked.clips, asked.scale)[:2]
+        except NowcastError as error:
+            mistake = error
+            continue
+        rarer = min(min(r, 1 - r) for r in (labels_of(part).mean() for part in parts))
+        found.append((rarer, asked, *parts))
+        if rarer >= 0.05:
+            break
+    if not found:
+        raise mistake
+    return max(found, key=lambda question: question[0])[1:]
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """``nowcast classify``: will it pour? Train a classifier of clips, or let it answer."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +10,8 @@ from nowcastlib.cli.train import SHARES
 from nowcastlib.errors import NowcastError
 
 KIND_OF_CLASSIFIER = "classifier"
-Options: type = type(flat_config(KIND_OF_CLASSIFIER))
+DEFAULTS: Any = flat_config(KIND_OF_CLASSIFIER)
+Options: Any = type(DEFAULTS)
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,7 @@ class ClassifyTrain:
     out: Path
 
     # Options --config.…: parts of a TrainConfig.
-    config: Options = field(  # type: ignore[valid-type]
-        default_factory=lambda: flat_config(KIND_OF_CLASSIFIER)
-    )
+    config: Options = DEFAULTS
 
     # Shares of the events for training, validation and test; their sum is 1.
     shares: Annotated[tuple[float, float, float], SHARES] = (0.7, 0.15, 0.15)

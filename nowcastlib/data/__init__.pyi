@@ -2,6 +2,7 @@ from .clip_options import ClipOptions as ClipOptions
 from .clips import GivenClips as GivenClips
 from .clips import LabelledClips as LabelledClips
 from .clips import check_labels as check_labels
+from .clips import events_of as events_of
 from .clips import labels_of as labels_of
 from .clips import pos_weight as pos_weight
 from .clips import training_clips as training_clips

@@ -22,6 +22,7 @@ from nowcastlib.data.windows import Augmentation, RadarWindows, windows_by_split
 from nowcastlib.errors import NowcastError
 from nowcastlib.units import ModelScale
 
+NEW_EVENT = np.timedelta64(60, "m")  # an event ends if no frame comes for longer than this
 LEAST_OBSERVED = 0.5  # share of the centre that a frame must show to count for a label
 
 
@@ -81,6 +82,13 @@ class LabelledClips(Dataset):
     def times(self) -> np.ndarray:
         times = self.windows.frames.indexes["time"].to_numpy("datetime64[ns]")
         return times[self.windows.rows[:, self.n_in - 1]]
+
+    @property
+    def events(self) -> np.ndarray:
+        """Number of the event of each clip, (clip,): a new one after an hour without a frame."""
+        gaps = np.diff(self.windows.frames.time.values) > NEW_EVENT
+        number = np.r_[0, np.cumsum(gaps)]
+        return number[self.windows.rows[:, self.n_in - 1]]
 
     @property
     def sample_weights(self) -> np.ndarray | None:
@@ -210,6 +218,13 @@ def labels_of(dataset: Dataset) -> np.ndarray:
     """The labels of clips, (clip,); of several sets together, in their order."""
     parts: list = dataset.datasets if isinstance(dataset, ConcatDataset) else [dataset]
     return np.concatenate([part.labels for part in parts])
+
+
+def events_of(dataset: Dataset) -> np.ndarray:
+    """The number of the event of each clip, (clip,); those of several stores differ."""
+    parts: list = dataset.datasets if isinstance(dataset, ConcatDataset) else [dataset]
+    pairs = [(k, event) for k, part in enumerate(parts) for event in part.events]
+    return np.unique(np.array(pairs), axis=0, return_inverse=True)[1].ravel()
 
 
 def check_labels(labels: np.ndarray, name: str) -> float:

@@ -34,6 +34,7 @@ class TouchOptions:
     apart: tuple[float, float] = (28.0, 36.0)
     # px by which digits that do not touch stay apart: closer misses are left out
     margin: int = 4
+    turned: bool = False  # turn and mirror the clips at random, which keeps their labels
 
     def __post_init__(self):
         if self.margin < 0:
@@ -66,6 +67,8 @@ class DigitClips(Dataset):
     ----------
     labels : array (clip,)
         1 if the digits touch, else 0.
+    epoch : int
+        Set it before each epoch: a turned clip is another one in each epoch.
 
     Raises
     ------
@@ -92,6 +95,7 @@ class DigitClips(Dataset):
             raise NowcastError(f"a film of {scene.n_digits} digits: the question is about two")
         n_frames = options.n_in + options.within
         self.options = options
+        self.epoch = 0
         self.films = MovingMNIST(split, TRIES * n_samples, n_frames, seed, scene)
         self.numbers, self.labels = self._choose(n_samples)
 
@@ -99,8 +103,12 @@ class DigitClips(Dataset):
         return len(self.numbers)
 
     def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor]:
-        film = self.films[int(self.numbers[i])]  # (T, 1, H, W)
-        return film[: self.options.n_in], torch.tensor(self.labels[i])
+        clip = self.films[int(self.numbers[i])][: self.options.n_in]  # (T, 1, H, W)
+        if self.options.turned:
+            rng = np.random.default_rng([*self.films.seed, self.epoch, i])
+            clip = torch.rot90(clip, int(rng.integers(4)), (2, 3))
+            clip = clip.flip(3) if rng.random() < 0.5 else clip
+        return clip, torch.tensor(self.labels[i])
 
     def corners(self, i: int) -> np.ndarray:
         """Upper left corners of the digits, also after the clip: (T, digit, 2), row first, px."""

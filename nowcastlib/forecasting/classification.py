@@ -15,7 +15,6 @@ from sklearn.linear_model import LogisticRegression
 from torch.utils.data import DataLoader, Dataset
 
 from nowcastlib.data import (
-    ClipOptions,
     LabelledClips,
     RadarWindows,
     find_windows,
@@ -27,7 +26,6 @@ from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting.baselines import extrapolation
 from nowcastlib.networks import ConvLSTMClassifier, network_input, probability
 from nowcastlib.training import TrainConfig, load, load_trained_scale
-from nowcastlib.units import ModelScale
 
 log = logging.getLogger("nowcastlib")
 BATCH = 32  # clips that are answered together
@@ -129,25 +127,24 @@ def _observed(
     return pd.DataFrame({"issued": clips.times, "observed": clips.labels})
 
 
-def wettest_now(clips: Dataset, options: ClipOptions, scale: ModelScale) -> np.ndarray:
+def wettest_now(clips: Dataset, config: TrainConfig) -> np.ndarray:
     """Rain rate of the wettest pixel of the centre in the last frame, mm/h: (clip,)."""
     last = np.stack([clips[i][0][-1, 0].numpy() for i in range(_length(clips))])
-    rate = scale.from_model(torch.from_numpy(last)).numpy()  # (clip, H, W)
-    return _wettest(rate, options.centre)
+    rate = config.scale.from_model(torch.from_numpy(last)).numpy()  # (clip, H, W)
+    return _wettest(rate, config.clips.centre)
 
 
-def wettest_extrapolated(
-    clips: Dataset, options: ClipOptions, n_out: int, scale: ModelScale
-) -> np.ndarray:
+def wettest_extrapolated(clips: Dataset, config: TrainConfig) -> np.ndarray:
     """Rain rate of the wettest pixel that extrapolation brings into the centre, mm/h: (clip,).
 
     At any of the frames ``first_lead`` … ``n_out`` after the clip. Pixels that the rain would reach
     from beyond the edge count as dry.
     """
+    options = config.clips
     values = []
     for i in range(_length(clips)):
-        observed = scale.from_model(clips[i][0][:, 0]).numpy()  # (T, H, W)
-        later = extrapolation(observed, n_out)[options.first_lead - 1 :]
+        observed = config.scale.from_model(clips[i][0][:, 0]).numpy()  # (T, H, W)
+        later = extrapolation(observed, config.windows.n_out)[options.first_lead - 1 :]
         values.append(_wettest(later, options.centre).max())
     return np.array(values)
 

@@ -73,7 +73,7 @@ OTHER = {
     "min_windows": 100,
     # labels of clips
     "rate": 1.0,
-    "share": 0.4,
+    "share": {"share": 0.4, "batch": 8},
     "centre": 10,
     "first_lead": 2,
     "shift": True,

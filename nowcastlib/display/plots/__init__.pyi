@@ -1,5 +1,8 @@
 from .animations import save_animation as save_animation
 from .animations import show_animation as show_animation
+from .classification import show_reliability_of_clips as show_reliability_of_clips
+from .classification import show_roc_of_clips as show_roc_of_clips
+from .classification import show_warnings as show_warnings
 from .frames import show_frame as show_frame
 from .frames import show_map as show_map
 from .frames import show_motion as show_motion
