@@ -334,8 +334,10 @@ def clips_of_rain(config: TrainConfig) -> tuple[TrainConfig, ConcatDataset, Conc
     NowcastError
         If no rate has both answers in both parts.
     """
-    frames()
-    stores = TrainingStores([data_folder() / "frames.zarr"], shares=(0.6, 0.4, 0))
+    path = data_folder() / "frames.zarr"
+    if not path.exists():
+        frames()
+    stores = TrainingStores([path], shares=(0.6, 0.4, 0))
     found = []
     for rate in QUESTIONS:
         asked = config.changed(rate=rate)

@@ -1,3 +1,5 @@
+from .clip_folders import ClassFolders as ClassFolders
+from .clip_folders import clips_of_folders as clips_of_folders
 from .clip_options import ClipOptions as ClipOptions
 from .clips import GivenClips as GivenClips
 from .clips import LabelledClips as LabelledClips

@@ -37,12 +37,15 @@ def test_trained_run_answers_with_valid_times(run, store, tmp_path, capsys):
     words = ["classify", "predict", "--weights", str(run), "--data", str(store)]
     assert main([*words, "--out", str(out)]) == 0
     table = pd.read_csv(out, parse_dates=["issued", "valid_from", "valid_to"])
-    assert len(table) == 3 * 18  # three events of 20 frames; a clip has 3
+    assert 30 < len(table) <= 3 * 18  # three events of 20 frames, some lost; a clip has 3
     assert (table.valid_from - table.issued == pd.Timedelta("10min")).all()  # lead 2
     assert (table.valid_to - table.issued == pd.Timedelta("15min")).all()  # lead 3
     assert table.probability.between(0, 1).all()
-    assert table.observed.isna().sum() == 3 * 3  # the last three times of each event
-    assert "45 of them with what happened" in capsys.readouterr().out
+    ends = table.issued.diff().shift(-1) > pd.Timedelta("1h")
+    assert table.observed[ends | (table.index == len(table) - 1)].isna().all()  # nothing follows
+    known = table.observed.notna().sum()
+    assert 20 < known < len(table)
+    assert f"{known} of them with what happened" in capsys.readouterr().out
     assert out.read_text().splitlines()[1].startswith("2024-06-01T")
 
 
@@ -60,7 +63,11 @@ def test_training_leaves_a_log_and_a_picture_and_is_resumed(run, store, capsys):
         ("classify zzz", "there is no command 'zzz': the commands are train, predict"),
         ("classify train --out r", "--data is required"),
         ("train --data STORE --out r --config.model.kind classifier", "use nowcast classify train"),
-        ("classify train --data STORE --out r --config.crop 0 --config.rate 900", "label no"),
+        (
+            "classify train --data STORE --out r --config.crop 0 --config.rate 900 --config.n-in 2 "
+            "--config.n-out 2 --config.first-lead 1 --shares 0.5 0.5 0",
+            "label no",
+        ),
         ("classify train --data STORE --out r --config.curriculum 1 2", "--config.curriculum"),
         ("classify predict --weights RUN --data STORE --out a.txt", "a.txt does not end in .csv"),
         ("classify predict --weights FORECASTER --data STORE --out a.csv", "forecasts frames"),
