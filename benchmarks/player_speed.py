@@ -1,11 +1,11 @@
-"""Speed of the player at 256×256 px, and size of its page. Run by hand:
+"""Speed of the player, and size of its page. Run by hand:
 
-    python benchmarks/player_speed.py [--store FRAMES.zarr --at TIME] [--json]
+    python benchmarks/player_speed.py [--store FRAMES.zarr --at TIME --size 256] [--json]
 
 Measures, with two and with three forecasts of 12 leads, the time from building the player in
 Python to its first picture in the browser, and the time of a frame change in each view. Without a
-store the rain is synthetic. Needs Chromium; nothing else should run meanwhile. With --json the
-last line is one JSON object.
+store the rain is synthetic. ``--size 0`` takes whole frames, such as a national composite. Needs
+Chromium; nothing else should run meanwhile. With --json the last line is one JSON object.
 """
 
 import argparse
@@ -45,7 +45,7 @@ CHANGE = """async (n) => {
 
 def main() -> None:
     options = parse_options()
-    frames = read_frames(options.store)
+    frames = read_frames(options.store, options.size)
     at = options.at or frames.indexes["time"][5]
     made = {name: forecast(forecaster(name), frames, at, 12) for name in NAMES}
     two = {name: made[name] for name in NAMES[:2]}
@@ -72,15 +72,17 @@ def parse_options() -> argparse.Namespace:
     )
     parser.add_argument("--store", help="CF-Zarr store of frames")
     parser.add_argument("--at", type=pd.Timestamp, help="time of issue (UTC)")
+    parser.add_argument("--size", type=int, default=256, help="px of the middle; 0: all")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     return parser.parse_args()
 
 
-def read_frames(store: str | None) -> xr.DataArray:
-    """Frames of 256×256 px."""
+def read_frames(store: str | None, size: int) -> xr.DataArray:
+    """Frames of ``size`` px, or whole ones for 0."""
     if store:
-        return grid.centre(open_frames(store), 256).load()
-    return as_frames(storms.rain(storms.Storm(size=256), 18))
+        frames = open_frames(store)
+        return (grid.centre(frames, size) if size else frames).load()
+    return as_frames(storms.rain(storms.Storm(size=size or 256), 18))
 
 
 def measure_first_picture(
