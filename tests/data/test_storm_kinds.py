@@ -1,6 +1,8 @@
 """Each kind of synthetic storm resembles rain of real radars, in numbers that differ by kind."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -102,3 +104,13 @@ def test_three_of_eight_demo_events_have_heavy_rain():
     shares = [(storms.rain(demo.storm(event), 18)[::6] > 5).mean() for event in range(8)]
     assert sum(share >= 0.02 for share in shares) >= 3
     assert shares[0] >= 0.02  # the event on which the tour opens
+
+
+def test_documentation_states_the_table_and_the_area_under_the_curve():
+    text = Path("docs/results.md").read_text()
+    result = json.loads(Path("docs/results/real_or_synthetic.json").read_text())
+    assert f"ROC curve is {result['mean_auc']:.2f} (" in text
+    for kind in KINDS:
+        row = REAL.loc[f"synthetic {kind}"]
+        cells = f"| {kind} | {row['above_0.1']:.2f} | {row.above_1:.2f} | {row.above_5:.3f} |"
+        assert cells in text

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,6 +99,11 @@ class _Server(ThreadingHTTPServer):
         self.table = demo.list()
         self.failed: set[int] = set()  # ids of the files that have failed once
         self.lock = threading.Lock()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report what went wrong, unless the client has only gone away."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     def products(self, query: dict[str, str]) -> list[dict[str, Any]]:
         """The files from one time to another, newest first, as the real server lists them."""
