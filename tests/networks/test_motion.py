@@ -193,6 +193,17 @@ def test_blur_conserves_mass_and_has_its_standard_deviation():
     assert float((soft[0, 1] * torch.from_numpy(x**2)).sum()) == pytest.approx(16, rel=0.05)
 
 
+def test_windows_on_a_high_grid_need_only_the_pixels_near_them(monkeypatch):
+    """Without the pixels that have no weight, the motion is that from all pixels."""
+    rain = torch.rand(1, 2, 600, 100, generator=torch.Generator().manual_seed(0)) ** 4
+    rain[:, 1] = rain[:, 0].roll((5, 2), (0, 1))
+    near = correlation.correlation_motion(rain, torch.ones_like(rain))
+    monkeypatch.setattr(correlation, "SEEN", 1e6)
+    torch.testing.assert_close(
+        near, correlation.correlation_motion(rain, torch.ones_like(rain)), atol=1e-4, rtol=0
+    )
+
+
 @pytest.mark.parametrize("shape", [(2, 3, 9, 30), (1, 1, 300, 150)])
 @pytest.mark.parametrize("sigma", [1.5, 24.0])
 def test_blur_equals_a_convolution_with_the_border_continued(shape, sigma):
