@@ -15,6 +15,7 @@ from .counts import count as count
 from .evaluation import EvaluationOptions as EvaluationOptions
 from .evaluation import evaluate as evaluate
 from .evaluation import observed_at as observed_at
+from .film_motion import motion_covered as motion_covered
 from .film_scores import score_films as score_films
 from .formulas import SCORES as SCORES
 from .members import PROBABILITIES as PROBABILITIES

@@ -57,9 +57,9 @@ def score_films(forecast: Tensor | np.ndarray, truth: Tensor | np.ndarray) -> pd
     """
     forecast = torch.as_tensor(forecast).detach().cpu()
     truth = torch.as_tensor(truth).detach().cpu()
-    _check_shapes(forecast, truth)
-    _check_range("forecast", forecast)
-    _check_range("truth", truth)
+    check_shapes(forecast, truth)
+    check_range("forecast", forecast)
+    check_range("truth", truth)
 
     # one lead at a time, to save memory
     leads = zip(forecast.unbind(1), truth.unbind(1), strict=True)
@@ -67,7 +67,8 @@ def score_films(forecast: Tensor | np.ndarray, truth: Tensor | np.ndarray) -> pd
     return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="lead"), dtype=float)
 
 
-def _check_shapes(forecast: Tensor, truth: Tensor) -> None:
+def check_shapes(forecast: Tensor, truth: Tensor) -> None:
+    """Raise NowcastError unless both are films (B, T, C, H, W) of the same shape."""
     if forecast.shape != truth.shape:
         raise NowcastError(
             f"forecast {tuple(forecast.shape)} and truth {tuple(truth.shape)} differ in shape: "
@@ -80,7 +81,8 @@ def _check_shapes(forecast: Tensor, truth: Tensor) -> None:
         )
 
 
-def _check_range(name: str, films: Tensor) -> None:
+def check_range(name: str, films: Tensor) -> None:
+    """Raise NowcastError if a value is not within 0 to 1."""
     low, high = films.aminmax()
     if not (low >= 0 and high <= 1):  # also false for NaN
         raise NowcastError(
