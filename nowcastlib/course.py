@@ -27,7 +27,15 @@ import torch
 import xarray as xr
 from torch.utils.data import ConcatDataset
 
-from nowcastlib.data import TrainingStores, feeds, ingest, labels_of, store, training_clips
+from nowcastlib.data import (
+    DigitScene,
+    TrainingStores,
+    feeds,
+    ingest,
+    labels_of,
+    store,
+    training_clips,
+)
 from nowcastlib.errors import NowcastError
 from nowcastlib.networks import SEED, SEED_CLASSIFIER, ClassifierConfig, ConvEDLSTMConfig
 from nowcastlib.training import TrainConfig, default_config
@@ -47,6 +55,7 @@ class Preset:
     leads: int  # number of time steps to forecast
     every: int  # evaluation issues a forecast at every N-th frame
     mnist: TrainConfig  # notebook 03: Moving MNIST
+    digits: DigitScene  # notebook 03: the films on which its network is trained
     radar: TrainConfig  # notebook 05: a ConvLSTM network on rain
     guided: TrainConfig  # notebook 07: the guided network, which receives the motion of the rain
     touch: TrainConfig  # notebook 08: will the two digits touch?
@@ -67,6 +76,7 @@ _SEED = TrainConfig().changed(
 _WARM = TrainConfig().changed(
     model=_ONE_CELL, n_in=3, n_out=5, crop=0, curriculum=(1, 1, 3, 5, 5, 5), lr=3e-3, loss="kl"
 )
+_SLOW_DIGIT = DigitScene(n_digits=1, speed=(2.0, 4.0))
 _GUIDED = default_config("guided").changed(
     hidden=(64, 64), n_in=6, n_out=12, crop=256, vary=0.3, epochs=60, steps=500, batch=16,
     weight_decay=1e-4, warmup=0.05, keep="last", precision="bf16",
@@ -90,6 +100,7 @@ PRESETS = {
         leads=6,
         every=12,
         mnist=_WARM.changed(hidden=(16,), kernel=(3,), epochs=6, steps=5, batch=4),
+        digits=_SLOW_DIGIT,
         radar=_RADAR.changed(
             model=_SMALL,
             n_in=4,
@@ -134,7 +145,20 @@ PRESETS = {
         size=256,
         leads=12,
         every=4,
-        mnist=_WARM.changed(epochs=6, steps=60, batch=16),
+        mnist=_WARM.changed(
+            hidden=(32, 32),
+            kernel=(5, 3),
+            norm="group",
+            n_in=4,
+            n_out=4,
+            curriculum=(1, 1, 2, 3, 4),
+            epochs=10,
+            steps=130,
+            batch=4,
+            lr=5e-3,
+            warmup=0.05,
+        ),
+        digits=_SLOW_DIGIT,
         radar=_RADAR.changed(
             model=_MOVING,
             n_in=4,
@@ -181,6 +205,7 @@ PRESETS = {
             lr=1e-3,
             precision="bf16",
         ),
+        digits=DigitScene(),
         radar=_RADAR.changed(
             n_out=12,
             epochs=60,
@@ -202,6 +227,7 @@ PRESETS = {
         leads=6,
         every=1,
         mnist=_SEED,
+        digits=DigitScene(),
         radar=_SEED.changed(size=128, crop=128, batch=16, steps=500, schedule="step", restart=True),
         guided=_GUIDED.changed(n_out=6, crop=128),
         touch=_TOUCH,
