@@ -38,6 +38,7 @@ nb_merge_streams = True
 nb_ipywidgets_js = {}  # no kernel: players are HTML, and nothing is fetched
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
+suppress_warnings = ["myst.header"]  # solutions: "### Exercise 1" as in the notebooks, below "#"
 
 # The API reference: what each room's __init__.pyi lists
 autosummary_imported_members = True
