@@ -17,11 +17,6 @@ SOLUTIONS = sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))
 START = ["Goals", "Prerequisites", "Minutes", "Imports"]
 END = ["Summary", "Exercises", "Next", "References"]
 
-# Not yet written anew: older headings, exercises without checks
-OLDER = {"05", "06"}
-OLDER_HEADINGS = ["Goals", "Prerequisites", "Time", "Imports", "Summary", "Exercises", "Next"]
-PAGES = [path for path in NOTEBOOKS if path.name[:2] not in OLDER]
-
 
 def read(path: Path) -> nbformat.NotebookNode:
     return nbformat.read(path, 4)
@@ -67,14 +62,11 @@ def test_headings_are_those_of_the_template(path):
     title = re.match(r"# (\d\d)(?: ·)? \w", sources(path, "markdown")[0])
     assert title.group(1) == path.name[:2]
     headings = list(sections(path))
-    if path.name[:2] in OLDER:
-        assert [h for h in headings if h in OLDER_HEADINGS] == OLDER_HEADINGS
-        return
     assert headings[:4] == START
     assert headings[-4:] == END
 
 
-@pytest.mark.parametrize("path", PAGES, ids=page_name)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=page_name)
 def test_a_page_says_what_it_needs_and_what_it_rests_on(path):
     section = sections(path)
     assert 3 <= len(re.findall(r"^- ", section["Goals"], re.M)) <= 5
@@ -158,7 +150,7 @@ def in_folder_of_notebooks(monkeypatch):
     monkeypatch.chdir(ROOT / "notebooks")
 
 
-@pytest.mark.parametrize("path", PAGES, ids=page_name)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=page_name)
 def test_untouched_exercises_are_not_solved_yet(path, in_folder_of_notebooks):
     printed = outcomes(path)
     assert printed
@@ -172,7 +164,7 @@ def test_solutions_are_accepted(path, in_folder_of_notebooks):
     assert printed == [f"Exercise {k}: solved" for k in range(1, len(printed) + 1)]
 
 
-@pytest.mark.parametrize("path", PAGES, ids=page_name)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=page_name)
 def test_each_exercise_has_a_solution_that_the_same_check_accepts(path):
     solution = path.parent / "solutions" / path.name
     assert tagged(path, "check") == tagged(solution, "check")
@@ -186,7 +178,7 @@ def test_each_exercise_has_a_solution_that_the_same_check_accepts(path):
     assert tagged(path, "exercise") != tagged(solution, "exercise")
 
 
-@pytest.mark.parametrize("path", PAGES, ids=page_name)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=page_name)
 def test_every_check_gives_a_hint(path):
     for _, check in tagged(path, "check"):
         assert re.match(r'with course\.checking\("Exercise \d+"\):\n', check)

@@ -172,6 +172,24 @@ def test_live_history_redraws_the_same_output_after_each_epoch(history, monkeypa
     assert not plt.get_fignums(), "all figures are closed"
 
 
+def test_live_training_redraws_losses_and_forecast_after_each_epoch(history, monkeypatch):
+    drawn = []
+    handle = SimpleNamespace(update=drawn.append)
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: handle)
+    observed = np.zeros((2, 8, 8))
+    redraw = plots.live_training(observed, ["+5 min", "+10 min"], "kl loss")
+    for n in (1, 4):
+        redraw(history[:n], observed + n)
+
+    for n, figure in zip((1, 4), drawn, strict=True):
+        losses, *panels = [ax for ax in figure.axes if ax.get_ylabel() != "rain rate (mm/h)"]
+        assert losses.get_ylabel() == "kl loss"
+        assert len(losses.lines[0].get_xdata()) == n
+        assert [panel.images[0].get_array().max() for panel in panels] == [0, 0, n, n]
+        assert [panel.get_title() for panel in panels[:2]] == ["+5 min", "+10 min"]
+    assert not plt.get_fignums(), "all figures are closed"
+
+
 def test_variants_have_a_dot_per_run_and_a_bar_at_their_mean():
     table = pd.DataFrame({"variant": ["b", "b", "a"], "seed": [0, 1, 0], "mse": [1.0, 3.0, 5.0]})
     axis = plots.show_variants(table, "mse")

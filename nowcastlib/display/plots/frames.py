@@ -167,14 +167,20 @@ def show_strip(
     -------
     matplotlib.figure.Figure
     """
-    figure, axes = plt.subplots(
-        len(rows),
-        len(labels),
-        figsize=(1.5 * len(labels) + 1.2, 1.5 * len(rows) + 0.6),
-        squeeze=False,
-    )
+    figure = plt.figure(figsize=(1.5 * len(labels) + 1.2, 1.5 * len(rows) + 0.6))
     figure.set_layout_engine("compressed")
+    draw_strip(figure, rows, labels, rain)
+    return figure
 
+
+def draw_strip(
+    figure: FigureBase,
+    rows: Mapping[str, xr.DataArray | np.ndarray],
+    labels: Sequence[str],
+    rain: bool = True,
+) -> None:
+    """Draw what ``show_strip`` describes into a figure or a part of one."""
+    axes = figure.subplots(len(rows), len(labels), squeeze=False)
     style = {"cmap": CMAP, "norm": NORM} if rain else {"cmap": "gray", "vmin": 0, "vmax": 1}
     for (name, sequence), row in zip(rows.items(), axes, strict=True):
         for t, ax in enumerate(row):
@@ -190,7 +196,6 @@ def show_strip(
     if rain:
         show_scale(image, axes)
     add_credits(figure, rows.values())
-    return figure
 
 
 def new_axes(width: float, height: float) -> Axes:

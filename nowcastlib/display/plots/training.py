@@ -1,12 +1,16 @@
 """Plots of training: losses of a run, and scores of an experiment's variants."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from nowcastlib.display.plots.frames import new_axes
+from nowcastlib.display.plots.frames import draw_strip, new_axes
 
 # column of the history, label, colour
 LOSSES = (
@@ -61,6 +65,7 @@ def show_history(
             _shade_length(ax, epochs, float(losses.median()), dark=bool(k % 2))
 
     ax.set(xlabel="epoch", ylabel=ylabel)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(frameon=False, fontsize=8)
     return ax
 
@@ -78,18 +83,63 @@ def live_history(ylabel: str = "loss") -> Callable[[pd.DataFrame], None]:
     callable
         Function of the history, to be given to ``training.fit`` as ``on_epoch``.
     """
-    from IPython.display import HTML, display  # in notebooks only
-
-    handle = display(HTML("waiting for the first epoch"), display_id=True)
+    update = _output_of_a_cell()
 
     def redraw(history: pd.DataFrame) -> None:
         figure, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
         show_history(history, ax, ylabel)
+        update(figure)
+
+    return redraw
+
+
+def live_training(
+    observed: xr.DataArray | np.ndarray, labels: Sequence[str], ylabel: str = "loss"
+) -> Callable[[pd.DataFrame, np.ndarray], None]:
+    """Return a function that redraws losses and a forecast below a cell after each epoch.
+
+    Parameters
+    ----------
+    observed : xarray.DataArray or array, shape (time, y, x)
+        Rain rate in mm/h at the valid times of the forecast.
+    labels : sequence of str
+        A label for each of these times.
+    ylabel : str
+        Name of the loss.
+
+    Returns
+    -------
+    callable
+        Function of the history, as ``show_history`` takes it, and of the forecast (time, y, x) in
+        mm/h of this epoch.
+    """
+    update = _output_of_a_cell()
+
+    def redraw(history: pd.DataFrame, forecast: np.ndarray) -> None:
+        width = 1.3 * len(labels) + 1.2
+        figure = plt.figure(figsize=(width, 6), layout="constrained")
+        parts = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.05))
+        upper, lower = parts[:, 0]
+        show_history(history, upper.subplots(), ylabel)
+        draw_strip(lower, {"observed": observed, "forecast": forecast}, labels)
+        lower.suptitle(f"forecast after epoch {len(history)}", fontsize=10)
+        update(figure)
+
+    return redraw
+
+
+def _output_of_a_cell() -> Callable[[Figure], None]:
+    """Show an output below a notebook's cell; return a function that replaces it by a figure."""
+    from IPython.display import HTML, display  # in notebooks only
+
+    handle = display(HTML("waiting for the first epoch"), display_id=True)
+
+    def update(figure: Figure) -> None:
         if handle:  # None outside of notebooks
             handle.update(figure)
         plt.close(figure)
 
-    return redraw
+    return update
 
 
 def show_variants(
