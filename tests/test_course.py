@@ -1,11 +1,13 @@
 """Environment variables choose the course's feed, its folder and its preset."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from archive_files import field, write_all
 
 from nowcastlib import course
+from nowcastlib.data import as_frames, labels_of
 from nowcastlib.data.feeds.archive import Archive
 from nowcastlib.data.feeds.cf_zarr import CfZarr
 from nowcastlib.data.feeds.demo import Demo
@@ -144,3 +146,19 @@ def test_the_verdict_follows_from_the_scores(ours, theirs, sentence):
     assert first.startswith("rain above 2 mm/h: ")
     assert sentence in first
     assert second.endswith("equal to persistence, within half a percent")
+
+
+def test_question_about_rain_has_both_answers_in_both_parts():
+    """The highest rate that a twentieth of the clips exceed, and a twentieth do not."""
+    rain = np.zeros((48, 64, 64), "f4")
+    rain[::8, 24:40, 24:40] = 1.5  # above 1 mm/h, not above 2, in some clips
+    times = pd.date_range("2024-06-01", periods=24, freq="5min")
+    both = times.append(times + pd.Timedelta("1d"))
+    store = course.data_folder() / "frames.zarr"
+    frames = as_frames(rain).assign_coords(time=both)
+    frames.to_dataset(name="rainfall_rate").to_zarr(store, consolidated=False)
+
+    config, train, unseen = course.clips_of_rain(course.preset().pour)
+    assert config.clips.rate == 1.0
+    for part in (train, unseen):
+        assert 0.05 <= labels_of(part).mean() <= 0.95
