@@ -125,10 +125,12 @@ if __name__ == "__main__":
     parser.add_argument("--test", nargs="*", default=[], help="other stores, to be scored")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    tables = {}
+    kinds = {"synthetic": synthetic}
     if given.train and given.test:
-        tables["DPC, 9 to 12 March 2025"] = real(given.train, given.test)
-    tables["synthetic"] = synthetic()
-    table = pd.concat(tables, names=["rain"]).round(4)
-    table.to_csv(TABLE)
+        kinds = {"DPC, 9 to 12 March 2025": lambda: real(given.train, given.test)} | kinds
+    tables = {}
+    for kind, make in kinds.items():
+        tables[kind] = make()
+        table = pd.concat(tables, names=["rain"]).round(4)
+        table.to_csv(TABLE)  # after each kind: an interruption loses little
     print(table.to_string())
