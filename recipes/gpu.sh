@@ -81,12 +81,10 @@ radar=("$stores"/train/*.zarr)
 curriculum=$(first "1 2 3 4 6 8 10 12" "1 2") train convedlstm $minutes_convedlstm \
     $(first 24 2) 0.65 --data "${radar[@]}" --config.sampling 0.5 --config.model.norm layer \
     --config.model.stride 2 --config.vary 0.3 \
-    $(first "--config.model.hidden 64 96 96 64 --config.model.kernel 3 3 3 3 --config.model.patch 4
-        --config.model.compare 8 --config.model.move 8 --config.keep last --config.n-in 6
+    $(first "--config.model.hidden 64 32 32 16 --config.model.kernel 5 5 5 5 --config.n-in 6
         --config.n-out 12 --config.batch 16 --config.crop 128 --config.precision bf16
         --config.min-windows 500" \
-        "--config.model.hidden 4 4 --config.model.kernel 3 3 --config.model.patch 4
-        --config.model.compare 4 --config.model.move 4 --config.n-in 2 --config.n-out 2
+        "--config.model.hidden 4 4 --config.model.kernel 3 3 --config.n-in 2 --config.n-out 2
         --config.batch 2 --config.crop 32 --config.precision no")
 curriculum="" train guided $minutes_guided $(first 16 2) 1 --data "${radar[@]}" \
     --config.model.kind guided --config.model.patch 4 --config.model.norm layer --config.loss exceedance \

@@ -1,3 +1,6 @@
+from .forecast_files import check_ending as check_ending
+from .forecast_files import is_forecast_folder as is_forecast_folder
+from .forecast_files import save_forecast as save_forecast
 from .player import CellPlayer as CellPlayer
 from .player import EnsemblePlayer as EnsemblePlayer
 from .player import ForecastPlayer as ForecastPlayer

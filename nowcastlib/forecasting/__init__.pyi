@@ -1,5 +1,7 @@
 from .baselines import BASELINES as BASELINES
 from .baselines import Baseline as Baseline
+from .beyond import last_frames as last_frames
+from .beyond import videos_in as videos_in
 from .cautions import trained_on as trained_on
 from .classification import answers as answers
 from .classification import calibrated as calibrated
@@ -14,6 +16,8 @@ from .forecasters import Forecaster as Forecaster
 from .forecasters import Network as Network
 from .forecasters import forecaster as forecaster
 from .forecasters import shipped as shipped
+from .nowcast import as_dataset as as_dataset
+from .nowcast import encoding as encoding
 from .nowcast import forecast as forecast
 from .nowcast import forecasts as forecasts
 from .nowcast import observed_until as observed_until

@@ -274,12 +274,12 @@ def save(predicted: xr.DataArray, out: str | Path) -> None:
     out = Path(out)
     if out.exists() and not _is_forecast(out):
         raise NowcastError(f"{out} exists and is not a forecast: choose another name")
-    dataset = _dataset(predicted).drop_encoding()  # else it would be written as the frames were
+    dataset = as_dataset(predicted).drop_encoding()  # else it would be written as the frames were
     with written_folder(out) as partial:
-        dataset.to_zarr(partial, encoding=_encoding(dataset), zarr_format=2)
+        dataset.to_zarr(partial, encoding=encoding(dataset), zarr_format=2)
 
 
-def _encoding(dataset: xr.Dataset) -> dict[str, dict]:
+def encoding(dataset: xr.Dataset) -> dict[str, dict]:
     """How each variable is written: NaN stands for pixels without a forecast, 0 is dry.
 
     Readers of Zarr 2 take the fill value of an array for missing values, so it is explicit.
@@ -300,7 +300,7 @@ def _is_forecast(path: Path) -> bool:
         return False
 
 
-def _dataset(predicted: xr.DataArray) -> xr.Dataset:
+def as_dataset(predicted: xr.DataArray) -> xr.Dataset:
     """The forecast as a dataset with the global attributes of the CF conventions."""
     attributes = {
         "Conventions": "CF-1.9",

@@ -48,13 +48,11 @@ class ConvEDLSTM(FrameNetwork):
 
     @torch.no_grad()
     def _start_at_persistence(self, top: int) -> None:
-        """Initial weights: the output is nearly the frame that entered, moved if it can be."""
+        """Initial weights with which the output is nearly the frame that entered."""
         packed = self.head.out_channels
         self.head.weight[:, top:] = torch.eye(packed)[..., None, None]
-        if self.moved is not None:
+        if self.config.move:
             self.head.weight[:, :top] = 0  # the frame is moved; correcting it is learned later
-            if self.config.compare:
-                self.moved.follow(self.config)
         if self.head.bias is not None:
             self.head.bias.zero_()
 

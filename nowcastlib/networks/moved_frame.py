@@ -15,9 +15,8 @@ from torch.nn import functional as F
 
 from nowcastlib.networks.config import ConvEDLSTMConfig
 
-WINDOW = 15  # patches; frames are compared in windows of this side
+WINDOW = 7  # patches; frames are compared in windows of this side
 LITTLE = 1e-3  # squared model units; windows that differ less tell little about the motion
-TRUST = 4.0  # untrained, logit of a weight for each unit of the fit of a displacement
 STAY = 0.5  # untrained, a weight is smaller by the factor exp(-STAY) for each px of displacement
 
 
@@ -87,27 +86,9 @@ class MovedFrame(nn.Module):
         self.patch = patch
         self.kernels = nn.Conv2d(channels, 2 * (2 * reach + 1), 1)
         with torch.no_grad():
-            self.kernels.weight.mul_(0.1)
+            self.kernels.weight.mul_(0.3)
         distance = torch.arange(-reach, reach + 1.0).abs()
         self.kernels.bias = nn.Parameter(-STAY * torch.cat([distance, distance]))
-
-    @torch.no_grad()
-    def follow(self, config: ConvEDLSTMConfig) -> None:
-        """Initial weights with which the frame moves by the displacement that fits best.
-
-        The last channels of the maps must be ``misfits``. A weight of the kernel along y grows with
-        the sum of the fits of all displacements by that many px along y.
-        """
-        step, reach = config.compare_step, config.compare
-        compared = torch.arange(-reach, reach + 1, step).float()  # px; displacements of the maps
-        source = torch.arange(-self.reach, self.reach + 1).float()  # px; the kernel's pixels
-        # A pixel that comes from `source` moves by -source: linear between displacements compared.
-        share = (1 - (-source[:, None] - compared).abs() / step).clamp(min=0)  # (K, displacement)
-        count = len(compared)
-        along_y = share[:, :, None].expand(-1, -1, count).flatten(1)
-        along_x = share[:, None, :].expand(-1, count, -1).flatten(1)
-        fits = self.kernels.weight[:, -(count**2) :, 0, 0]
-        fits.copy_(TRUST * torch.cat([along_y, along_x]))
 
     def forward(self, frame: Tensor, maps: Tensor) -> Tensor:
         """The moved frame.
