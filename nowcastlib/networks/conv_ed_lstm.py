@@ -96,7 +96,7 @@ class ConvEDLSTM(FrameNetwork):
         """
         size = x.shape[-2:]
         x = self._pack(x)  # (B, T, C·patch², H/patch, W/patch)
-        entered = self._entered(x)
+        entered = self.inputs(x)
         _, states = stacks.read(self.cells, entered)
         if coins is not None:
             if truth is None:
@@ -121,8 +121,8 @@ class ConvEDLSTM(FrameNetwork):
     def _pack(self, frames: Tensor) -> Tensor:
         return pack(frames, self.config.patch, self.config.size_multiple)
 
-    def _entered(self, x: Tensor) -> Tensor:
-        """What enters the first cell while it reads the frames (B, T, C·patch², …): (B, T, …).
+    def inputs(self, x: Tensor) -> Tensor:
+        """What enters the first cell while it reads packed frames (B, T, C·patch², …): (B, T, …).
 
         (B, T - 1, …) where each frame is compared with the one before.
         """

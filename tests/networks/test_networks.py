@@ -239,8 +239,10 @@ def test_peephole_weight_of_a_pixel_acts_on_this_pixel_only():
 def test_shipped_convedlstm_loads_and_beats_persistence():
     folder = Path(nowcastlib.__file__).parent / "weights" / "convedlstm"
     model, config = load(folder)
-    assert config.model == ConvEDLSTMConfig()
-    assert config.windows.n_in == 6
+    assert (config.model.stride, config.model.norm) == (2, "layer")
+    assert (config.windows.n_in, config.windows.n_out) == (6, 12)
+    assert config.rollout.curriculum[-1] == 12
+    assert config.rollout.sampling > 0
     assert [type(cell.from_x) for cell in model.cells] == [torch.nn.Conv2d] * 2 + [
         torch.nn.ConvTranspose2d
     ] * 2
