@@ -1,6 +1,6 @@
 """The two fill values of Zarr 2: that of the array, and the attribute _FillValue of CF.
 
-xarray takes the first for the second, and forgets the attribute.
+xarray takes the first for the second, and forgets the attribute. For Zarr 3 it reads the attribute.
 """
 
 from typing import Any
@@ -9,13 +9,15 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from nowcastlib.errors import NowcastError, printable
+
 
 def with_fill_values(dataset: xr.Dataset, path: str, how: dict[str, Any]) -> xr.Dataset:
     """Correct which values of a Zarr store are missing.
 
     A 0 is missing only if the attribute _FillValue says so, or if an offset makes it another number
     than 0: the array's fill value 0 is only what was never written. Another fill value is missing,
-    and so is the attribute if it differs. Coordinates are never missing.
+    and so is the attribute if it differs. The 0 of a coordinate is never missing.
 
     Parameters
     ----------
@@ -23,9 +25,20 @@ def with_fill_values(dataset: xr.Dataset, path: str, how: dict[str, Any]) -> xr.
         The store as xarray opens it.
     path, how
         Its address and the options with which it was opened.
+
+    Raises
+    ------
+    NowcastError
+        If an attribute _FillValue is not a number. The message does not name the store.
     """
     filled = [name for name, variable in dataset.variables.items() if _is_filled(variable)]
-    declared = _attributes(path, how, filled) if filled else {}
+    if not filled:
+        return dataset
+    group = zarr.open_group(path, mode="r", storage_options=how["storage_options"])
+    if group.metadata.zarr_format == 3:
+        return dataset
+
+    declared = {name: _declared(group, name) for name in filled}
     doubtful = [
         name
         for name in filled
@@ -65,7 +78,11 @@ def _differs(mark: Any, variable: xr.DataArray) -> bool:
     return mark is not None and mark != variable.encoding["_FillValue"]
 
 
-def _attributes(path: str, how: dict[str, Any], names: list) -> dict:
-    """The attribute _FillValue of each variable as it is written, None without."""
-    group = zarr.open_group(path, mode="r", storage_options=how["storage_options"])
-    return {name: group[str(name)].attrs.get("_FillValue") for name in names}
+def _declared(group: zarr.Group, name: Any) -> int | float | None:
+    """The attribute _FillValue of a variable as it is written; None without."""
+    mark = group[str(name)].attrs.get("_FillValue")
+    if mark is not None and not isinstance(mark, int | float):
+        raise NowcastError(
+            f"has the _FillValue {printable(mark)} of {printable(name)}: make it a number"
+        )
+    return mark

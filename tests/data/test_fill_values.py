@@ -92,10 +92,28 @@ def test_fill_value_and_another_attribute_are_both_missing(tmp_path, dtype, fill
     )
 
 
-def test_attribute_that_is_no_number_is_refused(tmp_path):
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("fill", [-9999.0, 0.0])
+def test_fill_value_that_xarray_writes_is_missing(tmp_path, zarr_format, fill):
+    """In Zarr 3 the attribute stands there as the bytes of the number, in base64."""
+    times = np.datetime64("2024-06-01T12:00", "ns") + np.arange(2) * np.timedelta64(300, "s")
+    axes = {"time": times, "y": [2000.0, 1000, 0], "x": [0.0, 1000, 2000]}
+    rain = xr.DataArray(np.full((2, 3, 3), 3.0), axes, ["time", "y", "x"], "rain")
+    rain.attrs["units"] = "mm h-1"
+    rain[0, 1, 1] = np.nan
+    how = {"zarr_format": zarr_format, "encoding": {"rain": {"_FillValue": fill}}}
+    rain.to_dataset().to_zarr(tmp_path / "a.zarr", **how)
+    frames = open_frames(str(tmp_path / "a.zarr"))
+    if (zarr_format, fill) == (2, 0.0):  # this format does not say whether a 0 is missing or dry
+        rain = rain.fillna(0)
+    np.testing.assert_array_equal(frames, rain)
+
+
+@pytest.mark.parametrize("odd", ["none", {"a": 1}, [1, 2]], ids=str)
+def test_attribute_that_is_no_number_is_refused(tmp_path, odd):
     rain = np.ones((2, 3, 3), "f4")
-    path = plain_store(tmp_path / "theirs.zarr", rain, {"_FillValue": "none"}, fill_value=-1)
-    with pytest.raises(NowcastError, match=r"theirs\.zarr"):
+    path = plain_store(tmp_path / "theirs.zarr", rain, {"_FillValue": odd}, fill_value=-1)
+    with pytest.raises(NowcastError, match=r"theirs\.zarr has the _FillValue .* of rain.* number"):
         open_frames(path)
 
 
