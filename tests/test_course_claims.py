@@ -37,6 +37,15 @@ def test_the_other_ways_of_feeding_back_differ_less_than_the_seeds():
     assert between_variants < between_seeds
 
 
+def test_the_mask_on_observed_frames_is_worse_than_both_others_with_each_seed():
+    assert "With each seed, the network trained with his mask is worse than both" in prose(
+        "05_training"
+    )
+    table = by_seed("mask", "bce")
+    others = table.drop(index="Zampar's mask, observed frames")
+    assert (table.loc["Zampar's mask, observed frames"] > others.max()).all()
+
+
 def test_layer_norm_is_best_and_small_kernels_and_leaky_relu_are_worse():
     assert "**Layer norm** has the lowest error of the five variants for every seed" in prose(
         "05_training"
