@@ -148,7 +148,8 @@ def test_the_feed_of_the_documentation_works(tmp_path, monkeypatch):
     Path("my_radar").mkdir()
     for minute in (0, 5, 10):
         np.save(f"my_radar/20240601T12{minute:02}.npy", np.full((4, 6), minute, "f4"))
-    (code,) = re.findall(r"```python\n(.*?)```", DOCUMENTATION, re.DOTALL)
+    examples = re.findall(r"```python\n(.*?)```", DOCUMENTATION, re.DOTALL)
+    (code,) = [example for example in examples if "class " in example]
     exec(code, {})
     frames = open_frames("frames.zarr")
     assert frames[:, 0, 0].values.tolist() == [0, 5, 10]
