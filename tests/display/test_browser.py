@@ -166,7 +166,7 @@ def choose(page, what: str, option: str) -> None:
 
 def test_tour_in_jupyterlab_shows_another_picture_for_every_frame(browser, lab):
     with run_notebook(browser, lab, "00_tour.ipynb") as page:
-        page.wait_for_function(f"{LABEL}.includes('forecast +5 min')")
+        page.wait_for_function(f"{LABEL}.includes('forecast +30 min')")
         choose(page, "layout", "all side by side")
         slider = page.get_by_label("frame", exact=True)
         slider.focus()
@@ -192,7 +192,7 @@ def test_tour_in_jupyterlab_shows_another_picture_for_every_frame(browser, lab):
 
 def test_tour_in_jupyterlab_follows_selects_and_keys(browser, lab):
     with run_notebook(browser, lab, "00_tour.ipynb") as page:
-        page.wait_for_function(f"{LABEL}.includes('forecast +5 min')")
+        page.wait_for_function(f"{LABEL}.includes('forecast +30 min')")
         options = page.get_by_label("forecast", exact=True).locator("option")
         names = options.all_inner_texts()
 

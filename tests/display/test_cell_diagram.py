@@ -1,10 +1,9 @@
 """The diagram of a cell: every map shows the tensor that its title names."""
 
-import zlib
-
 import numpy as np
 import pytest
 import torch
+from packed_frames import unpack
 
 from nowcastlib.display import cell_diagram
 from nowcastlib.display.player import CellPlayer
@@ -82,7 +81,7 @@ def test_cell_player_has_a_panel_per_tensor_and_a_choice_per_channel(run):
 def test_cell_player_shows_gates_from_0_to_1_and_states_from_minus_1_to_1(run):
     _, x, trace = run
     player = CellPlayer(x, {"i": trace["i"], "C": trace["C"]})
-    shades = [np.frombuffer(zlib.decompress(s), "u1").reshape(4, 8, 8) for s in player.sequences]
+    shades = [unpack(packed, (8, 8)) for packed in player.sequences]
     np.testing.assert_allclose(shades[0], 255 * x, atol=0.51)
     np.testing.assert_allclose(shades[1 + 2], 255 * trace["i"][0, :, 2].numpy(), atol=0.51)
     states = 255 * (trace["C"][0, :, 1].numpy().clip(-1, 1) / 2 + 0.5)

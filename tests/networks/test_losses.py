@@ -13,7 +13,7 @@ SCALE = RainScale()
 FRAMES = (1, 2, 1, 12, 13)  # (B, T, C, H, W), wide enough for the windows of SSIM
 
 PLAIN = sorted(
-    name for name in LOSSES if not name.startswith("exceedance")
+    name for name in LOSSES if not name.startswith(("exceedance", "label"))
 )  # target and forecast of one shape
 
 

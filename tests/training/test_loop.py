@@ -23,7 +23,6 @@ from nowcastlib.networks import (
     build,
 )
 from nowcastlib.networks.conv_ed_lstm import ConvEDLSTM
-from nowcastlib.networks.losses import LOSSES
 from nowcastlib.training import (
     default_config,
     fastest_precision,
@@ -314,9 +313,7 @@ def test_number_of_workers_does_not_change_the_result(run, tmp_path):
     )
 
 
-@pytest.mark.parametrize(
-    "loss", sorted(name for name in LOSSES if not name.startswith("exceedance"))
-)
+@pytest.mark.parametrize("loss", sorted(CONFIG.model.losses))
 def test_loss_falls(tmp_path, loss):
     config = CONFIG.changed(loss=loss, curriculum=(), sampling=0.0, epochs=2, steps=60, lr=1e-2)
     data = windows(random=False)
