@@ -21,6 +21,10 @@ DAYS = (  # a day without a clock at the end of a name, year first or last
     re.compile(r"(?<!\d)(?P<year>\d{4})([-_.]?)(?P<month>\d\d)\2(?P<day>\d\d)\D*$"),
     re.compile(r"(?<!\d)(?P<day>\d\d)([-_.]?)(?P<month>\d\d)\2(?P<year>\d{4})\D*$"),
 )
+NOT_UTC = re.compile(  # after a time: an offset to the east, am or pm, or a zone other than UTC
+    r"[-_ ]?(?:\+\d\d:?\d\d|(?i:[ap]m)|(?:[CEMP][SD]T|[CEW]ES?T|BST|MSK|IST|JST|KST|HKT|SGT|"
+    r"A[CEW][SD]T|NZ[SD]T))(?![A-Za-z0-9])"
+)
 LIKELY_YEARS = range(2001, 2041)  # such numbers outside of these years are counters
 SPELLINGS = "202406011145, 20240601_1145 or 2024-06-01T11-45 (seconds may follow)"
 MOST_MISSING = 1_000_000  # pictures between two that are there
@@ -32,13 +36,28 @@ def time_in_name(path: Path) -> pd.Timestamp | None:
 
     It is the last one of year, month, day, hour, minute and, if there are, seconds, with or without
     separators, as in radar_202406011145.png, 20240601_1145.png or 2024-06-01T11-45-00.png.
+
+    Raises
+    ------
+    NowcastError
+        If am, pm or a time zone other than UTC follows.
     """
     for match in reversed(list(TIME.finditer(path.stem))):
         year, _, month, day, hour, _, minute, second = match.groups(default="00")
         time = _time(year, month, day, hour, minute, second)
         if time is not None:
+            _check_is_utc(path, max(match.end(7), match.end(8)))
             return time
     return None
+
+
+def _check_is_utc(path: Path, end: int) -> None:
+    """NowcastError if am, pm or a zone other than UTC follows the time that ends at ``end``."""
+    if other := NOT_UTC.match(path.stem, end):
+        raise NowcastError(
+            f"in the name of {printable(path.name)}, {other.group().strip('-_ ')} follows the "
+            f"time: write times in UTC, as {SPELLINGS}"
+        )
 
 
 def _time(year: str, month: str, day: str, *clock: str) -> pd.Timestamp | None:
@@ -96,9 +115,18 @@ def steps_by_number(paths: Sequence[Path]) -> dict[int, Path]:
     Raises
     ------
     NowcastError
-        If the numbers jump unevenly, such as 1150, 1155, 1200, or if two are the same.
+        If the numbers jump unevenly, such as 1150, 1155, 1200, if two are the same, or if another
+        number in the names changes, too, such as the hour in 11h45, 12h00.
     """
-    last_numbers = [int(re.findall(r"\d+", path.stem)[-1]) for path in paths]
+    numbers = [[int(digits) for digits in re.findall(r"\d+", path.stem)] for path in paths]
+    for path, others in zip(paths, numbers, strict=True):
+        if others[:-1] != numbers[0][:-1]:
+            raise NowcastError(
+                f"the names of {printable(paths[0].name)} and {printable(path.name)} differ in "
+                "more than their last number: number the pictures 1, 2, 3, or put times such as "
+                "202406011145 into their names"
+            )
+    last_numbers = [found[-1] for found in numbers]
     pictures = _sorted_by(last_numbers, paths, "number")
 
     pairs = list(pairwise(pictures))

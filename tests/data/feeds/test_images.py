@@ -91,6 +91,38 @@ def test_a_counter_of_12_digits_is_no_time(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "names",
+    [
+        ["2024.06.01.11.45", "2024.06.01.12.00"],
+        ["20240601_11h45", "20240601_12h00"],
+        ["11-45", "12-00"],
+        ["Screenshot 2024-06-01 at 11.45.05", "Screenshot 2024-06-01 at 11.50.04"],
+    ],
+)
+def test_names_of_which_more_than_the_last_number_changes_are_refused(tmp_path, names):
+    for name in names:  # ordered by their last number, they would stand in another order
+        Image.new("L", (4, 4)).save(tmp_path / f"{name}.png")
+    with pytest.raises(NowcastError, match="differ in more than their last number"):
+        Images(tmp_path).list()
+
+
+@pytest.mark.parametrize(
+    ("names", "word"),
+    [
+        (["20240601T1145+0200", "20240601T1150+0200"], r"\+0200"),
+        (["20240601_1145_CEST", "20240601_1150_CEST"], "CEST"),
+        (["202406011145EDT", "202406011150EDT"], "EDT"),
+        (["2024-06-01_01-00PM", "2024-06-01_11-55-AM"], "AM|PM"),
+    ],
+)
+def test_times_of_another_zone_are_refused(tmp_path, names, word):
+    for name in names:
+        Image.new("L", (4, 4)).save(tmp_path / f"{name}.png")
+    with pytest.raises(NowcastError, match=rf"({word}) follows the time: write times in UTC"):
+        Images(tmp_path).list()
+
+
+@pytest.mark.parametrize(
     "name",
     [
         *(
