@@ -194,12 +194,12 @@ def test_tour_in_jupyterlab_follows_selects_and_keys(browser, lab):
     with run_notebook(browser, lab, "00_tour.ipynb") as page:
         page.wait_for_function(f"{LABEL}.includes('forecast +30 min')")
         options = page.get_by_label("forecast", exact=True).locator("option")
-        names = options.all_inner_texts()
+        names = options.all_text_contents()
 
         choose(page, "layout", "one beside it")
         for name in names:
             choose(page, "forecast", name)
-            shown = page.locator("figure:visible figcaption").all_inner_texts()
+            shown = page.locator("figure:visible figcaption").all_text_contents()
             assert shown == ["observed", name]
         rain = panels(page)
         choose(page, "view", "hits and misses")
