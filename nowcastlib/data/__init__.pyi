@@ -32,6 +32,7 @@ from .grid import RAIN_RATE as RAIN_RATE
 from .grid import PixelSize as PixelSize
 from .grid import as_frames as as_frames
 from .grid import centre as centre
+from .grid import check_same_grid as check_same_grid
 from .grid import coarser as coarser
 from .grid import cut as cut
 from .grid import frame as frame

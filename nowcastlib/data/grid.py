@@ -141,6 +141,34 @@ def _size_on_the_ground(x: np.ndarray, y: np.ndarray, crs: str) -> PixelSize | N
     return PixelSize(height / 1000, width / 1000)
 
 
+def check_same_grid(
+    predicted: xr.DataArray, observed: xr.DataArray, name: str = "forecast"
+) -> None:
+    """Check that a forecast and the observation lie on the same grid.
+
+    Parameters
+    ----------
+    predicted, observed : xarray.DataArray (…, y, x)
+        Forecast and observation.
+    name : str
+        What the error calls the forecast.
+
+    Raises
+    ------
+    NowcastError
+        If the dimensions come in another order, or the coordinates differ.
+    """
+    differ = ""
+    if predicted.dims[-2:] != observed.dims[-2:]:
+        differ = f"dimensions differ: {predicted.dims[-2:]} and {observed.dims[-2:]}"
+    for axis in ("y", "x"):
+        same_size = predicted.sizes[axis] == observed.sizes[axis]
+        if not differ and not (same_size and np.allclose(predicted[axis], observed[axis])):
+            differ = f"{axis} differ"
+    if differ:
+        raise NowcastError(f"{name} and observation are on different grids: their {differ}")
+
+
 def centre(frames: xr.DataArray, size: int) -> xr.DataArray:
     """Cut the central ``size`` × ``size`` px out of frames (…, y, x); shorter axes stay whole."""
     window = {}

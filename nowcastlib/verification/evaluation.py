@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from nowcastlib.data import (
     centre,
+    check_same_grid,
     checked_frames,
     frames_at,
     mark_complete,
@@ -81,12 +82,7 @@ def observed_at(predicted: xr.DataArray, frames: xr.DataArray) -> np.ndarray:
     NowcastError
         If the frames lie on another grid, or none has been observed at one of the times.
     """
-    for axis in ("y", "x"):
-        same_size = predicted.sizes[axis] == frames.sizes[axis]
-        if not same_size or not np.allclose(predicted[axis], frames[axis]):
-            raise NowcastError(
-                f"forecast and observation are on different grids: their {axis} differ"
-            )
+    check_same_grid(predicted, frames)
     valid = pd.DatetimeIndex(predicted.valid_time.values)
     numbers = nearest_frames(frames.indexes["time"], valid)
     missing = valid[numbers < 0]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from nowcastlib.data import check_same_grid
 from nowcastlib.display.player.course_of_rain import Course
 from nowcastlib.display.player.levels import MOST, quantile_levels, rain_levels, share_levels
 from nowcastlib.display.player.opening import EnsembleOpening, first_with_rain, opening_state
@@ -115,11 +116,7 @@ def _check(observed: xr.DataArray, members: xr.DataArray) -> None:
             f"the forecast has the dimensions {members.dims}, but no members: "
             "show a single forecast with ForecastPlayer"
         )
-    if members.shape[2:] != observed.shape[1:]:
-        raise NowcastError(
-            f"the members have a grid of {members.shape[2:]} px, "
-            f"the observation one of {observed.shape[1:]} px"
-        )
+    check_same_grid(members, observed)
 
 
 def _controls(names: list[str]) -> list[Control]:

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib import colormaps, colors
 
+from nowcastlib.data import check_same_grid
 from nowcastlib.display.player.course_of_rain import Course
 from nowcastlib.display.player.levels import quantile_levels, rain_levels
 from nowcastlib.display.player.opening import Opening, first_with_rain, opening_state
@@ -131,7 +132,7 @@ def _mean(forecast: xr.DataArray) -> xr.DataArray:
 
 
 def _check(observed: xr.DataArray, means: Mapping[str, xr.DataArray]) -> None:
-    """Raise NowcastError unless all forecasts (lead_time, y, x) have the same times and grid."""
+    """Raise NowcastError unless all forecasts have the same times, and the observation's grid."""
     if not means:
         raise NowcastError("the player has no forecast: give at least one")
     first = next(iter(means.values()))
@@ -141,11 +142,7 @@ def _check(observed: xr.DataArray, means: Mapping[str, xr.DataArray]) -> None:
             raise NowcastError(
                 f"the forecast {name!r} has other times or another grid than the first forecast"
             )
-    if observed.shape[1:] != first.shape[1:]:
-        raise NowcastError(
-            f"the forecasts have a grid of {first.shape[1:]} px, "
-            f"the observation one of {observed.shape[1:]} px"
-        )
+        check_same_grid(other, observed, f"forecast {name!r}")
 
 
 def _films(
