@@ -1,19 +1,24 @@
 """Clips of your own with labels: folders named by class, with videos or folders of pictures."""
 
+import logging
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from nowcastlib.data.clips import GivenClips, check_labels
 from nowcastlib.data.feeds.images import Images
 from nowcastlib.data.feeds.picture_files import VIDEOS
 from nowcastlib.data.splits import SPLITS
+from nowcastlib.data.times import usual_step
 from nowcastlib.data.window_options import SHARES, Shares, check_shares
 from nowcastlib.errors import NowcastError
+
+log = logging.getLogger("nowcastlib")
 
 WHITE = 1.0  # a white pixel is 1 in a clip, a black one 0
 MOVING = VIDEOS | {".gif"}
@@ -68,8 +73,8 @@ def clips_of_folders(
 ) -> dict[str, GivenClips]:
     """Read clips of two classes, split by video.
 
-    All clips of a video go to the same split. Of each class about the same share goes to each
-    split; which videos these are depends on their names only.
+    A clip never spans missing pictures. All clips of a video go to the same split. Of each class
+    about the same share goes to each split; which videos these are depends on their names only.
 
     Parameters
     ----------
@@ -87,9 +92,9 @@ def clips_of_folders(
     Raises
     ------
     NowcastError
-        If a video cannot be read or is shorter than a clip; if the sizes differ; if two videos are
-        equal, because a label would cross a split or contradict the other; if a split lacks one of
-        the labels.
+        If a video cannot be read or has nowhere as many frames in a row as a clip; if the sizes
+        differ; if two videos are equal, because a label would cross a split or contradict the
+        other; if a split lacks one of the labels.
     """
     check_shares(shares)
     films = folders.films()
@@ -116,10 +121,31 @@ def _clips_of(path: Path, n_in: int) -> torch.Tensor:
     rows = feed.list()
     if len(rows) < n_in:
         raise NowcastError(f"{path} has {len(rows)} frames, and a clip {n_in}: leave it out")
-    number = len(rows) // n_in
-    frames = [feed.read(row).values for _, row in rows.iloc[: number * n_in].iterrows()]
+
+    wanted = rows.iloc[_in_clips(path, pd.DatetimeIndex(rows.time), n_in)]
+    frames = [feed.read(row).values for _, row in wanted.iterrows()]
     grey = torch.from_numpy(np.stack(frames).astype("f4"))  # (T, H, W)
-    return grey.unflatten(0, (number, n_in))[:, :, None]
+    return grey.unflatten(0, (-1, n_in))[:, :, None]
+
+
+def _in_clips(path: Path, times: pd.DatetimeIndex, n_in: int) -> list[int]:
+    """Numbers of the frames of all clips, clip by clip; no clip spans missing frames."""
+    gaps, step = pd.Series(times).diff(), usual_step(times)
+    is_gap = (gaps - step).abs() > step / 3
+    runs = [list(run) for run in gaps.groupby(is_gap.cumsum()).groups.values()]
+    kept = [k for run in runs for k in run[: len(run) // n_in * n_in]]
+    if not kept:
+        raise NowcastError(
+            f"{path} has no {n_in} frames in a row, because frames are missing: add them, or "
+            "leave it out"
+        )
+    if is_gap.any():
+        log.warning(
+            "%s: %d frames are missing; no clip spans such a gap, so that %d of %d frames are in "
+            "no clip", path, round((gaps[is_gap] / step - 1).sum()), len(times) - len(kept),
+            len(times),
+        )  # fmt: skip
+    return kept
 
 
 def _check_all_different(clips: dict[Path, torch.Tensor]) -> None:

@@ -1,5 +1,7 @@
 """Clips from folders named by class: labels, splits by video, what is refused."""
 
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -39,6 +41,22 @@ def test_clips_show_the_pictures_in_their_order(root):
     sets = clips_of_folders(ClassFolders(root, "rain", n_in=5), (1, 0, 0))
     first = np.asarray(Image.open(root / "rain" / "b0" / "3.png")) / 255
     assert any(np.allclose(clip[3, 0], first, atol=1e-6) for clip in sets["train"].clips)
+
+
+def test_clips_never_span_missing_pictures(tmp_path, caplog):
+    for label in ("cloud", "rain"):
+        film(tmp_path / label / "a", zlib.crc32(label.encode()), frames=8)
+        for k in range(3, 8):  # 0, 1, 2, then 20, …, 24
+            (tmp_path / label / "a" / f"{k}.png").rename(tmp_path / label / "a" / f"{k + 17}.png")
+
+    clips = clips_of_folders(ClassFolders(tmp_path, "rain", n_in=3), (1, 0, 0))["train"].clips
+    assert clips.shape[:2] == (4, 3)  # of each film 0…2 and 20…22
+    later = np.asarray(Image.open(tmp_path / "rain" / "a" / "20.png")) / 255
+    assert any(np.allclose(clip[0, 0], later, atol=1e-6) for clip in clips)
+    assert "17 frames are missing" in caplog.text
+
+    with pytest.raises(NowcastError, match="no 6 frames in a row"):
+        clips_of_folders(ClassFolders(tmp_path, "rain", n_in=6), (1, 0, 0))
 
 
 @pytest.mark.parametrize(
