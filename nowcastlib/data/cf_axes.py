@@ -182,11 +182,22 @@ def ascending_times(frames: xr.DataArray, path: str) -> xr.DataArray:
                 f"{path} has no dates, but times such as {times[0]}: its time needs units"
             ) from error
 
-    times = times.round("s").as_unit("ns")  # hours and days as floating-point numbers are inexact
+    times = _in_nanoseconds(times.round("s"), path)  # hours as floating-point numbers are inexact
     frames["time"] = ("time", times, frames.time.attrs)
     if not times.is_monotonic_increasing:
         frames = frames.sortby("time")
     return without_repeated_times(frames, path) if times.has_duplicates else frames
+
+
+def _in_nanoseconds(times: pd.DatetimeIndex, path: str) -> pd.DatetimeIndex:
+    """Times in nanoseconds. NowcastError outside of the years that these can express."""
+    try:
+        return times.as_unit("ns")
+    except pd.errors.OutOfBoundsDatetime as error:
+        raise NowcastError(
+            f"{path} has times from {times.min()} to {times.max()}; radar frames need years from "
+            "1678 to 2261: check the units of its time"
+        ) from error
 
 
 def projection_wkt(mapping: dict) -> str:

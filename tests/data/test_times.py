@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
+from nowcastlib.data.cf_axes import ascending_times
 from nowcastlib.data.grid import as_frames
 from nowcastlib.data.times import time_step, utc, within
 from nowcastlib.errors import NowcastError
@@ -19,6 +21,14 @@ def test_a_word_that_is_not_a_time_is_refused():
         utc("rubbish")
     with pytest.raises(NowcastError, match="'rubbish'"):
         within(pd.Series(pd.date_range("2024-06-01", periods=2)), "rubbish")
+
+
+@pytest.mark.parametrize("year", [1258, 2534])
+def test_a_year_that_nanoseconds_cannot_express_is_refused_by_name(year):
+    times = pd.date_range(f"{year}-10-27", periods=3, freq="5min", unit="s")
+    frames = xr.DataArray(np.zeros((3, 2, 2)), {"time": times}, ("time", "y", "x"))
+    with pytest.raises(NowcastError, match=rf"old\.nc has times from {year}.*check the units"):
+        ascending_times(frames, "old.nc")
 
 
 def test_times_lie_within_a_span_that_excludes_its_end():
