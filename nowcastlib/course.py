@@ -355,14 +355,24 @@ def clips_of_rain(config: TrainConfig) -> tuple[TrainConfig, ConcatDataset, Conc
     training, unseen : ConcatDataset
         Clips of 60 % and of 40 % of the events.
 
-    Raises
-    ------
-    NowcastError
-        If no rate has both answers in both parts.
+    Notes
+    -----
+    If the course's rain has no such question, for example because it is a single event, the clips
+    are those of synthetic rain, and a printed line says so.
     """
     path = data_folder() / "frames.zarr"
     if not path.exists():
         frames()
+    try:
+        return _question(config, path)
+    except NowcastError as mistake:
+        synthetic = feeds.demo.Demo(preset().events, size=preset().pixels, seed=1)
+        print(f"These clips are synthetic rain, because of the course's rain {mistake}")
+        return _question(config, ingest(synthetic, data_folder() / "synthetic.zarr"))
+
+
+def _question(config: TrainConfig, path: Path) -> tuple[TrainConfig, ConcatDataset, ConcatDataset]:
+    """Configuration and clips of ``clips_of_rain``; NowcastError if no rate has both answers."""
     stores = TrainingStores([path], shares=(0.6, 0.4, 0))
     found = []
     for rate in QUESTIONS:
