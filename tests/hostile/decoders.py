@@ -49,7 +49,7 @@ def all_decoders(folder: Path) -> dict[str, Decoder]:
         "odim": Decoder(_odim(folder), lambda content: odim.decode(content, "radar.h5").values),
         "list": Decoder(_listing(), _listed, mutate=mutated_json),
         "gzip answer": Decoder(gzip.compress(_listing()), _unpacked, has_checksum=True),
-        "picture names": Decoder(b"f1\nf2\nf3\nradar_7\nx_12_00\n", _names),
+        "picture names": Decoder(b"f1\nf2\nf3\nradar_7\nx_12\n", _names),
     }
 
 
