@@ -56,7 +56,9 @@ def warn_of_other_scale(run: str | Path, frames: xr.DataArray) -> None:
     found = {"pixels": (size and max(size), trained.pixel_km, "km")}
     found["a time step"] = (time_step(frames), trained.step_minutes, "minutes")
     for what, (value, span, unit) in found.items():
-        if value and span and not 0.9 * span[0] <= value <= 1.1 * span[1]:
+        if not value or np.isnan(value) or not span:  # a single frame has no time step
+            continue
+        if not 0.9 * span[0] <= value <= 1.1 * span[1]:
             log.warning(
                 "the frames have %s of %g %s, and the classifier was trained at %g to %g: its "
                 "answers are untested there", what, value, unit, *span,
@@ -100,6 +102,8 @@ def classify(model: ConvLSTMClassifier, config: TrainConfig, frames: xr.DataArra
         If no time has enough frames, or if the frames are smaller than the clips.
     """
     windows, options = config.windows, config.clips
+    if len(frames) < windows.n_in:
+        raise NowcastError(f"there are {len(frames)} frames, and a clip needs {windows.n_in}")
     table, step = frames_table(frames), time_step(frames)
     rows = find_windows(table, windows.n_in, step)
     clips = RadarWindows(frames, rows, windows.crop, scale=config.scale)

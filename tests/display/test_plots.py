@@ -161,17 +161,6 @@ def test_history_shows_the_losses_in_the_table_and_the_median_of_each_length(his
     assert "test, free rollout" in [line.get_label() for line in tested.lines]
 
 
-def test_live_history_redraws_the_same_output_after_each_epoch(history, monkeypatch):
-    drawn = []
-    handle = SimpleNamespace(update=drawn.append)
-    monkeypatch.setattr("IPython.display.display", lambda *_, **__: handle)
-    redraw = plots.live_history("loss")
-    for n in (1, 4):
-        redraw(history[:n])
-    assert [len(figure.axes[0].lines[0].get_xdata()) for figure in drawn] == [1, 4]
-    assert not plt.get_fignums(), "all figures are closed"
-
-
 def test_live_training_redraws_losses_and_forecast_after_each_epoch(history, monkeypatch):
     drawn = []
     handle = SimpleNamespace(update=drawn.append)

@@ -93,6 +93,12 @@ def test_no_frames_after_the_clips_leave_the_observation_open():
     assert table.observed.isna().all()
 
 
+def test_fewer_frames_than_a_clip_needs_are_refused_with_both_numbers():
+    model, frames = build(CONFIG.model), as_frames(np.ones((1, 40, 40)))
+    with pytest.raises(NowcastError, match="there are 1 frames, and a clip needs 3"):
+        classify(model, CONFIG, frames)
+
+
 def test_lost_pixels_are_filled_before_the_network_sees_them():
     clip = moving_shower(7)
     clip[1, 0, :4] = torch.nan

@@ -15,7 +15,6 @@ from .scores import show_reliability as show_reliability
 from .scores import show_roc as show_roc
 from .scores import show_scores as show_scores
 from .scores import show_spectrum as show_spectrum
-from .training import live_history as live_history
 from .training import live_training as live_training
 from .training import show_history as show_history
 from .training import show_variants as show_variants

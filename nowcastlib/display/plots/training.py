@@ -70,29 +70,6 @@ def show_history(
     return ax
 
 
-def live_history(ylabel: str = "loss") -> Callable[[pd.DataFrame], None]:
-    """Return a function that redraws the losses below a notebook's cell after each epoch.
-
-    Parameters
-    ----------
-    ylabel : str
-        Name of the loss.
-
-    Returns
-    -------
-    callable
-        Function of the history, to be given to ``training.fit`` as ``on_epoch``.
-    """
-    update = _output_of_a_cell()
-
-    def redraw(history: pd.DataFrame) -> None:
-        figure, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
-        show_history(history, ax, ylabel)
-        update(figure)
-
-    return redraw
-
-
 def live_training(
     observed: xr.DataArray | np.ndarray, labels: Sequence[str], ylabel: str = "loss"
 ) -> Callable[[pd.DataFrame, np.ndarray], None]:
