@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the shipped weights `convedlstm` and scores them; about a quarter of an hour on one CPU core
+# Trains the shipped weights `convedlstm` and scores them; an hour and a half on one CPU core
 # (bf16).
 #   bash recipes/convedlstm.sh ARCHIVE STORES      (run from the root of the repository)
 # ARCHIVE is the folder of the pysteps example archive. STORES is a folder of CF-Zarr stores of rain
@@ -44,8 +44,8 @@ if [ -e $run/last.pt ]; then resume=--resume; else resume=; fi
 $nowcast train --data "${train[@]}" --validation "${validation[@]}" --out $run $resume \
     --config.model.hidden 32 48 48 32 --config.model.kernel 3 3 3 3 --config.model.patch 4 \
     --config.model.norm layer --config.model.compare 8 --config.model.move 8 --config.n-out 12 \
-    --config.curriculum 1 2 4 6 8 10 12 12 --config.sampling 0.5 --config.crop 128 \
-    --config.vary 0.3 --config.epochs 8 --config.steps 38 --config.batch 4 --config.lr 2e-3 \
+    --config.curriculum 1 2 4 6 8 10 12 12 12 12 12 12 --config.sampling 0.5 --config.crop 128 \
+    --config.vary 0.3 --config.epochs 12 --config.steps 140 --config.batch 4 --config.lr 2e-3 \
     --config.warmup 0.03 --config.keep last --config.precision bf16
 
 mkdir -p nowcastlib/weights/convedlstm docs/results
