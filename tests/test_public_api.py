@@ -81,3 +81,10 @@ def test_help_loads_nothing_heavy(words):
     )
     assert "tyro" in loaded
     assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("name", ["radar", "radar-members"])
+def test_shipped_network_is_loaded_without_pysteps_and_its_seconds(name):
+    loaded = modules_after(f"from nowcastlib import forecaster; forecaster({name!r})")
+    assert "torch" in loaded
+    assert not loaded & {"pysteps", "matplotlib"}

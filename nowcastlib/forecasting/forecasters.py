@@ -22,6 +22,7 @@ from nowcastlib.training import (
     load_config,
     load_description,
     load_trained_scale,
+    return_memory,
 )
 from nowcastlib.units import DRY, TrainedScale, exceeds
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).parents[1] / "weights"  # one folder for each shipped network
 MEMBERS = 10  # members of an ensemble that is asked for by name
+LARGE_GRID = 700 * 700  # px; from this size on, memory matters more than a fifth of the time
 
 
 class Forecaster(Protocol):
@@ -149,6 +151,8 @@ class Network:
             Rain rate (case, n, y, x) in mm/h; of an ensemble (case, member, n, y, x).
         """
         self._check_size(*observed.shape[2:])
+        if observed[0, 0].size >= LARGE_GRID:
+            return_memory()
         scale = self.config.scale
         recent = torch.from_numpy(observed[:, -self.n_in :].astype("f4")).to(self.device)
         x = network_input(scale.to_model(recent)[:, :, None], self.config.model)  # (B, T, 1, H, W)
@@ -238,11 +242,13 @@ def forecaster(name: str | Path, device: str = "auto") -> Forecaster:
     """
     text = str(name)
     path = Path(name)
+    if text in shipped():  # first: the baselines need pysteps, which takes seconds to import
+        return Network.load(WEIGHTS / text, device=device)
+    if text in _shipped_ensembles():
+        return _ensemble(text, device)
     is_bare_name = path.name == text  # only a bare name can be that of a baseline
     if is_bare_name and text in _baselines():
         return _baselines()[text]
-    if text in shipped():
-        return Network.load(WEIGHTS / text, device=device)
     if path.is_dir():
         return Network.load(path, device=device)
     if path.is_file() and path.name == "model.safetensors":

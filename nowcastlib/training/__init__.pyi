@@ -1,3 +1,5 @@
+from .allocation import keep_memory as keep_memory
+from .allocation import return_memory as return_memory
 from .checkpoint import BATCHES as BATCHES
 from .checkpoint import save_network as save_network
 from .config import OptimisationConfig as OptimisationConfig
@@ -9,7 +11,6 @@ from .loop import fit as fit
 from .loop import validate as validate
 from .options import FitOptions as FitOptions
 from .precision import fastest_precision as fastest_precision
-from .precision import keep_memory as keep_memory
 from .processes import process_state as process_state
 from .saved_run import HISTORY as HISTORY
 from .saved_run import finished as finished

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from nowcastlib.errors import NowcastError
 from nowcastlib.networks import ForecastNetwork, build, compile_cells
 from nowcastlib.training import checkpoint, saved_run, schedules
+from nowcastlib.training.allocation import keep_memory
 from nowcastlib.training.batches import (
     batches,
     check_datasets,
@@ -25,7 +26,7 @@ from nowcastlib.training.checkpoint import TrainingState
 from nowcastlib.training.config import TrainConfig
 from nowcastlib.training.memory import explain_lack_of_memory
 from nowcastlib.training.options import FitOptions
-from nowcastlib.training.precision import autocast, keep_memory, settle_precision
+from nowcastlib.training.precision import autocast, settle_precision
 from nowcastlib.training.processes import Clock, accelerator_on
 from nowcastlib.training.progress import ProgressBar, tensorboard_logger
 from nowcastlib.training.scale_of_data import trained_scale

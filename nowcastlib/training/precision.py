@@ -1,7 +1,5 @@
 """Number format and memory of training on this machine."""
 
-import ctypes
-import sys
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -52,14 +50,3 @@ def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
     """The context in which the network runs in the configuration's precision."""
     dtype = PRECISIONS.get(config.run.precision, torch.float32)
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
-
-
-def keep_memory() -> None:
-    """Let this process keep the memory that is freed between batches, which saves time.
-
-    For training on a CPU with the GNU C library; elsewhere it does nothing.
-    """
-    if sys.platform == "linux" and not torch.cuda.is_available():
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", lambda option, value: None)
-        mallopt(-4, 0)  # M_MMAP_MAX
-        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD

@@ -59,6 +59,17 @@ def test_network_forecasts_where_the_last_frame_is_observed():
     assert ((rate == 0) | (rate >= DRY)).all()
 
 
+def test_only_large_grids_return_their_memory(monkeypatch):
+    calls = []
+    monkeypatch.setattr(forecasters, "return_memory", lambda: calls.append("returned"))
+    monkeypatch.setattr(forecasters, "LARGE_GRID", 32 * 32)
+    run, rain = network(), np.ones((6, 32, 32))
+    run(rain[:, :31], 2)
+    assert calls == []
+    run(rain, 2)
+    assert calls == ["returned"]
+
+
 class LargestTensor(TorchDispatchMode):
     """Remembers the number of values of the largest tensor that is made."""
 
