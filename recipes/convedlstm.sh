@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the shipped weights `convedlstm` and scores them; an hour and a half on one CPU core
+# Trains the shipped weights `convedlstm` and scores them; half an hour on one CPU core
 # (bf16).
 #   bash recipes/convedlstm.sh ARCHIVE STORES      (run from the root of the repository)
 # ARCHIVE is the folder of the pysteps example archive. STORES is a folder of CF-Zarr stores of rain
