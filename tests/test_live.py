@@ -72,7 +72,7 @@ def test_page_shows_the_forecasts_from_the_newest_frames_of_the_radar(tmp_path, 
         day = "2024-06-01", "2024-06-02"
         path = ingest(Fvg(base=url), tmp_path / "frames.zarr", *day)
 
-    frames, (observed, made, past) = store.open_frames(path), played
+    frames, (observed, made, past, _) = store.open_frames(path), played
     assert list(made) == list(names)
     assert past == 6  # the network needs as many
     times = pd.date_range("2024-06-01T12:15", periods=8, freq="5min", name="time")

@@ -1,14 +1,22 @@
 """``nowcast forecast``: forecast the next steps after the frames of a store."""
 
+import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from nowcastlib.cli.beyond import A_STORE, VideoOptions, forecast_beyond
+from nowcastlib.cli.place_options import NO_PLACE, PlaceOptions
 from nowcastlib.cli.reading import AS_STATED, DEVICE, ReadingOptions, option
+from nowcastlib.errors import NowcastError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from nowcastlib.forecasting import PlaceForecast
 
 log = logging.getLogger("nowcastlib")
 
@@ -45,6 +53,9 @@ class Forecast:
     # Pictures are grey, white is 100 mm/h, instead of the colours of the rain scale.
     grey: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
+    # Places whose rain is told.
+    places: PlaceOptions = NO_PLACE
+
     # Videos in place of a store.
     videos: VideoOptions = A_STORE
 
@@ -52,13 +63,16 @@ class Forecast:
     reading: ReadingOptions = AS_STATED
 
     def run(self) -> None:
-        """Write the forecast, then print one line about it."""
+        """Write the forecast, then print a line about it and one for each place."""
         from nowcastlib.data import centre, open_frames
         from nowcastlib.display import check_ending, save_forecast
-        from nowcastlib.forecasting import at_trained_scale, forecast, forecaster
+        from nowcastlib.forecasting import at_trained_scale, forecast_at, forecaster
 
+        places = self.places.parsed()
         self.videos.check_used()
         if self.videos.beyond:
+            if places:
+                raise NowcastError("videos do not know where they are: leave out --place")
             forecast_beyond(self)
             return
         check_ending(self.out)
@@ -68,14 +82,30 @@ class Forecast:
             frames = centre(frames, self.size)
 
         run = at_trained_scale(forecaster(self.weights, self.device), frames, self.weights)
-        predicted = forecast(run, frames, self.at, self.leads)
+        predicted, at_places = forecast_at(run, frames, places, self.at, self.leads)
         if missing := predicted.attrs.get("missing_frames"):
             log.warning("frames missing or incomplete, filled from the others: %s", missing)
-        history = f"nowcastlib forecast: {self.weights} from the frames of {self.data}"
-        if scale := predicted.attrs.get("nowcast_scale"):
-            history += f"; {scale}"
-        predicted = predicted.assign_attrs(forecaster=self.weights, history=history)
-        save_forecast(predicted, self.out, self.grey)
+        save_forecast(self._with_history(predicted), self.out, self.grey)
 
         first, last = predicted.valid_time.values[[0, -1]].astype("datetime64[m]")
         print(f"{self.out}: {self.leads} leads by {self.weights}, valid {first} to {last} UTC")
+        if places:
+            self._tell(at_places)
+
+    def _with_history(self, predicted: "xr.DataArray") -> "xr.DataArray":
+        """The forecast with attributes that say how it was made."""
+        history = f"nowcastlib forecast: {self.weights} from the frames of {self.data}"
+        if scale := predicted.attrs.get("nowcast_scale"):
+            history += f"; {scale}"
+        return predicted.assign_attrs(forecaster=self.weights, history=history)
+
+    def _tell(self, at_places: "list[PlaceForecast]") -> None:
+        """Print when it will rain at each place, and write the report if ``json`` names a file."""
+        from nowcastlib.files import write_atomically
+        from nowcastlib.forecasting import outlook_lines, outlook_report
+
+        forecasts = {self.weights: at_places}
+        if self.places.json:
+            report = json.dumps(outlook_report(forecasts), indent=1)
+            write_atomically(self.places.json, report.encode())
+        print("\n".join(outlook_lines(forecasts)))

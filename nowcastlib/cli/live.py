@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from nowcastlib.cli.place_options import NO_PLACE, PlaceOptions
 from nowcastlib.cli.reading import DEVICE, option
 from nowcastlib.cli.source_options import SourceName, SourceOptions
 from nowcastlib.cli.values import names_of_forecasters
@@ -46,6 +47,9 @@ class Live(SourceOptions):
     # Where networks run; auto: on a GPU where there is one.
     device: DEVICE = "auto"
 
+    # Places whose rain the page tells.
+    places: PlaceOptions = NO_PLACE
+
     # Show the page in the browser.
     open: bool = True
 
@@ -58,6 +62,7 @@ class Live(SourceOptions):
         if self.every and self.at:
             raise NowcastError("--every does not go with --at: a look back is made once")
 
+        places = self.places.parsed()
         feed = self.feed()
         names = names_of_forecasters(self.forecasters)
         forecasters = {name: forecaster(name, self.device) for name in names}
@@ -71,6 +76,8 @@ class Live(SourceOptions):
             crop=self.crop,
             regrid=self.regrid,
             reload=self.every,
+            places=places,
+            json=self.places.json,
         )
 
         def update() -> None:

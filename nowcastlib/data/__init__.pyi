@@ -43,6 +43,12 @@ from .moving_mnist import DigitScene as DigitScene
 from .moving_mnist import MovingMNIST as MovingMNIST
 from .moving_mnist import OfficialMovingMNIST as OfficialMovingMNIST
 from .moving_mnist import OfficialWindows as OfficialWindows
+from .places import AROUND_KM as AROUND_KM
+from .places import Place as Place
+from .places import Window as Window
+from .places import parse_places as parse_places
+from .places import pixel_of as pixel_of
+from .places import window_around as window_around
 from .read_options import AS_STATED as AS_STATED
 from .read_options import ReadOptions as ReadOptions
 from .splits import SPLITS as SPLITS

@@ -5,7 +5,8 @@ import re
 import pandas as pd
 import xarray as xr
 
-from nowcastlib.forecasting.forecasters import Forecaster, Network
+from nowcastlib.forecasting.forecasters import Forecaster
+from nowcastlib.forecasting.network import Network
 
 # A part of the description of training data, such as "train: 9 windows of SOURCE, TIME to TIME"
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"

@@ -1,37 +1,19 @@
-"""Forecasters: what they have in common, trained networks, and how to get one by its name."""
+"""Forecasters: what they have in common, and how to get one by its name."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from nowcastlib.errors import NowcastError, did_you_mean
-from nowcastlib.forecasting import probabilities
-from nowcastlib.networks import (
-    ForecastNetwork,
-    FrameNetwork,
-    MotionGuided,
-    motion,
-    network_input,
-)
-from nowcastlib.training import (
-    TrainConfig,
-    load,
-    load_config,
-    load_description,
-    load_trained_scale,
-    return_memory,
-)
-from nowcastlib.units import DRY, TrainedScale, exceeds
+from nowcastlib.forecasting.network import Network
+from nowcastlib.training import load_config
 
 if TYPE_CHECKING:
     from nowcastlib.forecasting.baselines import Baseline
 
 WEIGHTS = Path(__file__).parents[1] / "weights"  # one folder for each shipped network
 MEMBERS = 10  # members of an ensemble that is asked for by name
-LARGE_GRID = 700 * 700  # px; from this size on, memory matters more than a fifth of the time
 
 
 class Forecaster(Protocol):
@@ -56,160 +38,6 @@ class Forecaster(Protocol):
         np.ndarray
             Rain rate (n, y, x) in mm/h; of an ensemble (member, n, y, x).
         """
-
-
-class Network:
-    """Forecaster that runs a trained network.
-
-    Any number of steps can be forecast, also more than the network was trained for. Dry frames
-    give a dry forecast. Pixels that are lost in some of the frames are filled from the others, see
-    ``networks.fill_unobserved``; pixels that no frame shows are dry. There is no forecast where
-    the last frame is not observed; rain that comes from there is a guess of the network.
-
-    Parameters
-    ----------
-    model : ForecastNetwork
-        The network, see ``nowcastlib.networks``.
-    config : TrainConfig
-        The configuration with which it was trained.
-    members : int
-        Number of members of the ensemble; 0 for a single forecast. The same frames always give
-        the same members.
-    training_data : str
-        What it was trained on, as ``training_data`` of the data room describes it; "" if unknown.
-    trained_at : TrainedScale
-        Pixels and time steps that it was trained at. This class takes frames as they are; see
-        ``at_trained_scale`` for frames of other sizes.
-
-    Raises
-    ------
-    NowcastError
-        For members of a network that does not forecast probabilities.
-    """
-
-    def __init__(
-        self,
-        model: ForecastNetwork,
-        config: TrainConfig,
-        members: int = 0,
-        training_data: str = "",
-        trained_at: TrainedScale = TrainedScale(),  # noqa: B008 (frozen)
-    ):
-        if config.model.classifies:
-            raise NowcastError(
-                f"a {config.model.kind} forecasts no frames: use nowcast classify predict, or name "
-                "a network that forecasts"
-            )
-        if members and not config.model.gives_probabilities:
-            raise NowcastError("only a network that forecasts probabilities has members")
-        self.model = model.eval()
-        self.config = config
-        self.members = members
-        self.training_data = training_data
-        self.trained_at = trained_at
-
-    @classmethod
-    def load(cls, run: str | Path, members: int = 0, device: str = "auto") -> "Network":
-        """The network with the best weights of a run's folder, on a GPU where there is one.
-
-        Raises
-        ------
-        NowcastError
-            If the folder holds no network that can be read, or if there is no such device.
-        """
-        model, config = load(run, device)
-        return cls(model, config, members, load_description(run), load_trained_scale(run))
-
-    @property
-    def n_in(self) -> int:
-        """Number of frames that it needs."""
-        return self.config.windows.n_in
-
-    @property
-    def device(self) -> torch.device:
-        """The device that it runs on: that of the model's weights."""
-        return next(self.model.parameters()).device
-
-    def __call__(self, observed: np.ndarray, n: int) -> np.ndarray:
-        """Rain rate (n, y, x), or (member, n, y, x), in mm/h after ``observed`` (T, y, x)."""
-        return self.of_cases(observed[None], n)[0]
-
-    @torch.inference_mode()
-    def of_cases(self, observed: np.ndarray, n: int) -> np.ndarray:
-        """Forecasts of several cases at once, which keeps a GPU busy.
-
-        Parameters
-        ----------
-        observed : np.ndarray
-            Rain rate (case, T, y, x) in mm/h, NaN where not observed.
-        n : int
-            Number of steps to forecast.
-
-        Returns
-        -------
-        np.ndarray
-            Rain rate (case, n, y, x) in mm/h; of an ensemble (case, member, n, y, x).
-        """
-        self._check_size(*observed.shape[2:])
-        if observed[0, 0].size >= LARGE_GRID:
-            return_memory()
-        scale = self.config.scale
-        recent = torch.from_numpy(observed[:, -self.n_in :].astype("f4")).to(self.device)
-        x = network_input(scale.to_model(recent)[:, :, None], self.config.model)  # (B, T, 1, H, W)
-
-        if isinstance(self.model, MotionGuided):
-            now = torch.where(
-                torch.isnan(recent[:, -1]), scale.from_model(x[:, -1, 0]), recent[:, -1]
-            )
-            rate = self._rate_from_probabilities(now, x, n)
-        else:
-            logits = self.model(x, n)  # (B, n, channel, H, W)
-            rate = cast(FrameNetwork, self.model).rain_rate(logits, scale)[:, :, 0]
-
-        # (B, n, H, W), or (B, member, n, H, W)
-        forecasts = rate.cpu().numpy()
-        for forecast, frames in zip(forecasts, observed, strict=True):
-            if not exceeds(frames[-self.n_in :].astype("f4"), DRY).any():
-                forecast[:] = 0
-            forecast[~exceeds(forecast, DRY)] = 0
-            forecast[..., ~np.isfinite(frames[-1])] = np.nan
-        return forecasts
-
-    def _check_size(self, height: int, width: int) -> None:
-        """NowcastError if the network works on another size of frames only."""
-        size = self.config.model.fixed_size
-        if size and (height, width) != (size, size):
-            raise NowcastError(
-                f"the frames have {height}×{width} px, and this network works on {size}×{size} px "
-                f"only: cut them with --size {size} (in Python: data.centre)"
-            )
-
-    def _rate_from_probabilities(self, now: Tensor, x: Tensor, n: int) -> Tensor:
-        """Forecasts (B, n, H, W), or ensembles (B, member, n, H, W), in mm/h.
-
-        ``now`` are the last frames (B, H, W) in mm/h, ``x`` (B, T, 1, H, W) all frames in model
-        units. Pixels that no frame shows are NaN.
-        """
-        if self.members:
-            return torch.stack([self._members_of(frames[None], n) for frames in x])
-
-        scale = self.config.scale
-        rates = []  # of each lead time: (B, H, W)
-        for logits in cast(MotionGuided, self.model).leads(x, n):  # each (B, rate, H, W)
-            thresholds = [
-                probabilities.matched_threshold(*case) for case in zip(logits, now, strict=True)
-            ]
-            rates.append(probabilities.quantile(logits, torch.stack(thresholds), scale))
-        return torch.stack(rates, 1)
-
-    def _members_of(self, x: Tensor, n: int) -> Tensor:
-        """The members (member, n, H, W) in mm/h of one case (1, T, 1, H, W)."""
-        network = cast(MotionGuided, self.model)
-        logits = network(x, n)[0]  # (n, rate, H, W)
-        path = motion.follow(network.velocity(x[:, :, 0]), n)[0]  # (n, 2, H, W)
-        texture = torch.nan_to_num(x[0, -1, 0])
-        noise = probabilities.correlated_noise(texture, path, self.members)
-        return probabilities.ensemble(logits, noise, self.config.scale)
 
 
 def shipped() -> list[str]:

@@ -24,7 +24,8 @@ from nowcastlib.data import (
 )
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import written_folder
-from nowcastlib.forecasting.forecasters import Forecaster, Network
+from nowcastlib.forecasting.forecasters import Forecaster
+from nowcastlib.forecasting.network import Network
 from nowcastlib.forecasting.rescaling import Rescaled, at_trained_scale
 
 USUAL_STEP = pd.Timedelta(minutes=5)  # time step of a store that holds a single frame
@@ -58,7 +59,7 @@ def observed_until(
     NowcastError
         If too many of the frames are missing or incomplete: see ``data.has_enough``.
     """
-    available, step = frames.indexes["time"], _step(frames)
+    available, step = frames.indexes["time"], step_of(frames)
     wanted = _last_complete_time(frames) if at is None else utc(at)
 
     # count back from the frame itself, which may be some seconds off
@@ -103,7 +104,7 @@ def _not_enough(frames: xr.DataArray, observed: xr.DataArray, step: pd.Timedelta
     )
 
 
-def _step(frames: xr.DataArray) -> pd.Timedelta:
+def step_of(frames: xr.DataArray) -> pd.Timedelta:
     """Time between frames (time, …); USUAL_STEP for a single frame."""
     available = frames.indexes["time"]
     return usual_step(available) if len(available) > 1 else USUAL_STEP
@@ -205,17 +206,18 @@ def forecasts(
     else:
         rates = [run(case.values.astype("f8"), leads) for case in cases]
 
-    steps = pd.TimedeltaIndex(_step(frames) * np.arange(1, leads + 1))
+    step = step_of(frames)
     predicted = [
-        _as_forecast(rate, case, steps, run) for rate, case in zip(rates, cases, strict=True)
+        as_forecast(rate, case, step, run) for rate, case in zip(rates, cases, strict=True)
     ]
     return predicted if given is frames else [on_own_grid(each, given) for each in predicted]
 
 
-def _as_forecast(
-    rate: np.ndarray, observed: xr.DataArray, steps: pd.TimedeltaIndex, run: Forecaster
+def as_forecast(
+    rate: np.ndarray, observed: xr.DataArray, step: pd.Timedelta, run: Forecaster
 ) -> xr.DataArray:
     """Rain rate (…, lead_time, y, x) in mm/h with its times, its grid and its origin."""
+    steps = pd.TimedeltaIndex(step * np.arange(1, rate.shape[-3] + 1))
     return xr.DataArray(
         rate.astype("f4"),
         coords=_times(observed, steps) | {"y": observed.y, "x": observed.x},

@@ -4,10 +4,13 @@ A network that forecasts probabilities returns logits (…, rate, H, W): for eac
 logit of the probability that the rain rate is higher. Rain rates are (…, H, W) in mm/h.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from nowcastlib.data import Window
 from nowcastlib.networks import motion
 from nowcastlib.units import RATES, ModelScale, exceeds
 
@@ -114,6 +117,51 @@ def _at_position(values: Tensor, position: Tensor) -> Tensor:
     ranks = values.shape[-1] - 1 - position.flatten()  # in ascending order
     found = [np.partition(row, rank)[rank] for row, rank in zip(rows, ranks.tolist(), strict=True)]
     return torch.tensor(found, dtype=values.dtype).reshape(position.shape)
+
+
+def chances(logits: Tensor, windows: Sequence[Window]) -> np.ndarray:
+    """Probabilities of more rain than each of ``RATES`` at some places.
+
+    It is the mean over the pixels of a place of the probability that the pixel has more rain.
+    Probabilities that rise with the rate are lowered first, so that more rain is never more
+    probable than less.
+
+    Parameters
+    ----------
+    logits : Tensor
+        Logits (rate, H, W) of exceeding each rate.
+    windows : sequence of Window
+        Pixels of each place.
+
+    Returns
+    -------
+    array (place, rate)
+        Probabilities, 0 to 1.
+    """
+    inside = [torch.sigmoid(_falling(logits[..., w.y, w.x])).mean((-2, -1)) for w in windows]
+    return torch.stack(inside).cpu().numpy()
+
+
+def share_above(field: np.ndarray, window: Window) -> np.ndarray:
+    """Share of the known pixels of a place that have more rain than each of ``RATES``.
+
+    Parameters
+    ----------
+    field : array (…, y, x)
+        Rain rate in mm/h, NaN where not known.
+    window : Window
+        Pixels of the place.
+
+    Returns
+    -------
+    array (…, rate)
+        Shares, 0 to 1; NaN where no pixel is known.
+    """
+    inside = field[..., window.y, window.x]
+    number = np.isfinite(inside).sum((-2, -1))
+    above = np.stack([exceeds(inside, rate).sum((-2, -1)) for rate in RATES], -1)
+    known = np.maximum(number, 1)[..., None]
+    return np.where(number[..., None] > 0, above / known, np.nan)
 
 
 def correlated_noise(like: Tensor, path: Tensor, members: int, seed: int = 0) -> Tensor:

@@ -4,6 +4,8 @@ Fields are rain rates (y, x) in mm/h, NaN where not observed. A factor is the nu
 along a coarse one, (in y, in x).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -93,6 +95,15 @@ def advect(field: np.ndarray, displacement: Tensor) -> np.ndarray:
     """A field at each pixel plus its displacement (2, y, x) in px; NaN counts as dry."""
     rate = torch.from_numpy(np.nan_to_num(field).astype("f4"))[None, None]
     return motion.sample(rate, displacement[None])[0, 0].numpy()
+
+
+def between(values: np.ndarray, positions: Sequence[float]) -> np.ndarray:
+    """Values (T, …) at positions between them, from 0 to T - 1, interpolated linearly."""
+    at = np.asarray(positions)
+    below = np.floor(at).astype(int)
+    above = np.minimum(below + 1, len(values) - 1)
+    share = (at - below).reshape(-1, *[1] * (values.ndim - 1))
+    return (1 - share) * values[below] + share * values[above]
 
 
 def at_position(fields: np.ndarray, velocity: Tensor, position: float) -> np.ndarray:

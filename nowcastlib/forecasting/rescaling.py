@@ -11,14 +11,17 @@ the nearest scale of its training, forecast there, and the forecast is brought b
 
 import logging
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
 
-from nowcastlib.forecasting import resampling
-from nowcastlib.forecasting.forecasters import Forecaster, Network
+from nowcastlib.data import Window
+from nowcastlib.forecasting import probabilities, resampling
+from nowcastlib.forecasting.forecasters import Forecaster
+from nowcastlib.forecasting.network import Network
 from nowcastlib.forecasting.scale_change import ScaleChange, caution, change_for, describe
 from nowcastlib.networks import fill_unobserved, motion
 
@@ -93,24 +96,47 @@ class Rescaled:
 
     def __call__(self, observed: np.ndarray, n: int) -> np.ndarray:
         """Rain rate (n, y, x), or (member, n, y, x), in mm/h after ``observed`` (T, y, x)."""
+        return self.with_chances(observed, n, ())[0]
+
+    def with_chances(
+        self, observed: np.ndarray, n: int, windows: Sequence[Window]
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """The forecast, and probabilities at some places; see ``Network.with_chances``.
+
+        Probabilities are those of the pixels of the network that cover the place. Between two
+        leads of the network, and between now and the first one, they are interpolated.
+        """
         if self.change == ScaleChange():
-            return self.network(observed, n)
+            return self.network.with_chances(observed, n, windows)
 
         frames = self._to_network(observed[-self.n_in :])
         leads = [round(lead / self.change.stride, 6) for lead in range(1, n + 1)]
-        rate = self.network(frames, math.ceil(leads[-1]))  # (…, lead of the network, Y, X)
+        covering = [self._network_window(window) for window in windows]
+        rate, chances = self.network.with_chances(frames, math.ceil(leads[-1]), covering)
 
         velocity = self._flow(frames[None, -MOTION_FRAMES:])  # (1, 2, Y, X) px per network's step
         members = rate.reshape(-1, *rate.shape[-3:])
         members = np.stack([self._at(leads, frames[-1], each, velocity) for each in members])
         fine = self._to_store(members, observed[-1], velocity)
-        return fine.reshape(*rate.shape[:-3], *fine.shape[1:])
+        fine = fine.reshape(*rate.shape[:-3], *fine.shape[1:])
+        if chances is None:
+            return fine, None
+        now = [probabilities.share_above(observed[-1], window) for window in windows]
+        return fine, resampling.between(np.concatenate([[now], chances]), leads)
 
     def of_cases(self, observed: np.ndarray, n: int) -> np.ndarray:
         """Forecasts of several cases (case, T, y, x); see ``Network.of_cases``."""
         if self.change == ScaleChange():
             return self.network.of_cases(observed, n)
         return np.stack([self(case, n) for case in observed])
+
+    def _network_window(self, window: Window) -> Window:
+        """The pixels of the network that cover some of the frames."""
+        factors = zip(window, self.change.averaged, self.change.divided, strict=True)
+        covering = [
+            slice(side.start // n * parts, -(-side.stop // n) * parts) for side, n, parts in factors
+        ]
+        return Window(*covering)
 
     def _to_network(self, observed: np.ndarray) -> np.ndarray:
         """Frames of the store (T, y, x) → those of the network (n_in, Y, X)."""

@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from nowcastlib.data import grid, time_step
+from nowcastlib.forecasting import PlaceForecast, outlook_report
 from nowcastlib.live.fetching import MINUTE, missing_text
 from nowcastlib.units import DRY, exceeds
 
@@ -21,10 +22,11 @@ class Issue:
     frames: xr.DataArray  # (time, y, x) in mm/h, all complete frames
     past: xr.DataArray  # (time, y, x), those that the forecasts start from
     forecasts: Mapping[str, xr.DataArray]  # (lead_time, y, x) by name
-    place: str  # radar or feed
+    origin: str  # radar or feed
     written: pd.Timestamp  # when the page is written, UTC
     as_if: pd.Timestamp | None = None  # a look back: the time that it takes for now, UTC
     missing: list[pd.Timestamp] = field(default_factory=list)  # frames before or after its time
+    at_places: Mapping[str, list[PlaceForecast]] = field(default_factory=dict)  # by name
 
     @property
     def time(self) -> pd.Timestamp:
@@ -48,6 +50,11 @@ class Issue:
         """That the forecast is too old; empty if it is not."""
         age = int(((self.as_if or self.written) - self.time) / MINUTE)
         return f"Issued {_age_text(age)} ago: do not use." if age > self.limit else ""
+
+    @property
+    def report(self) -> dict:
+        """The outlook of the places for JSON; see ``forecasting.outlook_report``."""
+        return outlook_report(self.at_places) | {"warning": self.warning, "note": self.note}
 
     @property
     def resolution(self) -> str:

@@ -1,6 +1,9 @@
 """Options of a live forecast."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from nowcastlib.data import Place
 
 
 @dataclass(frozen=True)
@@ -14,3 +17,5 @@ class LiveOptions:
     regrid: int = 0  # number of columns of a coarser grid, as for ingest; 0: the feed's grid
     reload: float = 0  # minutes after which the page loads itself again; 0: never
     progress: bool = True  # show a progress bar while frames are fetched
+    places: tuple[Place, ...] = ()  # places whose rain the page tells
+    json: Path | None = None  # file for the outlook of the places; None: none is written

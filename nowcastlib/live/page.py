@@ -1,13 +1,17 @@
 """The page of a live forecast."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import xarray as xr
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from nowcastlib.data import AROUND_KM
 from nowcastlib.display import ForecastPlayer, credit, rain_scale
-from nowcastlib.forecasting import BASELINES
+from nowcastlib.forecasting import BASELINES, PlaceForecast, main_forecaster, outlook
+from nowcastlib.live import place_chart
 from nowcastlib.live.issue import WET, Issue, table_rows
+from nowcastlib.units import DRY
 
 NETWORK = "A trained network. It blurs: where rain is heavy, it forecasts too little."
 NETWORK_ENSEMBLE = (
@@ -34,20 +38,38 @@ def render_page(issue: Issue, reload: float = 0) -> str:
     reload : float
         Minutes after which the page loads itself again; 0: never.
     """
-    player = ForecastPlayer(issue.frames, issue.forecasts, issue.past.sizes["time"])
+    at_places = issue.at_places
+    main = main_forecaster(at_places) if at_places else ""
+    places = [each.place for each in at_places[main]] if at_places else []
+    player = ForecastPlayer(issue.frames, issue.forecasts, issue.past.sizes["time"], places)
     player.frame = issue.past.sizes["time"]  # the next step, even if it is dry
     player.threshold = rain_scale.LEVELS.index(WET)  # scores at the threshold of the table
     descriptions = {name: _description(name, rate) for name, rate in issue.forecasts.items()}
     return _TEMPLATES.get_template("page.html.jinja").render(
         issue=issue,
-        title=f"Rain forecast: {issue.place}",
+        title=f"Rain forecast: {issue.origin}",
         reload_seconds=round(60 * reload),
         player=player.page(),
         descriptions=descriptions,
         rows=table_rows(issue.forecasts),
         wet=f"{WET:g}",
+        main=main,
+        places=[_place(at_places, main, k) for k in range(len(places))],
+        around=f"{AROUND_KM:g}",
+        dry=f"{DRY:g}",
         credit=credit(issue.past),
     )
+
+
+def _place(at_places: Mapping[str, list[PlaceForecast]], main: str, k: int) -> dict:
+    """What the template says about the place of number ``k``."""
+    forecasts = {name: series[k] for name, series in at_places.items()}
+    return {
+        "name": forecasts[main].place.label,
+        "outlook": outlook(forecasts[main], main),
+        "chart": place_chart.place_chart(forecasts),
+        "rows": place_chart.table(forecasts[main]),
+    }
 
 
 def _description(name: str, rate: xr.DataArray) -> str:

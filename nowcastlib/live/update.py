@@ -1,6 +1,7 @@
 """Forecast from a feed's newest frames and write the page: once, or again and again."""
 
 import contextlib
+import json
 import logging
 import time
 import webbrowser
@@ -14,7 +15,13 @@ from nowcastlib.data import Feed, frames_at, grid, mark_complete, time_step, usu
 from nowcastlib.data.feeds import fvg, registry
 from nowcastlib.errors import NowcastError, printable
 from nowcastlib.files import write_atomically
-from nowcastlib.forecasting import Forecaster, at_trained_scale, forecast
+from nowcastlib.forecasting import (
+    Forecaster,
+    PlaceForecast,
+    at_trained_scale,
+    forecast_at,
+    outlook_lines,
+)
 from nowcastlib.live.fetching import MINUTE, fetch_newest, latest_times
 from nowcastlib.live.issue import Issue
 from nowcastlib.live.options import LiveOptions
@@ -58,12 +65,13 @@ def write_page(
     Returns
     -------
     str
-        One line that says what was written.
+        What was written, in one line, and a line for each place of the options.
 
     Raises
     ------
     NowcastError
-        If the feed does not answer or has too few frames. An older page stays as it is.
+        If the feed does not answer or has too few frames, or if a place of the options lies
+        outside the grid. An older page stays as it is.
     """
     out, options = Path(out), options or LiveOptions()
     clock, moment = utcnow(), now()
@@ -80,14 +88,18 @@ def write_page(
 
     past = frames_at(frames, times, usual_step(times))
     frames = frames[frames.is_complete.values]
-    forecasts = _forecast_all(forecasters, past, options.leads)
-    issue = Issue(frames, past, forecasts, _place(feed), utcnow(), as_if, missing)
+    forecasts, at_places = _forecast_all(forecasters, past, options)
+    issue = Issue(frames, past, forecasts, _origin(feed), utcnow(), as_if, missing, at_places)
     for text in (issue.note, issue.warning):
         if text:
             log.warning(text)
     write_atomically(out, render_page(issue, options.reload).encode())
-    names = ", ".join(forecasts)
-    return f"{out}: forecast from {issue.time:%Y-%m-%d %H:%M} UTC by {names}. {issue.outlook}"
+    if options.json:
+        write_atomically(options.json, json.dumps(issue.report, indent=1).encode())
+
+    names, issued = ", ".join(forecasts), f"{issue.time:%Y-%m-%d %H:%M} UTC"
+    first = f"{out}: forecast from {issued} by {names}. {issue.outlook}"
+    return "\n".join([first, *outlook_lines(issue.at_places)])
 
 
 def show(page: str | Path) -> None:
@@ -112,14 +124,19 @@ def repeat(update: Callable[[], object], every: float) -> None:
 
 
 def _forecast_all(
-    forecasters: Mapping[str, Forecaster], past: xr.DataArray, leads: int
-) -> dict[str, xr.DataArray]:
-    """Forecasts by name; without a number of leads, of one hour."""
-    leads = leads or max(1, round(60 / time_step(past)))
-    return {name: forecast(run, past, leads=leads) for name, run in forecasters.items()}
+    forecasters: Mapping[str, Forecaster], past: xr.DataArray, options: LiveOptions
+) -> tuple[dict[str, xr.DataArray], dict[str, list[PlaceForecast]]]:
+    """Forecasts of the grid and of the places by name; without a number of leads, of one hour."""
+    leads = options.leads or max(1, round(60 / time_step(past)))
+    fields, at_places = {}, {}
+    for name, run in forecasters.items():
+        fields[name], series = forecast_at(run, past, options.places, leads=leads)
+        if options.places:
+            at_places[name] = series
+    return fields, at_places
 
 
-def _place(feed: Feed) -> str:
+def _origin(feed: Feed) -> str:
     """Name of the radar, or of the feed as the command line knows it."""
     if isinstance(feed, fvg.Fvg):
         return f"radar {feed.radar}, {feed.product}"

@@ -257,7 +257,7 @@ def test_frames_with_a_place_bring_borders_degrees_and_km():
 
 def test_frames_without_a_place_have_no_borders():
     place = FramePlayer(as_frames(np.zeros((1, 4, 4)))).scene["map"]
-    assert place == {"borders": [], "degrees": [], "pixel_km": 1}
+    assert place == {"borders": [], "degrees": [], "pixel_km": 1, "places": []}
 
 
 def test_a_player_of_forecasts_opens_as_wished(frames, made):

@@ -1,5 +1,6 @@
 """The course of the rain around a forecast: the frames before it, and the truth beside it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nowcastlib.data import nearest_frames
+from nowcastlib.data import Place, nearest_frames
 from nowcastlib.display.player.levels import rain_levels
 from nowcastlib.display.player.rain_panels import map_of
 from nowcastlib.display.player.scene import Chart
@@ -64,8 +65,8 @@ class Course:
         """Levels (time, y, x) at the valid times, after those of the frames before."""
         return np.concatenate([rain_levels(self.before.values), levels])
 
-    def scene_parts(self) -> dict[str, Any]:
-        """What a scene says about times and place."""
+    def scene_parts(self, places: Sequence[Place] = ()) -> dict[str, Any]:
+        """What a scene says about times and map; ``places`` are marked on the map."""
         ticks = [f"{m:+.0f}".replace("+0", "now").replace("-", "−") for m in self.minutes]
         return {
             "labels": [_label(*pair) for pair in zip(self.times, self.minutes, strict=True)],
@@ -74,7 +75,7 @@ class Course:
             "past": self.n_past,
             "credit": credit(self.observed),
             "chart": Chart(self.minutes, ticks, "lead time (minutes)"),
-            "map": map_of(self.observed),
+            "map": map_of(self.observed, places),
         }
 
 

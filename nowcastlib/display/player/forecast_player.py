@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 from matplotlib import colormaps, colors
 
-from nowcastlib.data import check_same_grid
+from nowcastlib.data import Place, check_same_grid
 from nowcastlib.display.player.course_of_rain import Course
 from nowcastlib.display.player.levels import quantile_levels, rain_levels
 from nowcastlib.display.player.opening import Opening, first_with_rain, opening_state
@@ -72,6 +72,8 @@ class ForecastPlayer(Player):
         ensemble, panels show the mean, and the chart the range from its 10 % to its 90 % quantile.
     past : int
         Largest number of observed frames before the forecast.
+    places : sequence of data.Place
+        Places that are marked on the maps.
     **opening
         What it shows when it opens: ``lead`` (minutes; 0 is the newest observed frame),
         ``threshold`` (mm/h: 0.1, 0.5, 1, 2, 5, 10, 20 or 50), ``layout`` ("all side by side",
@@ -81,7 +83,8 @@ class ForecastPlayer(Player):
     Raises
     ------
     NowcastError
-        If there is no forecast, if they differ in times or grid, or if it cannot open as wished.
+        If there is no forecast, if they differ in times or grid, if a place lies outside the
+        grid, or if it cannot open as wished.
 
     Examples
     --------
@@ -98,6 +101,7 @@ class ForecastPlayer(Player):
         observed: xr.DataArray,
         forecasts: Mapping[str, xr.DataArray],
         past: int = 3,
+        places: Sequence[Place] = (),
         **opening: Unpack[Opening],
     ):
         means = {name: _mean(forecast) for name, forecast in forecasts.items()}
@@ -121,7 +125,7 @@ class ForecastPlayer(Player):
             legends=_legends(),
             rain=rain_meaning(ERRORS),
             comparing=True,
-            **course.scene_parts(),
+            **course.scene_parts(places),
         )
         super().__init__(scene, sequences, **state)
 

@@ -6,8 +6,8 @@ import { svg, swatch, tag } from "./elements.js";
 const SCORES = ["CSI", "POD", "FAR", "hits", "misses", "false alarms"];
 
 export class Panel {
-  // `panel` is a Panel of scene.py; `borders` the path of an SVG
-  constructor(panel, [height, width], borders, marked) {
+  // `panel` is a Panel of scene.py; `borders` the path of an SVG, `places` those of its Map
+  constructor(panel, [height, width], { borders, places }, marked) {
     this.name = panel.title;
     this.sequences = panel.sequences;
     this.quantiles = panel.quantiles;
@@ -24,7 +24,9 @@ export class Panel {
     this.handle = tag("div", { className: "nowcast-handle" });
     this.map = this.overlay([height, width], borders);
     this.bar = tag("div", { className: "nowcast-scale", hidden: true });
-    const parts = [this.canvas, this.map, this.bar, this.handle];
+    this.places = places.map(([name, x, y]) => ({ at: [x, y], element: placeMark(name) }));
+    const marks = this.places.map(({ element }) => element);
+    const parts = [this.canvas, this.map, ...marks, this.bar, this.handle];
     this.picture = tag("div", { className: "nowcast-picture" }, parts);
 
     this.title = tag("span");
@@ -74,6 +76,8 @@ export class Panel {
     this.map.setAttribute("viewBox", [x, y, ...zoom.window].join(" "));
     this.picture.classList.toggle("nowcast-zoomed", zoom.isZoomed);
 
+    placeMarks(this.places, zoom);
+
     this.bar.hidden = bar === null;
     if (!bar) return;
     this.bar.textContent = `${bar.km} km`;
@@ -97,4 +101,29 @@ export class Panel {
     });
     this.scores.replaceChildren(tag("small", { textContent: note }), ...cells);
   }
+}
+
+// A dot with a name, on a place of the map.
+function placeMark(name) {
+  return tag("div", { className: "nowcast-place" }, [tag("span", { textContent: name })]);
+}
+
+// Puts the marks on their places in the window of a zoom.
+function placeMarks(places, zoom) {
+  const share = (v, k) => (v + 0.5 - zoom.corner[k]) / zoom.window[k];
+  const shares = places.map(({ at }) => at.map(share));
+  places.forEach(({ element }, k) => {
+    const [across, down] = shares[k];
+    element.hidden = Math.min(across, down) < 0 || Math.max(across, down) > 1;
+    element.style.left = `${100 * across}%`;
+    element.style.top = `${100 * down}%`;
+    element.classList.toggle("nowcast-place-left", namedOnTheLeft(across, shares));
+    element.classList.toggle("nowcast-place-below", down < 0.15);
+  });
+}
+
+// The name stands away from the other places, and near an edge towards the middle.
+function namedOnTheLeft(across, shares) {
+  if (shares.length === 1 || across < 0.25 || across > 0.75) return across > 0.5;
+  return across < shares.reduce((sum, [x]) => sum + x, 0) / shares.length;
 }

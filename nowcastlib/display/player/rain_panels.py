@@ -7,7 +7,7 @@ from itertools import cycle
 import numpy as np
 import xarray as xr
 
-from nowcastlib.data import grid, place
+from nowcastlib.data import Place, grid, pixel_of, place
 from nowcastlib.display import coastlines
 from nowcastlib.display.player.levels import STEPS, VALUES
 from nowcastlib.display.player.packing import pack
@@ -51,8 +51,9 @@ def rain_panels(films: Sequence[Film]) -> tuple[list[Panel], list[bytes]]:
     from the observation. Forecasters keep the colours that they have in plots.
     """
     sequences = [pack(film.levels) for film in films]
+    colours = [OBSERVED_COLOUR, *line_colours([film.title for film in films[1:]])]
     panels = []
-    for k, (film, colour) in enumerate(zip(films, _line_colours(films), strict=True)):
+    for k, (film, colour) in enumerate(zip(films, colours, strict=True)):
         numbers = range(len(sequences), len(sequences) + len(film.quantiles))
         sequences += [pack(levels) for levels in film.quantiles]
         panels.append(Panel(film.title, [k], PALETTE, colour, list(numbers)))
@@ -65,20 +66,20 @@ def rain_meaning(errors: Sequence[float] = ()) -> Rain:
     return Rain(LEVEL_VALUES, thresholds, list(errors))
 
 
-def map_of(frames: xr.DataArray) -> Map:
-    """Return the place of frames (…, y, x) on the Earth."""
+def map_of(frames: xr.DataArray, places: Sequence[Place] = ()) -> Map:
+    """Return where frames (…, y, x) lie on the Earth, and the places to mark on them."""
     degrees = place.degrees(frames)
     size = grid.pixel_size(frames)
     return Map(
         borders=[line.round(1).ravel().tolist() for line in coastlines.lines(frames)],
         degrees=[] if degrees is None else degrees.round(4).tolist(),
         pixel_km=size.x if size else 0.0,
+        places=[(each.label, *np.round(pixel_of(frames, each), 1)) for each in places],
     )
 
 
-def _line_colours(films: Sequence[Film]) -> list[str]:
-    """Colours of the films' lines in the chart: a forecaster's own, else one that no other has."""
-    names = [film.title for film in films[1:]]
+def line_colours(names: Sequence[str]) -> list[str]:
+    """Colours of forecasters in the chart: a forecaster's own, else one that no other has."""
     own = [FORECASTER_COLOURS[name] for name in names if name in FORECASTER_COLOURS]
     free = cycle(colour for colour in LINE_COLOURS if colour not in own)
-    return [OBSERVED_COLOUR, *(FORECASTER_COLOURS.get(name) or next(free) for name in names)]
+    return [FORECASTER_COLOURS.get(name) or next(free) for name in names]

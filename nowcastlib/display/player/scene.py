@@ -62,6 +62,8 @@ class Map:
     borders: list[list[float]]  # lines: x, y, x, y, … in px
     degrees: list[list[list[float]]]  # longitude and latitude of some pixels (2, n, n), or empty
     pixel_km: float  # width of a pixel on the ground; 0 if unknown
+    # Places that are marked: name, x and y in px
+    places: list[tuple[str, float, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

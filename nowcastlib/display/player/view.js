@@ -101,8 +101,9 @@ export class View {
   buildPanels() {
     const { scene } = this;
     const borders = borderPath(scene.map?.borders ?? []);
+    const map = { borders, places: scene.map?.places ?? [] };
     return scene.panels.map((data) => {
-      const panel = new Panel(data, scene.size, borders, this.isMarked(data));
+      const panel = new Panel(data, scene.size, map, this.isMarked(data));
       if (scene.rain) this.pointer.listen(panel.picture, this.zoom);
       listenToZoom(panel.picture, this.zoom, () => this.root.contains(document.activeElement));
       listenToHandle(panel.handle, panel.picture, (share) => {

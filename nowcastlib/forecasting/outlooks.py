@@ -1,0 +1,297 @@
+"""When it will rain at a place: spells of rain, a sentence, and a report for other programs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import pandas as pd
+
+from nowcastlib.data import AROUND_KM
+from nowcastlib.forecasting.place_forecasts import PlaceForecast
+from nowcastlib.units import DRY, RATES, exceeds
+
+MINUTE = pd.Timedelta("1min")
+EVEN = 0.5  # rain that is less probable is called possible
+
+
+@dataclass(frozen=True)
+class Spell:
+    """Rain without a break at a place.
+
+    Attributes
+    ----------
+    start : pandas.Timestamp
+        First time with rain, UTC; the time of issue if it rains already.
+    last : pandas.Timestamp
+        Last time with rain.
+    end : pandas.Timestamp or None
+        First time without rain; None if the forecast ends before that, or does not know.
+    peak : float
+        Largest rain rate in mm/h.
+    chance : float
+        Largest chance of rain among its leads, 0 to 1; NaN if there are no probabilities, or if it
+        ends before the first lead.
+    """
+
+    start: pd.Timestamp
+    last: pd.Timestamp
+    end: pd.Timestamp | None
+    peak: float
+    chance: float
+
+
+def spells(forecast: PlaceForecast) -> list[Spell]:
+    """Find the spells of rain, from now to the last lead.
+
+    Rain is a rain rate above ``units.DRY``. An unknown rate ends a spell, and its end is unknown.
+    """
+    times = forecast.rate.index.insert(0, forecast.issued)
+    rate = np.concatenate([forecast.observed.values[-1:], forecast.rate.values])
+    chance = np.concatenate([[np.nan], chance_of_rain(forecast)])
+
+    result = []
+    for is_wet, group in groupby(range(len(times)), key=exceeds(rate, DRY).__getitem__):
+        run = list(group)
+        if not is_wet:
+            continue
+        after = run[-1] + 1
+        ends = after < len(times) and np.isfinite(rate[after])
+        future = [k for k in run if k] or run
+        known = chance[run][np.isfinite(chance[run])]
+        result.append(
+            Spell(
+                times[run[0]],
+                times[run[-1]],
+                times[after] if ends else None,
+                float(rate[future].max()),
+                float(known.max()) if known.size else np.nan,
+            )
+        )
+    return result
+
+
+def chance_of_rain(forecast: PlaceForecast) -> np.ndarray:
+    """Probability of more than ``units.DRY`` for each lead; NaN if there is none."""
+    if forecast.chances is None:
+        return np.full(len(forecast.rate), np.nan)
+    return forecast.chances[:, RATES.index(DRY)]
+
+
+def outlook(forecast: PlaceForecast, name: str) -> str:
+    """Say in one sentence when it will rain, how much, and how sure that is.
+
+    Parameters
+    ----------
+    forecast : PlaceForecast
+        The forecast for the place.
+    name : str
+        Name of the forecaster.
+
+    Returns
+    -------
+    str
+        Such as "Rain from 13:25 to 13:50 UTC, probably up to 2 mm/h; 70 % sure." The per cent are
+        the largest chance of rain at one of the leads of the spell. "chance of rain at most" is
+        the largest at any of the dry leads.
+    """
+    if not forecast.rate.notna().any():
+        if np.isnan(forecast.observed.iloc[-1]):
+            return f"Not observed at {_clock(forecast.issued)} UTC: no forecast."
+        return f"No forecast by {name}: the rain would come from outside the grid."
+
+    rain = spells(forecast)
+    words, chance = _dry(forecast)
+    if rain and rain[0].start == forecast.issued:
+        words, chance = _raining(forecast, rain)
+    elif rain:
+        words, chance = _coming(rain)
+    if forecast.chances is None:
+        chance = f"{name} gives no probability"
+    return "; ".join(filter(None, [words, _unknown(forecast), chance])) + "."
+
+
+def main_forecaster(forecasts: Mapping[str, Sequence[PlaceForecast]]) -> str:
+    """Name of the first forecaster that gives probabilities, else of the first one."""
+    for name, at_places in forecasts.items():
+        if any(forecast.chances is not None for forecast in at_places):
+            return name
+    return next(iter(forecasts))
+
+
+def outlook_report(forecasts: Mapping[str, Sequence[PlaceForecast]]) -> dict:
+    """All numbers and sentences about some places, for JSON.
+
+    Parameters
+    ----------
+    forecasts : mapping of str to sequence of PlaceForecast
+        Forecasts of the same places by name of the forecaster.
+
+    Returns
+    -------
+    dict
+        ``issued``, ``rain_above_mm_h``, ``around_km`` and ``places``. Each of these has ``name``,
+        ``latitude``, ``longitude``, ``forecaster``, ``outlook``, ``observed`` and ``forecasts``.
+        Each of these has ``outlook``, ``rain`` (its spells) and ``leads``. Times are ISO 8601 in
+        UTC, rain rates in mm/h, chances 0 to 1; None is not known.
+    """
+    main = main_forecaster(forecasts)
+    places = []
+    for k, first in enumerate(forecasts[main]):
+        own = {name: at_places[k] for name, at_places in forecasts.items()}
+        longest = max(own.values(), key=lambda forecast: len(forecast.observed)).observed
+        place = {
+            "name": first.place.label,
+            "latitude": first.place.latitude,
+            "longitude": first.place.longitude,
+            "forecaster": main,
+            "outlook": outlook(first, main),
+            "observed": [{"time": _iso(t), "rate_mm_h": _number(r)} for t, r in longest.items()],
+            "forecasts": {name: _report(forecast, name) for name, forecast in own.items()},
+        }
+        places.append(place)
+    issued = _iso(forecasts[main][0].issued)
+    return {"issued": issued, "rain_above_mm_h": DRY, "around_km": AROUND_KM, "places": places}
+
+
+def outlook_lines(forecasts: Mapping[str, Sequence[PlaceForecast]]) -> list[str]:
+    """Say in a line for each place when it will rain, by the main forecaster.
+
+    Parameters
+    ----------
+    forecasts : mapping of str to sequence of PlaceForecast
+        Forecasts of the same places by name of the forecaster; empty if there is no place.
+    """
+    if not forecasts:
+        return []
+    main = main_forecaster(forecasts)
+    return [f"{each.place.label}: {outlook(each, main)}" for each in forecasts[main]]
+
+
+def rate_text(rate: float) -> str:
+    """A rain rate in mm/h as text, as exact as a forecast may sound.
+
+    Examples
+    --------
+    >>> rate_text(0.43), rate_text(2.6)
+    ('0.4', '3')
+    """
+    return f"{rate:.1f}".removesuffix(".0") if rate < 2 else f"{rate:.0f}"
+
+
+def chance_text(chance: float) -> str:
+    """A probability as text, to 5 %; nothing is quite sure.
+
+    Examples
+    --------
+    >>> chance_text(0.68), chance_text(0.999)
+    ('70 %', 'over 95 %')
+    """
+    percent = 5 * round(20 * chance)
+    if percent < 5:
+        return "under 5 %"
+    return "over 95 %" if percent > 95 else f"{percent} %"
+
+
+def _dry(forecast: PlaceForecast) -> tuple[str, str]:
+    """No rain at any lead."""
+    last = forecast.rate.last_valid_index()
+    return f"No rain until {_clock(last)} UTC", _at_most(chance_of_rain(forecast))
+
+
+def _coming(rain: Sequence[Spell]) -> tuple[str, str]:
+    """Rain that begins after now."""
+    first = rain[0]
+    rates = f"probably up to {rate_text(max(spell.peak for spell in rain))} mm/h"
+    words, chance = "Rain", ""
+    if first.chance < EVEN:
+        words, chance = "Possibly rain", f"chance of rain {chance_text(first.chance)}"
+    elif first.chance >= EVEN:  # else there is none
+        chance = f"{chance_text(first.chance)} sure"
+    return f"{words} {_and_again(rain)} UTC, {rates}", chance
+
+
+def _raining(forecast: PlaceForecast, rain: Sequence[Spell]) -> tuple[str, str]:
+    """Rain that falls now."""
+    first, later = rain[0], rain[1:]
+    now = f"Raining now ({rate_text(forecast.observed.iloc[-1])} mm/h)"
+    chances = chance_of_rain(forecast)
+    if first.end is None:
+        if first.last == first.start:
+            return now, ""
+        words = f"{now}, at least until {_clock(first.last)} UTC"
+        if later:
+            words += f", again {_and_again(later)} UTC"
+        wet = chances[forecast.rate.index <= first.last]
+        return f"{words}, probably up to {rate_text(first.peak)} mm/h", _at_least(wet)
+    if later:
+        words, chance = _coming(later)
+        return f"{now} until {_clock(first.end)} UTC. {words}", chance
+    dry = chances[forecast.rate.index >= first.end]
+    return f"{now}, dry from {_clock(first.end)} UTC on", _at_most(dry)
+
+
+def _and_again(rain: Sequence[Spell]) -> str:
+    """The times of spells: "from 13:25 to 13:50 and from 14:05 on"."""
+    parts = [
+        f"from {_clock(spell.start)} {f'to {_clock(spell.end)}' if spell.end else 'on'}"
+        for spell in rain
+    ]
+    return " and ".join(parts)
+
+
+def _at_most(chances: np.ndarray) -> str:
+    known = chances[np.isfinite(chances)]
+    return f"chance of rain at most {chance_text(known.max())}" if known.size else ""
+
+
+def _at_least(chances: np.ndarray) -> str:
+    known = chances[np.isfinite(chances)]
+    return f"chance of rain at least {chance_text(known.min())}" if known.size else ""
+
+
+def _unknown(forecast: PlaceForecast) -> str:
+    """Which leads have no forecast; empty if all have one."""
+    missing = forecast.rate.index[forecast.rate.isna()]
+    if missing.empty:
+        return ""
+    last = forecast.rate.last_valid_index()
+    if missing[0] > last:
+        return f"not known from {_clock(missing[0])} on"
+    return f"not known at {len(missing)} of {len(forecast.rate)} times"
+
+
+def _report(forecast: PlaceForecast, name: str) -> dict:
+    """The forecast of one forecaster for one place."""
+    rain = [
+        {
+            "from": _iso(spell.start),
+            "to": _iso(spell.end) if spell.end is not None else None,
+            "peak_mm_h": _number(spell.peak),
+            "chance": _number(spell.chance),
+        }
+        for spell in spells(forecast)
+    ]
+    leads = []
+    for k, (time, rate) in enumerate(forecast.rate.items()):
+        chances = None
+        if forecast.chances is not None:
+            pairs = zip(RATES, forecast.chances[k], strict=True)
+            chances = {f"{above:g}": _number(chance) for above, chance in pairs}
+        minutes = (time - forecast.issued) / MINUTE
+        lead = {"time": _iso(time), "minutes": minutes, "rate_mm_h": _number(rate)}
+        leads.append(lead | {"chance_above_mm_h": chances})
+    return {"outlook": outlook(forecast, name), "rain": rain, "leads": leads}
+
+
+def _clock(time: pd.Timestamp) -> str:
+    return f"{time:%H:%M}"
+
+
+def _iso(time: pd.Timestamp) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _number(value: float) -> float | None:
+    """A number with three decimals; None for NaN."""
+    return round(float(value), 3) if np.isfinite(value) else None
