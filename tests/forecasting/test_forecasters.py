@@ -59,10 +59,13 @@ def test_network_forecasts_where_the_last_frame_is_observed():
     assert ((rate == 0) | (rate >= DRY)).all()
 
 
+NETWORK = "nowcastlib.forecasting.network"
+
+
 def test_only_large_grids_return_their_memory(monkeypatch):
     calls = []
-    monkeypatch.setattr(forecasters, "return_memory", lambda: calls.append("returned"))
-    monkeypatch.setattr(forecasters, "LARGE_GRID", 32 * 32)
+    monkeypatch.setattr(f"{NETWORK}.return_memory", lambda: calls.append("returned"))
+    monkeypatch.setattr(f"{NETWORK}.LARGE_GRID", 32 * 32)
     run, rain = network(), np.ones((6, 32, 32))
     run(rain[:, :31], 2)
     assert calls == []
