@@ -9,7 +9,7 @@ import pytest
 import torch
 from placed_frames import moving_cell, place_at, placed
 
-from nowcastlib.data import Place
+from nowcastlib.data import Place, Window
 from nowcastlib.forecasting import (
     BASELINES,
     Baseline,
@@ -22,6 +22,7 @@ from nowcastlib.forecasting import (
     outlook_lines,
     outlook_report,
     outlooks,
+    probabilities,
 )
 from nowcastlib.networks import GuidedConfig, build
 from nowcastlib.training import default_config
@@ -209,6 +210,20 @@ def test_chances_are_the_mean_over_the_pixels_of_a_place(cell):
         logits = run.model(torch.nan_to_num(x), 3)[0]  # (lead, rate, y, x)
     expected = torch.sigmoid(logits[..., 17:20, 59:62]).mean((-2, -1))
     np.testing.assert_allclose(series.chances, expected, atol=1e-4)
+
+
+def test_probabilities_that_rise_with_the_rate_are_lowered_first():
+    """At one pixel of a place, and at all of another."""
+    logits = torch.linspace(2, -2, len(RATES)).view(-1, 1, 1).repeat(1, 4, 8)
+    logits[3, 1, 1] = 5.0
+    logits[4, :, 4:] = 5.0
+    windows = [Window(slice(0, 3), slice(0, 3)), Window(slice(0, 3), slice(5, 8))]
+    chances = probabilities.chances(logits, windows)
+    straight = torch.sigmoid(logits[:, 0, 0]).numpy()
+    np.testing.assert_allclose(chances[0], straight)
+    expected = straight.copy()
+    expected[4] = straight[3]
+    np.testing.assert_allclose(chances[1], expected)
 
 
 def test_a_mirrored_place_in_mirrored_rain_has_the_same_forecast(cell):
