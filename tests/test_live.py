@@ -24,7 +24,7 @@ from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.feeds.fvg import Fvg
 from nowcastlib.display.rain_scale import LEVELS
 from nowcastlib.errors import NowcastError
-from nowcastlib.forecasting import forecast, forecaster
+from nowcastlib.forecasting import forecast, forecaster, forecasters
 from nowcastlib.forecasting.baselines import BASELINES, Baseline
 from nowcastlib.live import page as page_module
 from nowcastlib.live import update
@@ -143,6 +143,15 @@ def test_page_shows_and_describes_the_mean_of_an_ensemble(server, tmp_path):
     assert page_module.NETWORK_ENSEMBLE in page
     assert page_module.MEAN in page
     assert page_module.NETWORK not in page
+
+
+def test_networks_are_described_without_the_seconds_that_pysteps_takes(monkeypatch):
+    single = xr.DataArray(0.0)
+    assert page_module._description("sprog", single) == BASELINES["sprog"].description
+    monkeypatch.setattr(forecasters, "_baselines", lambda: pytest.fail("imports pysteps"))
+    assert page_module._description("radar", single) == page_module.NETWORK
+    members = page_module._description("radar-members", single.expand_dims("member"))
+    assert members.startswith(page_module.NETWORK_ENSEMBLE)
 
 
 def test_player_and_table_of_the_page_have_the_same_threshold(server, tmp_path):

@@ -15,6 +15,9 @@ from nowcastlib.data import ingest, open_frames, pixel_of
 from nowcastlib.data.feeds.archive import Archive
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.forecasting import chance_of_rain, forecast_at, forecaster, outlook
+from nowcastlib.live import utcnow
+from nowcastlib.live.issue import Issue
+from nowcastlib.live.page import render_page
 
 AHEAD, BEHIND = "A & O 'ahead'", "Behind"  # names
 COLUMNS = {AHEAD: 70, BEHIND: 44}
@@ -85,7 +88,7 @@ def test_the_page_tells_each_place(site, told):
     assert "<h2>A &amp; O &#39;ahead&#39;</h2>" in page
     for line in told[1:]:
         assert f"<b>{line.rpartition(': ')[2]}</b>" in page
-    assert "The per cent are radar's own probabilities" in page.replace("&#39;", "'")
+    assert "The chance of rain is radar's own probability"
     assert "chance of rain above" in page
 
 
@@ -96,6 +99,17 @@ def test_the_page_without_probabilities_says_so(site, capsys):
     assert "chance of rain above" not in page
     assert "persistence gives no probability." in capsys.readouterr().out
     assert live(site, site.words) == 0  # for the tests after this one
+
+
+def test_a_place_that_is_not_observed_does_not_make_the_page_deny_its_probabilities(site):
+    hidden = site.frames.copy(deep=True)
+    hidden[:, 30:35, 68:73] = np.nan
+    past = hidden[-6:].assign_coords(is_complete=("time", [True] * 6))
+    field, series = forecast_at(forecaster("radar"), past, site.places, leads=2)
+    issue = Issue(hidden, past, {"radar": field}, "a radar", utcnow(), at_places={"radar": series})
+    page = render_page(issue)
+    assert "<b>Not observed at 12:35 UTC: no forecast.</b>" in page
+    assert "The chance of rain is radar's own probability" in page
 
 
 MARKS = """[...document.querySelectorAll(".nowcast-picture")].map((picture) => {

@@ -13,6 +13,7 @@ from .classification import wettest_now as wettest_now
 from .forecasters import MEMBERS as MEMBERS
 from .forecasters import WEIGHTS as WEIGHTS
 from .forecasters import Forecaster as Forecaster
+from .forecasters import describe_baseline as describe_baseline
 from .forecasters import forecaster as forecaster
 from .forecasters import shipped as shipped
 from .network import Network as Network

@@ -90,6 +90,25 @@ def forecaster(name: str | Path, device: str = "auto") -> Forecaster:
     )
 
 
+def describe_baseline(name: str) -> str:
+    """Say in a sentence what a baseline does.
+
+    Parameters
+    ----------
+    name : str
+        Name of a forecaster, or the folder of a run.
+
+    Returns
+    -------
+    str
+        "" for a network.
+    """
+    if name in shipped() or name in _shipped_ensembles():  # first: pysteps takes seconds to import
+        return ""
+    baseline = _baselines().get(name)
+    return baseline.description if baseline else ""
+
+
 def _baselines() -> "dict[str, Baseline]":
     """The baselines, imported when one is asked for: trained networks also run without pysteps."""
     from nowcastlib.forecasting.baselines import BASELINES

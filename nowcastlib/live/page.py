@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from nowcastlib.data import AROUND_KM
 from nowcastlib.display import ForecastPlayer, credit, rain_scale
-from nowcastlib.forecasting import BASELINES, PlaceForecast, main_forecaster, outlook
+from nowcastlib.forecasting import PlaceForecast, describe_baseline, main_forecaster, outlook
 from nowcastlib.live import place_chart
 from nowcastlib.live.issue import WET, Issue, table_rows
 from nowcastlib.units import DRY
@@ -41,6 +41,7 @@ def render_page(issue: Issue, reload: float = 0) -> str:
     at_places = issue.at_places
     main = main_forecaster(at_places) if at_places else ""
     places = [each.place for each in at_places[main]] if at_places else []
+    gives_chances = any(each.chances is not None for each in at_places.get(main, []))
     player = ForecastPlayer(issue.frames, issue.forecasts, issue.past.sizes["time"], places)
     player.frame = issue.past.sizes["time"]  # the next step, even if it is dry
     player.threshold = rain_scale.LEVELS.index(WET)  # scores at the threshold of the table
@@ -55,6 +56,7 @@ def render_page(issue: Issue, reload: float = 0) -> str:
         wet=f"{WET:g}",
         main=main,
         places=[_place(at_places, main, k) for k in range(len(places))],
+        gives_chances=gives_chances,
         around=f"{AROUND_KM:g}",
         dry=f"{DRY:g}",
         credit=credit(issue.past),
@@ -75,8 +77,5 @@ def _place(at_places: Mapping[str, list[PlaceForecast]], main: str, k: int) -> d
 def _description(name: str, rate: xr.DataArray) -> str:
     """Sentences about a forecast (…, lead_time, y, x) for readers of the page."""
     is_ensemble = "member" in rate.dims
-    if name in BASELINES:
-        text = BASELINES[name].description
-    else:
-        text = NETWORK_ENSEMBLE if is_ensemble else NETWORK
+    text = describe_baseline(name) or (NETWORK_ENSEMBLE if is_ensemble else NETWORK)
     return f"{text} {MEAN}" if is_ensemble else text

@@ -15,8 +15,8 @@ from nowcastlib.forecasting import PlaceForecast, main_forecaster
 from nowcastlib.units import RATES
 
 LEFT, RIGHT = 40, 338  # px; where the axis of time begins and ends; the picture has 360
-RATE_TOP, RATE_BOTTOM = 16, 100  # px; of the rain rates
-CHANCE_TOP, CHANCE_BOTTOM = 134, 184  # px; of the chances
+RATE_TOP, RATE_BOTTOM = 22, 104  # px; of the rain rates
+CHANCE_TOP, CHANCE_BOTTOM = 138, 188  # px; of the chances
 MOST_LINES = 4  # the observation among them
 CHANCES = (0.1, 1.0, 5.0)  # mm/h; more rain than this is shown with its chance
 SMALLEST_TOP = 0.5  # mm/h; the axis reaches at least so far, so that drizzle looks like drizzle
@@ -60,7 +60,7 @@ class PlaceChart:
     @property
     def height(self) -> int:
         """Of the picture."""
-        return (CHANCE_BOTTOM if self.bars else RATE_BOTTOM) + 32
+        return (CHANCE_BOTTOM if self.bars else RATE_BOTTOM) + 26
 
 
 def place_chart(forecasts: Mapping[str, PlaceForecast]) -> PlaceChart:
