@@ -3,6 +3,8 @@
 import os
 import tempfile
 
+pytest_plugins = ["page_outputs"]
+
 # kernels of notebooks inherit the environment
 os.environ.setdefault("NOWCAST_PRESET", "tiny")
 os.environ.setdefault("NOWCAST_DATA", tempfile.mkdtemp(prefix="nowcast-test-"))

@@ -117,8 +117,8 @@ def execute(path: Path) -> nbformat.NotebookNode:
 def prepare_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Make an executed notebook fit for a page without a kernel.
 
-    A widget gives way to its HTML, and vanishes where it has none. Each picture is described by the
-    heading above it, for readers who cannot see it.
+    A widget gives way to its HTML, and vanishes where it has none. A picture without an alternative
+    text of its own (in the metadata of its cell) gets one from the heading above it.
     """
     notebook.metadata.pop("widgets", None)
     heading = ""
@@ -128,7 +128,8 @@ def prepare_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if cell.cell_type == "code":
             cell.outputs = [o for o in map(_without_widget, cell.outputs) if o]
             plain = re.sub(r"[`*$]", "", heading)
-            cell.metadata["mystnb"] = {"image": {"alt": f"Picture of the section “{plain}”"}}
+            by_heading = {"image": {"alt": f"Picture of the section “{plain}”"}}
+            cell.metadata.setdefault("mystnb", by_heading)
     return notebook
 
 

@@ -58,7 +58,7 @@ COURSE = """# The course
 /notebooks/solutions/*
 ```
 """
-DRAW = "from PIL import Image\nImage.new('RGB', (300, 200), 'blue')"
+DRAW = "from PIL import Image\nImage.new('RGB', (900, 200), 'blue')"
 PLAYER = """import numpy as np
 from nowcastlib.data import as_frames
 from nowcastlib.display import FramePlayer
@@ -191,6 +191,9 @@ def check_pictures(page):
     if page.url.endswith("00_first.html"):
         (alt,) = page.evaluate("[...document.images].map((i) => i.alt)")
         assert alt == 'Picture of the section “Figures of "rain"”'
+        # Wider than the screen, so that its words can be read; it scrolls within itself
+        assert page.locator(".cell_output img").bounding_box()["width"] > 600
+        assert page.locator(".cell_output").evaluate("box => box.scrollWidth > box.clientWidth")
 
 
 def check_links(page):
@@ -284,3 +287,9 @@ def test_a_picture_is_described_by_the_heading_above_it(script):
     assert "First" in descriptions[0]
     assert "First" in descriptions[1]
     assert descriptions[2] == "Picture of the section “Second rain”"
+
+
+def test_a_picture_keeps_the_alternative_text_of_its_cell(script):
+    own = {"mystnb": {"image": {"alt": "A red square"}}}
+    cells = [new_markdown_cell("# 00 · Rain"), new_code_cell(metadata=own)]
+    assert script.prepare_page(new_notebook(cells=cells)).cells[1].metadata == own

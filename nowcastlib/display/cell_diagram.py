@@ -76,7 +76,8 @@ def draw_cell(
     -------
     matplotlib.figure.Figure
         Kernels are those from the first input channel, and from the hidden channel to itself.
-        Gates are green (0 to 1); states and kernels are blue (below 0) to red.
+        Gates are green (0 to 1); states and kernels are blue (below 0) to red. The memory has
+        limits of its own, because it may exceed 1; they are written below.
 
     Raises
     ------
@@ -111,7 +112,9 @@ def draw_cell(
     _draw_path_of_memory(figure, boxes)
     if cell.peephole is not None:
         _draw_peepholes(figure, boxes)
-    colours = "gates: white 0, green 1\nothers: blue −1, white 0, red +1"
+    limit = _largest_memory(maps, step)
+    colours = f"gates: white 0, green 1; memory: blue −{limit:g}, red +{limit:g}"
+    colours += "\nothers: blue −1, white 0, red +1"
     _write(figure, 0.1, 0.1, colours)
     return figure
 
@@ -122,12 +125,14 @@ def _draw_states(
     """Input and hidden state below, the memory before and after at the top, the output beside."""
     before, after = step - 1, step
     hidden, memory = maps["H"], maps["C"]
+    limit = _largest_memory(maps, step)
+    shades = SIGNED[0], (-limit, limit)
     top = MEMORY_HEIGHT
     return {
         "X": _draw_map(figure, Box(1.2, 1.05), x, GREY, "input X$_t$"),
         "H0": _draw_map(figure, Box(3.2, 1.05), hidden[before], SIGNED, "hidden H$_{t-1}$"),
-        "C0": _draw_map(figure, Box(0.5, top), memory[before], SIGNED, "memory C$_{t-1}$"),
-        "C": _draw_map(figure, Box(2.98, top), memory[after], SIGNED, "memory C$_t$"),
+        "C0": _draw_map(figure, Box(0.5, top), memory[before], shades, "memory C$_{t-1}$"),
+        "C": _draw_map(figure, Box(2.98, top), memory[after], shades, "memory C$_t$"),
         "H": _draw_map(figure, Box(4.12, top), hidden[after], SIGNED, "hidden H$_t$"),
     }
 
@@ -151,6 +156,11 @@ def _draw_kernels(figure: Figure, cell: ConvLSTMCell, gate: str, channel: int) -
         shades = ("RdBu_r", (-largest, largest))
         boxes[source + gate] = _draw_map(figure, box, kernel, shades, title)
     return boxes
+
+
+def _largest_memory(maps: Mapping[str, np.ndarray], step: int) -> float:
+    """Largest absolute value of the memory before and after a step, rounded up; at least 1."""
+    return max(1.0, float(np.ceil(np.abs(maps["C"][step - 1 : step + 1]).max())))
 
 
 def _draw_path_to_gates(figure: Figure, boxes: Mapping[str, Box]) -> None:
@@ -181,7 +191,7 @@ def _draw_peepholes(figure: Figure, boxes: Mapping[str, Box]) -> None:
     for memory, gate in (("C0", "f"), ("C0", "i"), ("C", "o")):
         arrow = _draw_arrow(figure, boxes[memory], boxes[gate], RED)
         arrow.set_linestyle("dashed")
-    _write(figure, 2.6, 0.3, "dashed: peepholes W$_c$ ⊙ C", RED)
+    _write(figure, 2.6, 0.1, "dashed: peepholes W$_c$ ⊙ C", RED)
 
 
 def _draw_map(figure: Figure, box: Box, values: np.ndarray, shades: Shades, title: str) -> Box:

@@ -37,6 +37,17 @@ def test_each_map_shows_the_tensor_that_its_title_names(run):
     assert len(shown) == 5 + 8 + 4
 
 
+def test_the_colours_of_the_memory_reach_as_far_as_its_values(run):
+    cell, x, trace = run
+    trace = {name: values.clone() for name, values in trace.items()}
+    trace["C"][0, 1, 1, 0, 0] = -6.3
+    figure = cell_diagram.draw_cell(cell, x, trace, step=2, channel=1)
+    limits = {ax.get_title(): ax.images[0].get_clim() for ax in figure.axes}
+    assert limits["memory C$_{t-1}$"] == limits["memory C$_t$"] == (-7, 7)
+    assert limits["hidden H$_t$"] == (-1, 1)
+    assert any("memory: blue −7, red +7" in text.get_text() for text in figure.texts)
+
+
 def test_the_memory_runs_straight_from_the_old_to_the_new_state(run):
     figure = cell_diagram.draw_cell(*run, step=2, channel=1)
     signs = [text.get_text() for text in figure.texts]

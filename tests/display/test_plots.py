@@ -152,13 +152,15 @@ def history():
 
 def test_history_shows_the_losses_in_the_table_and_the_median_of_each_length(history):
     axis = plots.show_history(history)
-    assert [line.get_label() for line in axis.lines] == ["training", "validation, free rollout"]
+    assert [line.get_label() for line in axis.lines] == ["training", "validation, all leads"]
     np.testing.assert_allclose(axis.lines[0].get_xydata(), [[1, 4], [2, 2], [3, 7], [4, 5]])
     bars = np.concatenate([bar.get_segments() for bar in axis.collections])
     np.testing.assert_allclose(bars, [[[0.6, 3], [2.4, 3]], [[2.6, 6], [4.4, 6]]])
     assert [text.get_text() for text in axis.texts] == ["1 frame", "3 frames"]
     tested = plots.show_history(history.assign(test=1.0))
-    assert "test, free rollout" in [line.get_label() for line in tested.lines]
+    assert "test, all leads" in [line.get_label() for line in tested.lines]
+    same_length = plots.show_history(history.assign(length=3))
+    assert [line.get_label() for line in same_length.lines] == ["training", "validation"]
 
 
 def test_live_training_redraws_losses_and_forecast_after_each_epoch(history, monkeypatch):

@@ -15,8 +15,8 @@ from nowcastlib.display.plots.frames import draw_strip, new_axes
 # column of the history, label, colour
 LOSSES = (
     ("train", "training", "#0072b2"),
-    ("validation", "validation, free rollout", "#d55e00"),
-    ("test", "test, free rollout", "#009e73"),
+    ("validation", "validation", "#d55e00"),
+    ("test", "test", "#009e73"),
 )
 
 
@@ -48,6 +48,8 @@ def show_history(
     """
     ax = new_axes(6, 3.5) if ax is None else ax
     for column, label, colour in LOSSES:
+        if column != "train" and history.length.nunique() > 1:
+            label += ", all leads"  # training forecasts fewer at first
         if column in history and history[column].notna().any():
             ax.plot(history.epoch + 1, history[column], marker=".", label=label, color=colour)
 
