@@ -42,6 +42,9 @@ class Videos:
     # With --beyond: brighter means more rain in videos with colours, too.
     brightness: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
+    # With --beyond: a picture of the size of the frames; where it is black is not observed.
+    mask: Annotated[str | None, option("FILE", "all are observed")] = None
+
     # With --beyond: keep only a rectangle of each frame, as for ingest.
     crop: Annotated[
         tuple[int, int, int, int] | None, option("X Y WIDTH HEIGHT", "the whole frame")
@@ -49,7 +52,7 @@ class Videos:
 
     def check_used(self) -> None:
         """Raise NowcastError if an option is given without --beyond."""
-        for name in ("job", "spacing", "palette", "brightness", "crop"):
+        for name in ("job", "spacing", "palette", "brightness", "mask", "crop"):
             if getattr(self, name) and not self.beyond:
                 raise NowcastError(
                     f"--{name} goes with --beyond: for a store, give it to nowcast ingest"
@@ -57,8 +60,8 @@ class Videos:
 
     def keywords(self) -> dict[str, Any]:
         """The keywords of the feed ``images``."""
-        given = {"spacing": self.spacing, "palette": self.palette, "brightness": self.brightness}
-        return {name: value for name, value in given.items() if value}
+        names = ("spacing", "palette", "brightness", "mask")
+        return {name: value for name in names if (value := getattr(self, name))}
 
 
 VideoOptions = Annotated[Videos, tyro.conf.arg(name="")]
@@ -74,7 +77,7 @@ def forecast_beyond(command: "Forecast") -> None:
         At the beginning if there are no videos; at the end if one has failed.
     """
     from nowcastlib.display import save_forecast
-    from nowcastlib.forecasting import forecaster, videos_in
+    from nowcastlib.forecasting import ColourNetwork, forecaster, videos_in
 
     if command.at:
         raise NowcastError("--beyond forecasts after the end of each video: leave out --at")
@@ -84,6 +87,8 @@ def forecast_beyond(command: "Forecast") -> None:
         )
     videos = _chosen(list(videos_in(command.data).items()), command.videos.job, command.data)
     run = forecaster(command.weights, command.device)
+    if command.grey and isinstance(run, ColourNetwork):
+        raise NowcastError("pictures of colours keep their colours: leave out --grey")
 
     failed = []
     for name, video in videos:
@@ -118,7 +123,7 @@ def _after(video: Path, run: "Forecaster", command: "Forecast") -> "xr.DataArray
     """The forecast after the end of a video."""
     from nowcastlib.data import centre
     from nowcastlib.data.feeds import images
-    from nowcastlib.forecasting import at_trained_scale, forecast, last_frames
+    from nowcastlib.forecasting import ColourNetwork, at_trained_scale, forecast, last_frames
 
     reading = command.reading.options()
     reading.check_known(("pixel_km", "north_up"), "videos")
@@ -128,6 +133,8 @@ def _after(video: Path, run: "Forecaster", command: "Forecast") -> "xr.DataArray
     if reading.north_up is not None:
         keywords["north_up"] = reading.north_up
 
+    if isinstance(run, ColourNetwork):
+        keywords["colours"] = True
     feed = images.Images(str(video), **keywords)
     frames = last_frames(feed, run.n_in, command.videos.crop)
     if command.size:
@@ -151,8 +158,9 @@ def _made_by(command: "Forecast", video: Path) -> str:
         "reading": str(command.reading.options()),
         **command.videos.keywords(),
     }
-    if command.videos.palette:
-        settings["palette"] = _version(Path(command.videos.palette))
+    for name in ("palette", "mask"):
+        if file := getattr(command.videos, name):
+            settings[name] = _version(Path(file))
     return json.dumps(settings)
 
 

@@ -142,6 +142,9 @@ class ClassifyPredict:
         write_atomically(self.out, text.encode())
 
         known = table.dropna()
+        if known.empty:
+            print(f"{self.out}: {len(table)} answers; the store shows of none what happened")
+            return
         score = ""
         if known.observed.nunique() == 2:
             score = f", AUC {auc(known.observed.to_numpy(), known.probability.to_numpy()):.3f}"

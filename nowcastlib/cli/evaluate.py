@@ -19,7 +19,8 @@ log = logging.getLogger("nowcastlib")
 class Evaluate:
     """Score forecasters on a store by lead time, threshold, scale and event."""
 
-    # CF-Zarr store or NetCDF file of rain with the observed frames.
+    # CF-Zarr store or NetCDF file of rain with the observed frames, or a store of colours: it is
+    # scored by MSE, PSNR and SSIM.
     data: Path
 
     # Names of shipped networks and baselines, or folders of runs, separated by commas.
@@ -67,10 +68,14 @@ class Evaluate:
     def run(self) -> None:
         """Evaluate, print the mean CSI, and write the report if ``json`` names a file."""
         from nowcastlib.cli import report
-        from nowcastlib.data import open_frames, time_text, within
+        from nowcastlib.cli.colour_report import evaluate_colours
+        from nowcastlib.data import is_colour_store, open_frames, time_text, within
         from nowcastlib.forecasting import forecaster, trained_on
         from nowcastlib.verification import EvaluationOptions, evaluate
 
+        if is_colour_store(self.data):
+            evaluate_colours(self)
+            return
         thresholds = _rates(self.thresholds)
         frames = open_frames(self.data, options=self.reading.options())
         times = frames.indexes["time"].to_series()

@@ -16,7 +16,8 @@ from nowcastlib.errors import NowcastError
 if TYPE_CHECKING:
     import xarray as xr
 
-    from nowcastlib.forecasting import PlaceForecast
+    from nowcastlib.data import Place
+    from nowcastlib.forecasting import Forecaster, PlaceForecast
 
 log = logging.getLogger("nowcastlib")
 
@@ -25,8 +26,8 @@ log = logging.getLogger("nowcastlib")
 class Forecast:
     """Forecast the next steps: rain rate (lead_time, y, x) in mm/h."""
 
-    # CF-Zarr store or NetCDF file of rain with the observed frames; with --beyond, a folder of
-    # videos.
+    # CF-Zarr store or NetCDF file of rain with the observed frames, or a store of colours; with
+    # --beyond, a folder of videos.
     data: Path
 
     # The forecast to write. The ending is the format: .zarr or .nc (CF), .npy (with times.json
@@ -64,9 +65,9 @@ class Forecast:
 
     def run(self) -> None:
         """Write the forecast, then print a line about it and one for each place."""
-        from nowcastlib.data import centre, open_frames
+        from nowcastlib.data import are_colours, centre
         from nowcastlib.display import check_ending, save_forecast
-        from nowcastlib.forecasting import at_trained_scale, forecast_at, forecaster
+        from nowcastlib.forecasting import at_trained_scale, forecaster
 
         places = self.places.parsed()
         self.videos.check_used()
@@ -77,12 +78,14 @@ class Forecast:
             return
         check_ending(self.out)
 
-        frames = open_frames(self.data, options=self.reading.options())
+        frames = self._frames()
+        if self.grey and are_colours(frames):
+            raise NowcastError("pictures of colours keep their colours: leave out --grey")
         if self.size:
             frames = centre(frames, self.size)
 
         run = at_trained_scale(forecaster(self.weights, self.device), frames, self.weights)
-        predicted, at_places = forecast_at(run, frames, places, self.at, self.leads)
+        predicted, at_places = self._forecast(run, frames, places)
         if missing := predicted.attrs.get("missing_frames"):
             log.warning("frames missing or incomplete, filled from the others: %s", missing)
         save_forecast(self._with_history(predicted), self.out, self.grey)
@@ -91,6 +94,19 @@ class Forecast:
         print(f"{self.out}: {self.leads} leads by {self.weights}, valid {first} to {last} UTC")
         if places:
             self._tell(at_places)
+
+    def _forecast(
+        self, run: "Forecaster", frames: "xr.DataArray", places: "list[Place]"
+    ) -> "tuple[xr.DataArray, list[PlaceForecast]]":
+        """The forecast of the whole grid, and those of the places."""
+        from nowcastlib.data import are_colours
+        from nowcastlib.forecasting import ColourNetwork, forecast, forecast_at
+
+        if not are_colours(frames) and not isinstance(run, ColourNetwork):
+            return forecast_at(run, frames, places, self.at, self.leads)
+        if places:
+            raise NowcastError("colour films do not know where they are: leave out --place")
+        return forecast(run, frames, self.at, self.leads), []
 
     def _with_history(self, predicted: "xr.DataArray") -> "xr.DataArray":
         """The forecast with attributes that say how it was made."""
@@ -109,3 +125,13 @@ class Forecast:
             report = json.dumps(outlook_report(forecasts), indent=1)
             write_atomically(self.places.json, report.encode())
         print("\n".join(outlook_lines(forecasts)))
+
+    def _frames(self) -> "xr.DataArray":
+        """The frames of the store, of rain or of colours."""
+        from nowcastlib.data import is_colour_store, open_colours, open_frames
+
+        options = self.reading.options()
+        if is_colour_store(self.data):
+            options.check_known((), "colours")
+            return open_colours(self.data)
+        return open_frames(self.data, options=options)

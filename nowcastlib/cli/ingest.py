@@ -13,7 +13,7 @@ from nowcastlib.errors import NowcastError
 
 @dataclass(frozen=True, kw_only=True)
 class Ingest(SourceOptions):
-    """Write a feed's frames to a CF-Zarr store of rain rate in mm/h.
+    """Write a feed's frames to a CF-Zarr store of rain rate in mm/h, or of colours.
 
     Run it again to continue after an interruption, or to add newer frames.
     """
@@ -39,7 +39,15 @@ class Ingest(SourceOptions):
 
     def run(self) -> None:
         """Write the store, then print one line about its frames."""
-        from nowcastlib.data import IngestOptions, describe, ingest, open_frames
+        from nowcastlib.data import (
+            IngestOptions,
+            describe,
+            describe_colours,
+            ingest,
+            is_colour_store,
+            open_colours,
+            open_frames,
+        )
         from nowcastlib.data.feeds import archive, example_archive
 
         feed = self.feed()
@@ -52,4 +60,7 @@ class Ingest(SourceOptions):
 
         options = IngestOptions(self.crop, self.regrid, self.every)
         ingest(feed, self.out, self.start, self.end, options)
-        print(f"{self.out}: {describe(open_frames(self.out))}")
+        if is_colour_store(self.out):
+            print(f"{self.out}: {describe_colours(open_colours(self.out))}")
+        else:
+            print(f"{self.out}: {describe(open_frames(self.out))}")

@@ -31,6 +31,8 @@ SOURCE_OPTIONS = {
         "spacing": "spacing",
         "palette": "palette",
         "brightness": "brightness",
+        "colours": "colours",
+        "mask": "mask",
     },
 }
 
@@ -88,6 +90,13 @@ class SourceOptions:
 
     # Source images: brighter means more rain in pictures with colours, too.
     brightness: bool = False
+
+    # Source images: keep red, green and blue as three channels, for films that are not rain; train
+    # on them with --config.channels 3.
+    colours: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+
+    # Source images: a picture of the size of the frames; pixels where it is black are not observed.
+    mask: Annotated[str | None, option("FILE", "all are observed")] = None
 
     # Source demo: number of synthetic storms of 36 frames each.
     events: Annotated[int | None, option("N", "6")] = None

@@ -8,6 +8,14 @@ from .clips import events_of as events_of
 from .clips import labels_of as labels_of
 from .clips import pos_weight as pos_weight
 from .clips import training_clips as training_clips
+from .colour_store import describe_colours as describe_colours
+from .colour_store import open_colours as open_colours
+from .colour_windows import ColourWindows as ColourWindows
+from .colours import COLOUR as COLOUR
+from .colours import COLOUR_ATTRIBUTES as COLOUR_ATTRIBUTES
+from .colours import are_colours as are_colours
+from .colours import check_colours as check_colours
+from .colours import is_colour_store as is_colour_store
 from .compaction import compact as compact
 from .completeness import MAX_MISSING as MAX_MISSING
 from .completeness import MIN_OBSERVED as MIN_OBSERVED

@@ -211,14 +211,14 @@ def coarser(rate: xr.DataArray, columns: int) -> xr.DataArray:
 
     Parameters
     ----------
-    rate : xarray.DataArray (y, x)
-        Rain rate in mm/h.
+    rate : xarray.DataArray (…, y, x)
+        Rain rate in mm/h, or colours (channel, y, x).
     columns : int
         Columns of the coarser grid; 0 keeps the grid.
 
     Returns
     -------
-    xarray.DataArray (y, x)
+    xarray.DataArray (…, y, x)
         The ``area_mean`` of the frame, with the centres of the new pixels as coordinates.
 
     Raises
@@ -231,11 +231,11 @@ def coarser(rate: xr.DataArray, columns: int) -> xr.DataArray:
     values = area_mean(rate.values, columns)
 
     coords = {}
-    for axis, n in zip(("y", "x"), values.shape, strict=True):
+    for axis, n in zip(("y", "x"), values.shape[-2:], strict=True):
         old = rate[axis].values
         centres = (np.arange(n) + 0.5) * len(old) / n - 0.5  # of the new pixels, in old ones
         coords[axis] = (axis, at_index(old, centres), rate[axis].attrs)
-    return xr.DataArray(values, coords, ("y", "x"), rate.name, rate.attrs)
+    return xr.DataArray(values, coords, rate.dims, rate.name, rate.attrs)
 
 
 def area_mean(values: np.ndarray, columns: int) -> np.ndarray:
@@ -243,14 +243,14 @@ def area_mean(values: np.ndarray, columns: int) -> np.ndarray:
 
     Parameters
     ----------
-    values : array (y, x)
-        A field; NaN = not observed.
+    values : array (y, x) or (channel, y, x)
+        A field, or several; NaN = not observed.
     columns : int
         Columns of the coarser grid, rows in proportion; 0 keeps the grid.
 
     Returns
     -------
-    array (y, x)
+    array (y, x) or (channel, y, x)
         Each pixel is the mean of the pixels that it covers, fractions included. Unobserved pixels
         do not count; a pixel of which more than half is unobserved becomes NaN.
 
@@ -259,6 +259,8 @@ def area_mean(values: np.ndarray, columns: int) -> np.ndarray:
     NowcastError
         If the field has fewer columns.
     """
+    if values.ndim > 2:
+        return np.stack([area_mean(field, columns) for field in values])
     height, width = values.shape
     if not columns or columns == width:
         return values

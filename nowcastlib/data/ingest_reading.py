@@ -47,8 +47,8 @@ class Frame(NamedTuple):
 
     time: pd.Timestamp
     where: str  # the file or the feed, for messages
-    field: xr.DataArray  # (y, x), as read
-    values: np.ndarray  # (y, x), as stored
+    field: xr.DataArray  # (y, x) or (channel, y, x), as read
+    values: np.ndarray  # of the same dimensions, as stored
     check: RainCheck  # what the check changed
 
 
@@ -128,7 +128,7 @@ class Reading:
         values = field.values
         if self.options.crop:
             x, y, width, height = self.options.crop
-            values = values[y : y + height, x : x + width]
+            values = values[..., y : y + height, x : x + width]
 
         check = RainCheck()
         if values.size:  # else the crop lies beyond the frame, which is reported later

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from nowcastlib.data.colour_store import open_colours
+from nowcastlib.data.colours import is_colour_store
 from nowcastlib.data.feeds import Feed
 from nowcastlib.data.read_options import ReadOptions
 from nowcastlib.data.store import open_frames
@@ -47,7 +49,7 @@ def check_settings(store: Path, settings: str, feed: Feed) -> None:
     earlier = settings_of(store)
     if earlier is None:
         raise NowcastError(f"{store} was not made by ingest: choose another name")
-    open_frames(store)  # refuses a broken one
+    (open_colours if is_colour_store(store) else open_frames)(store)  # refuses a broken one
     without_source = START + settings.removeprefix(START + _named(feed))
     has_source = earlier.startswith(START + SOURCE)
     if earlier and earlier != (settings if has_source else without_source):

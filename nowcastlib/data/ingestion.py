@@ -25,6 +25,7 @@ from nowcastlib.files import cannot_write, one_writer, real_path
 log = logging.getLogger("nowcastlib")
 
 FIRST_FRAMES = 3  # of a new store: its grid is that of most of them
+MOST_NAMED = 3  # skipped frames that the last line names, with the reason
 
 
 def ingest(
@@ -41,7 +42,8 @@ def ingest(
     existing store gets the frames that it lacks; ``open_frames`` shows them in order.
 
     A frame is skipped, with a warning that names it, if it cannot be read, if nothing in it is
-    observed, or if it has another grid than the others; its time stays a gap.
+    observed, or if it has another grid than the others; its time stays a gap. The last warning
+    counts the skipped frames, and names the first ones with the reason.
 
     Parameters
     ----------
@@ -57,7 +59,8 @@ def ingest(
     Returns
     -------
     Path
-        The store: ``rainfall_rate`` (time, y, x) in mm/h, NaN = not observed, 0 = dry.
+        The store: ``rainfall_rate`` (time, y, x) in mm/h, NaN = not observed, 0 = dry; of a feed of
+        colours, ``colour`` (time, channel, y, x) from 0 to 1.
 
     Raises
     ------
@@ -182,7 +185,11 @@ def _report(reading: Reading, writer: StoreWriter) -> None:
     """Say what was left out, and what was changed: that stands in the store's history, too."""
     name = writer.path.name
     if reading.reasons:
-        log.warning("%s: %s of %s frames skipped", name, len(reading.reasons), len(reading.rows))
+        first = "; ".join(reading.reasons[:MOST_NAMED])
+        more = len(reading.reasons) - MOST_NAMED
+        others = f"; and {more} more, named above" if more > 0 else ""
+        counts = len(reading.reasons), len(reading.rows)
+        log.warning("%s: %s of %s frames skipped: %s%s", name, *counts, first, others)
     if reading.check.has_changes:
         summary = reading.check.summary(name)
         log.warning(summary)

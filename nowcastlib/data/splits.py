@@ -7,20 +7,21 @@ from nowcastlib.data.window_options import SHARES, Shares, check_shares
 from nowcastlib.errors import NowcastError
 
 SPLITS = ("train", "validation", "test")
+NEW_EVENT = 60.0  # minutes without a frame after which a new event begins
 
 
 def split_by_event(
     table: pd.DataFrame,
     shares: Shares = SHARES,
-    new_event: float = 60.0,
+    new_event: float | None = None,
     pause: float = 30.0,
 ) -> pd.DataFrame:
     """Split frames into training, validation and test; all frames of an event into the same one.
 
-    An event ends where no frame comes for more than ``new_event`` minutes. After a shorter gap a
-    new sequence begins, but it is still the same storm. The split is deterministic: the events are
-    taken in the order of their rain, the one with most rain first, and each goes to the split that
-    lacks most of its share of frames and rain.
+    An event ends where no frame comes for more than ``new_event`` minutes; a video is an event.
+    After a shorter gap a new sequence begins, but it is still the same storm. The split is
+    deterministic: the events are taken in the order of their rain, the one with most rain first,
+    and each goes to the split that lacks most of its share of frames and rain.
 
     Two events: the wetter one is for the test, since scores need rain, and the other is cut in time
     into training and validation. One event: it is cut into all three. The blocks have equal length,
@@ -33,8 +34,9 @@ def split_by_event(
         The table of frames, with ``gap`` and ``mean``.
     shares : tuple of float
         Of training, validation and test; their sum is 1, and 0 leaves a split out.
-    new_event : float
-        Minutes without a frame after which a new event begins.
+    new_event : float, optional
+        Minutes without a frame after which a new event begins. By default 60, or 1.5 times the
+        usual step where that is more.
     pause : float
         Unused minutes between two splits of the same event.
 
@@ -51,6 +53,9 @@ def split_by_event(
     check_shares(shares)
     shares_by_name = {name: s for name, s in zip(SPLITS, shares, strict=True) if s}
     names = list(shares_by_name)
+    if new_event is None:
+        usual_step = table.gap.mode().min() if table.gap.notna().any() else 0.0
+        new_event = max(NEW_EVENT, 1.5 * usual_step)
     event_of = (table.gap > new_event).cumsum()
     rain = table.groupby(event_of)["mean"]
     events = pd.DataFrame({"frames": rain.size().astype(float), "rain": rain.sum()})

@@ -11,6 +11,7 @@ import xarray as xr
 
 from nowcastlib.data import cf_axes
 from nowcastlib.data.accumulation import accumulation_hours
+from nowcastlib.data.colours import COLOUR, NOT_RAIN
 from nowcastlib.data.feeds.file_limits import (
     MAX_COMPOSITE_PIXELS,
     check_netcdf,
@@ -104,7 +105,9 @@ def lazy_frames(
     is_checked: bool = True,
 ) -> xr.DataArray:
     """``open_frames`` of an archive; a feed leaves the check of the rates to ``ingest``."""
-    path, dataset = archive.path, _open(archive)
+    path, dataset = archive.path, open_dataset(archive)
+    if COLOUR in dataset and "channel" in dataset[COLOUR].dims and not options.variable:
+        raise NowcastError(f"{path} {NOT_RAIN}")
     rain = rain_variable(_with_auxiliary_coordinates(dataset), path, options)
     nameless = [dimension for dimension in rain.dims if not isinstance(dimension, str)]
     if nameless:
@@ -147,7 +150,7 @@ def _rates(
     return lazy_rates(frames, factor, path, is_checked)
 
 
-def _open(archive: PublicArchive) -> xr.Dataset:
+def open_dataset(archive: PublicArchive) -> xr.Dataset:
     """The data set of an address, its metadata only."""
     path, endpoint = archive.path, archive.endpoint
     if "://" not in path:

@@ -17,23 +17,16 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from nowcastlib.data import grid
-from nowcastlib.data.grid import RAIN_RATE
-from nowcastlib.data.store import SLAB
+from nowcastlib.data.store_layout import (
+    TITLES,
+    growing,
+    read_json,
+    set_fill_time,
+    write_empty_store,
+    zarr_array,
+)
 from nowcastlib.files import scratch_folder
 
-TITLE = "rain rate"  # of the stores that ingest made, and may add to
-TIME = {
-    "units": "seconds since 1970-01-01",
-    "calendar": "proleptic_gregorian",
-    "standard_name": "time",
-    "axis": "T",
-}
-TILE = 256  # px: a chunk is a tile of some frames, because training reads windows and crops
-CHUNK = 4 << 20  # bytes of a chunk
-MAX_CHUNK_FRAMES = 64
-FRAMES = ("rainfall_rate", "time")  # the arrays that grow
-CHECKSUM = {"id": "crc32"}  # of numcodecs, which needs no other package for it
 METADATA = ".zmetadata"  # the metadata of all arrays in one file
 
 
@@ -54,7 +47,7 @@ class StoreWriter:
         Times of the stored frames, in seconds since 1970, in the order in which they were added.
     has_grid : bool
         Whether the store exists or was created.
-    grid : xarray.DataArray (y, x)
+    grid : xarray.DataArray (y, x) or (channel, y, x)
         Coordinates of the store, if it has any; its values mean nothing.
     """
 
@@ -85,37 +78,40 @@ class StoreWriter:
 
     def _repair(self) -> None:
         """Give the arrays their number of frames, if a process was killed when it did that."""
-        n = _read_json(self.path / METADATA)["metadata"]["time/.zarray"]["shape"][0]
-        lengths = {_read_json(self.path / name / ".zarray")["shape"][0] for name in FRAMES}
+        n = read_json(self.path / METADATA)["metadata"]["time/.zarray"]["shape"][0]
+        names = growing(self.path)
+        lengths = {read_json(self.path / name / ".zarray")["shape"][0] for name in names}
         if lengths != {n}:
             self._publish(n)
 
     def _open(self) -> None:
         """Read times and grid of the store."""
-        rate, time = (_array(self._root / name) for name in FRAMES)
+        rate, time = (zarr_array(self._root / name) for name in growing(self._root))
         self._chunk = rate.chunks[0]
         self.times = np.asarray(time[:]).tolist()
         known = [axis for axis in ("y", "x") if (self._root / axis).exists()]
-        axes = {axis: (axis, np.asarray(_array(self._root / axis)[:])) for axis in known}
+        axes = {axis: (axis, np.asarray(zarr_array(self._root / axis)[:])) for axis in known}
         self.has_grid = True
-        self.grid = xr.DataArray(np.empty(rate.shape[1:], "u1"), axes, ("y", "x"))
+        dimensions = ("channel", "y", "x")[-len(rate.shape[1:]) :]
+        self.grid = xr.DataArray(np.empty(rate.shape[1:], "u1"), axes, dimensions)
 
     def create(self, frame: xr.DataArray, attributes: dict[str, str]) -> None:
         """Begin a new store.
 
         Parameters
         ----------
-        frame : xarray.DataArray (y, x)
-            A frame with the grid of the store and, if known, the attribute ``crs``.
+        frame : xarray.DataArray (y, x) or (channel, y, x)
+            A frame of rain or of colours, by its name, with the grid of the store and, if known,
+            the attribute ``crs``.
         attributes : dict
             Global attributes, such as ``source`` and ``license``.
         """
         self._root = self._scratch / "store"
-        _write_empty_store(self._root, frame, attributes)
+        write_empty_store(self._root, frame, attributes)
         self._open()
 
     def add(self, seconds: int, values: np.ndarray) -> None:
-        """Add a frame (y, x) in mm/h and its time in seconds since 1970."""
+        """Add a frame, as it is stored, and its time in seconds since 1970."""
         self._waiting.append((seconds, values))
         if (len(self.times) + len(self._waiting)) % self._chunk == 0:
             self.flush()
@@ -125,7 +121,7 @@ class StoreWriter:
         if not self._waiting:
             return
         seconds, frames = zip(*self._waiting, strict=True)
-        self._append("rainfall_rate", np.stack(frames))
+        self._append(growing(self._root)[0], np.stack(frames))
         self._append("time", np.array(seconds))
         self._publish(len(self.times) + len(seconds))
 
@@ -144,9 +140,9 @@ class StoreWriter:
 
     def note(self, line: str) -> None:
         """Add a line to the attribute ``history`` of the store."""
-        attributes = _read_json(self._root / ".zattrs")
+        attributes = read_json(self._root / ".zattrs")
         attributes["history"] = "\n".join(filter(None, [attributes.get("history"), line]))
-        metadata = _read_json(self._root / METADATA)
+        metadata = read_json(self._root / METADATA)
         metadata["metadata"][".zattrs"] = attributes
         self._replace(METADATA, metadata)
         self._replace(".zattrs", attributes)
@@ -158,7 +154,7 @@ class StoreWriter:
         readers may be reading must be replaced by one with the same frames and more, at once.
         """
         n, folder, scratch = len(self.times), self._root / name, self._scratch / name
-        about = _read_json(folder / ".zarray")
+        about = read_json(folder / ".zarray")
         about["shape"][0] = n + len(values)
         scratch.mkdir(exist_ok=True)
         (scratch / ".zarray").write_text(json.dumps(about))
@@ -166,7 +162,7 @@ class StoreWriter:
         for key in _chunk_keys(about, n, n + 1):
             if n % about["chunks"][0] and (folder / key).exists():
                 shutil.copyfile(folder / key, scratch / key)
-        _array(scratch)[n:] = values
+        zarr_array(scratch)[n:] = values
 
         for key in _chunk_keys(about, n, n + len(values)):
             if (scratch / key).exists():
@@ -176,11 +172,11 @@ class StoreWriter:
 
     def _publish(self, n: int) -> None:
         """Make the number of frames known to readers; a new store takes its name."""
-        metadata = _read_json(self._root / METADATA)
-        for name in FRAMES:
+        metadata = read_json(self._root / METADATA)
+        for name in growing(self._root):
             metadata["metadata"][f"{name}/.zarray"]["shape"][0] = n
         self._replace(METADATA, metadata)
-        for name in FRAMES:  # for tools that do not use .zmetadata
+        for name in growing(self._root):  # for tools that do not use .zmetadata
             self._replace(f"{name}/.zarray", metadata["metadata"][f"{name}/.zarray"])
 
         if self._root != self.path:
@@ -194,64 +190,15 @@ class StoreWriter:
         os.replace(new, self._root / name)
 
 
-def _write_empty_store(path: Path, frame: xr.DataArray, attributes: dict[str, str]) -> None:
-    """Write a store without frames, with the grid of a frame (y, x)."""
-    crs = frame.attrs.get("crs")
-    variable = RAIN_RATE | ({"grid_mapping": "crs"} if crs else {})
-    empty = frame.drop_attrs(deep=False).assign_attrs(variable).astype("f4")
-    dataset = empty.expand_dims(time=np.array([], "datetime64[s]")).to_dataset(name="rainfall_rate")
-
-    if crs:
-        dataset["crs"] = ((), np.int32(0), grid.mapping(crs))
-    dataset["time"].attrs = {key: TIME[key] for key in ("standard_name", "axis")}
-    dataset.attrs = {"Conventions": "CF-1.9", "title": TITLE} | attributes
-
-    encoding = {
-        "rainfall_rate": {"chunks": _chunks(frame), "_FillValue": np.float32(np.nan)},
-        "time": {
-            "chunks": (4096,),
-            "dtype": "i8",
-            "units": TIME["units"],
-            "calendar": TIME["calendar"],
-        },
-    }
-    dataset.to_zarr(path, encoding=encoding, consolidated=False, zarr_format=2)
-    _set_fill_time(path)
-    _add_checksums(path)
-    zarr.consolidate_metadata(str(path))
-
-
-def _add_checksums(store: Path) -> None:
-    """Let each chunk begin with a checksum of its compressed bytes; write again what there is.
-
-    Blosc has none: a changed byte may be other rain. The checksum stands where Zarr 2 has the
-    compressor, which becomes the last filter before it.
-    """
-    for file in store.glob("*/.zarray"):
-        values = _array(file.parent)[...]
-        about = _read_json(file)
-        filters = [*(about["filters"] or []), about["compressor"]]
-        about |= {"filters": filters, "compressor": CHECKSUM}
-        file.write_text(json.dumps(about, indent=1))
-        _array(file.parent)[...] = values
-
-
-def _chunks(frame: xr.DataArray) -> tuple[int, int, int]:
-    """Size of a chunk (time, y, x): CHUNK bytes, in whole frames never more than SLAB bytes."""
-    height, width = (min(n, TILE) for n in frame.shape)
-    by_chunk = CHUNK // (4 * height * width)  # 4 bytes a pixel
-    by_slab = SLAB // (4 * frame.size)
-    return max(1, min(by_chunk, by_slab, MAX_CHUNK_FRAMES)), height, width
-
-
 def settings_of(store: Path) -> str | None:
     """The settings with which ingest made a store; None if another maker made it."""
     try:
-        attributes = _read_json(store / ".zattrs")
+        attributes = read_json(store / ".zattrs")
     except (OSError, ValueError):
         return None
-    has_rain = (store / "rainfall_rate" / ".zarray").is_file()
-    is_ours = has_rain and attributes.get("title") == TITLE
+    name = growing(store)[0]
+    has_frames = (store / name / ".zarray").is_file()
+    is_ours = has_frames and attributes.get("title") == TITLES[name]
     return str(attributes.get("history", "")).split("\n")[0] if is_ours else None
 
 
@@ -266,13 +213,13 @@ def adopt_unfinished(path: Path) -> None:
     if settings_of(partial) is None:
         return
 
-    rate, time = (_array(partial / name) for name in FRAMES)
+    rate, time = (zarr_array(partial / name) for name in growing(partial))
     times = np.asarray(time[:])
     whole = int(np.argmax(times == 0)) if (times == 0).any() else len(times)
     if whole:
         rate.resize((whole, *rate.shape[1:]))
         time.resize((whole,))
-        _set_fill_time(partial)
+        set_fill_time(partial)
         zarr.consolidate_metadata(str(partial))
         partial.rename(path)
 
@@ -285,18 +232,3 @@ def _chunk_keys(about: dict, start: int, stop: int) -> list[str]:
     axes += [range(-(-length // tile)) for length, tile in tiles]
     separator = about.get("dimension_separator", ".")
     return [separator.join(map(str, key)) for key in itertools.product(*axes)]
-
-
-def _array(folder: Path) -> zarr.Array:
-    """An array on disk, to read and write."""
-    return zarr.open_array(str(folder), mode="r+")
-
-
-def _read_json(file: Path) -> dict:
-    return json.loads(file.read_text())
-
-
-def _set_fill_time(store: Path) -> None:
-    """Say that no time is missing, as CF asks: Zarr would take the time 0 for a missing one."""
-    file = store / "time" / ".zarray"
-    file.write_text(json.dumps(_read_json(file) | {"fill_value": None}))

@@ -23,7 +23,7 @@ def films_to_train_on(
 
 def _check_options(windows: WindowOptions) -> None:
     """Refuse options that only windows of rain have."""
-    for name in ("strides", "vary", "min_windows"):
+    for name in ("strides", "vary", "min_windows", "channels"):
         if getattr(windows, name) != getattr(WindowOptions, name):
             raise NowcastError(f"moving-mnist has no {name}: leave out this option")
     if windows.crop not in (WindowOptions.crop, 0, SIZE):

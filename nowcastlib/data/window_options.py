@@ -9,6 +9,7 @@ from nowcastlib.errors import NowcastError
 
 Shares = tuple[float, float, float]  # of training, validation and test; their sum is 1
 SHARES: Shares = (0.7, 0.15, 0.15)
+MEMORY = 1e9  # bytes; a smaller store is read once and kept, a larger one is read window by window
 MOVING_MNIST = "moving-mnist"  # in place of a store: generated films
 OFFICIAL_FILMS = "moving-mnist:"  # in place of a store, with a folder: the films of papers
 
@@ -36,6 +37,7 @@ class WindowOptions:
     vary: float = 0.0  # standard deviation of the log-normal factor on a window's rain rates
     # if a store has fewer training windows, they are repeated with other random crops
     min_windows: int = 0
+    channels: int = 1  # of a frame. 1: rain; 3: red, green and blue of stores of colours
 
     def __post_init__(self):
         for name in ("n_in", "n_out"):
@@ -44,6 +46,10 @@ class WindowOptions:
         for name in ("crop", "vary", "min_windows"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must not be below 0")
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels is {self.channels}: 1 for rain, or 3 for colours")
+        if self.channels > 1 and self.vary:
+            raise ValueError("vary is the variation of rain rates: leave it at 0 for colours")
         if not self.strides or min(self.strides) < 1:
             raise ValueError(f"strides {self.strides} must be numbers of 1 or more")
 

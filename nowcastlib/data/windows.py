@@ -1,6 +1,5 @@
 """Windows of rain as torch datasets for training. One sample is (T, 1, H, W)."""
 
-import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,18 +8,20 @@ import torch
 import xarray as xr
 from torch.utils.data import ConcatDataset, Dataset
 
-from nowcastlib.data.frame_table import find_windows, frames_table
+from nowcastlib.data.colour_store import open_colours
+from nowcastlib.data.colour_windows import ColourWindows, table_of_colours
+from nowcastlib.data.frame_table import frames_table
 from nowcastlib.data.gate import checked_in_order
 from nowcastlib.data.read_options import ReadOptions
-from nowcastlib.data.splits import check_leakage, split_by_event
+from nowcastlib.data.splits import split_by_event
 from nowcastlib.data.store import open_frames
 from nowcastlib.data.times import time_step
 from nowcastlib.data.training_films import films_to_train_on
-from nowcastlib.data.window_options import Shares, TrainingStores, WindowOptions
+from nowcastlib.data.window_options import MEMORY, Shares, TrainingStores, WindowOptions
+from nowcastlib.data.window_rows import rows_by_split, strides_left_out
 from nowcastlib.errors import NowcastError
 from nowcastlib.units import DRY, ModelScale, exceeds
 
-MEMORY = 1e9  # bytes; a smaller store is read once and kept, a larger one is read window by window
 MAX_VALIDATION = 48  # windows of a store, evenly spread: enough to see progress after each epoch
 CANDIDATES = 8  # random squares of which one is chosen
 
@@ -183,16 +184,17 @@ def training_data(
     Returns
     -------
     training, validation : torch.utils.data.Dataset
-        Samples of (T, 1, H, W) in model units.
+        Samples of (T, 1, H, W) in model units; of colours (T, 3, H, W) from 0 to 1.
     description : str
         The source, the times and the number of windows of each part, in words.
 
     Raises
     ------
     NowcastError
-        If a store cannot be read or has no rain, no window of that length, frames smaller than the
-        crop, or whole frames of several sizes; if Moving MNIST is asked for a crop, strides,
-        variation or repeated windows, or if its official films are missing or too few.
+        If a store cannot be read, or has no rain (with ``channels`` 3: no colours), no window of
+        that length or frames smaller than the crop; for whole frames of several sizes; if Moving
+        MNIST is asked for a crop, strides, variation, channels or repeated windows, or if its
+        official films are missing or too few.
     """
     if stores.is_moving_mnist:
         return films_to_train_on(stores, windows, seed)
@@ -211,7 +213,7 @@ def windows_by_split(
     scale: ModelScale,
     augmentation: Augmentation,
     thin: bool = True,
-) -> tuple[dict[str, list[RadarWindows]], list[str]]:
+) -> tuple[dict[str, list], list[str]]:
     """The windows of one or several stores for training and validation; see ``training_data``.
 
     Parameters
@@ -226,38 +228,53 @@ def windows_by_split(
     Returns
     -------
     sets : dict
-        One ``RadarWindows`` for each store, by the name of the split.
+        One ``RadarWindows`` or ``ColourWindows`` for each store, by the name of the split.
     descriptions : list of str
         What they hold, in words.
     """
     jobs = [(path, (1, 0, 0) if stores.validation else stores.shares) for path in stores.train]
     jobs += [(path, (0, 1, 0)) for path in stores.validation]
 
-    sets: dict[str, list[RadarWindows]] = {"train": [], "validation": []}
+    sets: dict[str, list] = {"train": [], "validation": []}
     descriptions = []
     for path, shares in jobs:
-        frames = open_frames(path, options=stores.options)
-        table = _table_of_rain(path, frames, shares, stores.options)
+        frames, table = _frames_and_table(path, shares, stores.options, windows.channels)
         first, last = table.time.iloc[[0, -1]]
         step = time_step(frames)
         if incomplete := int((~table.complete).sum()):
             descriptions.append(f"{incomplete} incomplete frames of {path}: left out")
 
-        for split, rows in _rows_by_split(table, step, windows, shares).items():
+        for split, rows in rows_by_split(table, step, windows, shares).items():
             if thin and split == "validation":
                 rows = rows[:: -(-len(rows) // MAX_VALIDATION)]  # every n-th, n rounded up
             varied = augmentation if split == "train" else None
-            sets[split].append(RadarWindows(frames, rows, windows.crop, varied, scale))
+            if windows.channels > 1:
+                seed = varied.seed if varied else None
+                sets[split].append(ColourWindows(frames, rows, windows.crop, seed))
+            else:
+                sets[split].append(RadarWindows(frames, rows, windows.crop, varied, scale))
             source = frames.attrs["source"]
             descriptions.append(f"{split}: {len(rows)} windows of {source}, {first} to {last}")
-            if split == "train" and (left_out := _strides_left_out(table, rows, step, windows)):
+            if split == "train" and (left_out := strides_left_out(table, rows, step, windows)):
                 descriptions.append(f"strides {left_out}: longer than its sequences, left out")
     for parts in sets.values():
         _check_sizes(parts)
     return sets, descriptions
 
 
-def _check_sizes(sets: list[RadarWindows]) -> None:
+def _frames_and_table(
+    path, shares: Shares, options: ReadOptions, channels: int
+) -> tuple[xr.DataArray, pd.DataFrame]:
+    """The frames of a store, of rain or of colours, and their table with its splits."""
+    if channels > 1:
+        options.check_known((), "colours")
+        films = open_colours(path)
+        return films, table_of_colours(path, films, shares)
+    frames = open_frames(path, options=options)
+    return frames, _table_of_rain(path, frames, shares, options)
+
+
+def _check_sizes(sets: list) -> None:
     """NowcastError if whole frames of several stores differ in size: a batch holds one size."""
     sizes = {f"{part.frames.sizes['y']}×{part.frames.sizes['x']}" for part in sets}
     if len(sizes) > 1 and not sets[0].crop:
@@ -278,47 +295,3 @@ def _table_of_rain(
     if not table.wet.max() > 0:
         raise NowcastError(f"{path} holds no rain above {DRY} mm/h: there is nothing to learn from")
     return table
-
-
-def _rows_by_split(
-    table: pd.DataFrame, step: float, windows: WindowOptions, shares: Shares
-) -> dict[str, np.ndarray]:
-    """Windows (window, T) of the training and the validation split, where these have a share."""
-    length = windows.n_frames
-    rows = {}
-    if shares[0]:
-        rows["train"] = _strided(table, step, windows)
-    if shares[1]:
-        rows["validation"] = find_windows(table, length, step, "validation")
-
-    if len(rows) == 2:
-        check_leakage(table, rows["train"], rows["validation"])
-    return rows
-
-
-def _strided(table: pd.DataFrame, step: float, windows: WindowOptions) -> np.ndarray:
-    """Training windows (window, T): an equal number of each stride that fits into the sequences.
-
-    Raises NowcastError if none fits.
-    """
-    length = windows.n_frames
-    by_stride = []
-    for stride in sorted(set(windows.strides)):
-        with contextlib.suppress(NowcastError):  # too long for the sequences: leave it out
-            by_stride.append(find_windows(table, length, step * stride, "train"))
-    if not by_stride:  # raises the error that says what is missing
-        return find_windows(table, length, step * min(windows.strides), "train")
-
-    fewest = windows.min_windows // len(by_stride)
-    number = max(fewest, *map(len, by_stride))
-    return np.concatenate([np.resize(rows, (number, length)) for rows in by_stride])
-
-
-def _strides_left_out(
-    table: pd.DataFrame, rows: np.ndarray, step: float, windows: WindowOptions
-) -> str:
-    """The strides of which there is no training window (window, T), such as "4, 30"."""
-    times = table.time.to_numpy("datetime64[s]")
-    apart = (times[rows[:, 1]] - times[rows[:, 0]]) / np.timedelta64(60, "s")  # minutes
-    present = set(np.round(apart / step).astype(int))
-    return ", ".join(str(stride) for stride in windows.strides if stride not in present)

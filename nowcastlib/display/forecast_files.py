@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from nowcastlib.data import are_colours
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import cannot_write, real_path, scratch_folder, written_folder
 from nowcastlib.forecasting import as_dataset, encoding, save
@@ -45,12 +46,14 @@ def save_forecast(predicted: xr.DataArray, out: str | Path, grey: bool = False) 
     mm/h with the times in ``times.json`` beside it; of an ensemble (member, lead_time, y, x).
     ``.gif`` and ``.mp4`` are animations. A name without an ending is a folder with forecast.npy,
     times.json and one PNG for each lead time, named by its valid time (UTC). Pictures of an
-    ensemble show the mean of its members. An older forecast of that name is replaced.
+    ensemble show the mean of its members. Pictures of colours have these colours, and arrays of
+    them are (lead_time, y, x, channel) from 0 to 1. An older forecast of that name is replaced.
 
     Parameters
     ----------
     predicted : xarray.DataArray, dimensions (…, lead_time, y, x)
-        Rain rate in mm/h, as ``forecasting.forecast`` returns it.
+        Rain rate in mm/h, or colours (lead_time, y, x, channel), as ``forecasting.forecast``
+        returns it.
     out : str or pathlib.Path
         What to write.
     grey : bool
@@ -67,7 +70,7 @@ def save_forecast(predicted: xr.DataArray, out: str | Path, grey: bool = False) 
     elif ending == ".nc":
         _check_netcdf(out)
         dataset = as_dataset(predicted).drop_encoding()
-        _write_file(out, lambda path: dataset.to_netcdf(path, encoding=encoding(dataset)))
+        _write_file(out, lambda path: _write_netcdf(dataset, path))
     elif ending == ".npy":
         _save_array(predicted, out)
     elif ending:
@@ -86,7 +89,7 @@ def times_of(predicted: xr.DataArray, name: str = ARRAY) -> dict:
     return {
         "file": name,
         "dimensions": [str(dim) for dim in predicted.dims],
-        "units": "mm/h",
+        "units": "1" if are_colours(predicted) else "mm/h",
         "issued": _text(predicted.issued.values),
         "lead_minutes": [float(minutes) for minutes in predicted.lead_time.values],
         "valid_times": [_text(time) for time in predicted.valid_time.values],
@@ -144,9 +147,10 @@ def _save_folder(predicted: xr.DataArray, out: Path, grey: bool) -> None:
         folder.mkdir()
         _write_array(predicted, folder, ARRAY)
         shown = _shown(predicted)
-        for rate, time in zip(shown.values, shown.valid_time.values, strict=True):
+        for field, time in zip(shown.values, shown.valid_time.values, strict=True):
             name = f"{pd.Timestamp(time):%Y%m%d_%H%M%S}.png"
-            (folder / name).write_bytes(picture(rate, grey))
+            drawn = colour_picture(field) if are_colours(predicted) else picture(field, grey)
+            (folder / name).write_bytes(drawn)
 
 
 def picture(rate: np.ndarray, grey: bool = False) -> bytes:
@@ -176,11 +180,27 @@ def picture(rate: np.ndarray, grey: bool = False) -> bytes:
     return content.getvalue()
 
 
+def colour_picture(colours: np.ndarray) -> bytes:
+    """Return colours (y, x, RGB) from 0 to 1 as a PNG; NaN is transparent."""
+    from PIL import Image
+
+    pixels = np.round(255 * np.nan_to_num(colours)).astype("u1")  # (y, x, RGB)
+    is_shown = np.isfinite(colours).all(axis=-1)
+    if not is_shown.all():
+        pixels = np.dstack([pixels, np.where(is_shown, 255, 0).astype("u1")])  # (y, x, RGBA)
+    content = BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
+    return content.getvalue()
+
+
 def _draw_animation(predicted: xr.DataArray, path: Path, grey: bool) -> None:
     """Write a GIF or MP4."""
     from nowcastlib.display.plots import save_animation
 
     name, shown = str(predicted.attrs.get("forecaster") or "forecast"), _shown(predicted)
+    if are_colours(predicted):
+        save_animation({name: shown.fillna(0)}, path, grey=True)
+        return
     save_animation({name: shown / WHITE if grey else shown}, path, grey=grey)
 
 
@@ -189,6 +209,14 @@ def _shown(predicted: xr.DataArray) -> xr.DataArray:
     if "member" not in predicted.dims:
         return predicted
     return predicted.mean("member", keep_attrs=True)
+
+
+def _write_netcdf(dataset: xr.Dataset, path: Path) -> None:
+    """Write a NetCDF file. OSError if it cannot be written: netCDF4 has another error for it."""
+    try:
+        dataset.to_netcdf(path, encoding=encoding(dataset))
+    except RuntimeError as error:  # such as "NetCDF: HDF error" of a full disk
+        raise OSError(f"{error}, as on a full disk") from error
 
 
 def _check_netcdf(out: Path) -> None:

@@ -15,8 +15,8 @@ from torch.utils.data import Dataset
 from nowcastlib.display.plots import save_animation, show_history
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import write_atomically
-from nowcastlib.forecasting import Network
-from nowcastlib.training import BATCHES, HISTORY
+from nowcastlib.forecasting import ColourNetwork, Network
+from nowcastlib.training import BATCHES, HISTORY, load_config
 
 LOSSES = "losses.png"
 FILM_CANDIDATES = 20  # the film shows the wettest of this number of samples
@@ -59,9 +59,10 @@ def save_films(run: str | Path, datasets: Mapping[str, Dataset], grey: bool = Fa
     run : str or Path
         Folder of a run, which has weights.
     datasets : mapping of str to Dataset
-        Samples (T, 1, H, W) in model units by the name of the GIF.
+        Samples (T, C, H, W) in model units by the name of the GIF.
     grey : bool
-        The samples are pictures from 0 (black) to 1 (white), not rain.
+        The samples are pictures from 0 (black) to 1 (white), not rain. Those of a run on colours
+        are shown in colour.
 
     Returns
     -------
@@ -69,12 +70,14 @@ def save_films(run: str | Path, datasets: Mapping[str, Dataset], grey: bool = Fa
         One GIF for each dataset, in the folder of the run.
     """
     run = Path(run)
+    if load_config(run).windows.channels > 1:
+        return _save_colour_films(run, datasets)
     network = Network.load(run)
     n_in, scale = network.config.windows.n_in, network.config.scale
 
     paths = []
     for name, dataset in datasets.items():
-        sample = _wettest(dataset)  # (T, H, W)
+        sample = _wettest(dataset)[:, 0]  # (T, H, W)
         rate = scale.from_model(sample).numpy()
         forecast = np.concatenate([rate[:n_in], network(rate[:n_in], len(rate) - n_in)])
         panels = {"truth": rate, "input, then forecast": forecast}
@@ -85,10 +88,26 @@ def save_films(run: str | Path, datasets: Mapping[str, Dataset], grey: bool = Fa
     return paths
 
 
+def _save_colour_films(run: Path, datasets: Mapping[str, Dataset]) -> list[Path]:
+    """``save_films`` of a run on colours."""
+    network = ColourNetwork.load(run)
+    n_in = network.n_in
+
+    paths = []
+    for name, dataset in datasets.items():
+        truth = _wettest(dataset).numpy()  # (T, C, H, W)
+        forecast = np.concatenate([truth[:n_in], network(truth[:n_in], len(truth) - n_in)])
+        panels = {"truth": truth, "input, then forecast": forecast}
+        pictures = {title: np.moveaxis(np.nan_to_num(f), 1, -1) for title, f in panels.items()}
+        titles = [_title(t, n_in) for t in range(len(truth))]
+        paths.append(save_animation(pictures, run / f"{name}.gif", titles=titles, grey=True))
+    return paths
+
+
 def _wettest(dataset: Dataset) -> torch.Tensor:
-    """The sample (T, H, W) with most rain of the first ones; pixels not observed become NaN."""
+    """The sample (T, C, H, W) with most rain, or the brightest, of the first ones."""
     size = min(len(cast(Sized, dataset)), FILM_CANDIDATES)
-    samples = [torch.as_tensor(dataset[i])[:, 0] for i in range(size)]
+    samples = [torch.as_tensor(dataset[i]) for i in range(size)]
     return max(samples, key=lambda sample: float(sample.nanmean()))
 
 

@@ -10,6 +10,9 @@ from .classification import load_classifier as load_classifier
 from .classification import warn_of_other_scale as warn_of_other_scale
 from .classification import wettest_extrapolated as wettest_extrapolated
 from .classification import wettest_now as wettest_now
+from .colours import ColourNetwork as ColourNetwork
+from .colours import ColourPersistence as ColourPersistence
+from .colours import forecast_colours as forecast_colours
 from .forecasters import MEMBERS as MEMBERS
 from .forecasters import WEIGHTS as WEIGHTS
 from .forecasters import Forecaster as Forecaster

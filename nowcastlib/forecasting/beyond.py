@@ -6,7 +6,14 @@ from tempfile import TemporaryDirectory
 
 import xarray as xr
 
-from nowcastlib.data import Feed, IngestOptions, ingest, open_frames
+from nowcastlib.data import (
+    Feed,
+    IngestOptions,
+    ingest,
+    is_colour_store,
+    open_colours,
+    open_frames,
+)
 from nowcastlib.data.feeds import picture_files
 from nowcastlib.errors import NowcastError
 
@@ -63,7 +70,7 @@ def last_frames(
     Returns
     -------
     xarray.DataArray, dimensions (time, y, x)
-        Rain rate in mm/h, in memory.
+        Rain rate in mm/h, in memory; of a feed of colours (time, channel, y, x) from 0 to 1.
 
     Raises
     ------
@@ -75,4 +82,4 @@ def last_frames(
     with TemporaryDirectory() as folder:
         options = IngestOptions(crop=crop, progress=False)
         store = ingest(feed, Path(folder) / "frames.zarr", str(start), options=options)
-        return open_frames(store).load()
+        return (open_colours if is_colour_store(store) else open_frames)(store).load()

@@ -52,7 +52,8 @@ def forecaster(name: str | Path, device: str = "auto") -> Forecaster:
     ----------
     name : str | Path
         A baseline ("persistence", "sprog", …), a shipped network ("radar", …), the folder of a
-        training run, or the file model.safetensors in it. With "-members" appended, a network
+        training run, or the file model.safetensors in it. A run that was trained on colours
+        forecasts colours, see ``forecasting.ColourNetwork``. With "-members" appended, a network
         that forecasts probabilities gives an ensemble of ten members.
     device : str
         Where a network runs: "cpu", "cuda" or "mps"; "auto" is a GPU where there is one. Baselines
@@ -77,10 +78,13 @@ def forecaster(name: str | Path, device: str = "auto") -> Forecaster:
     is_bare_name = path.name == text  # only a bare name can be that of a baseline
     if is_bare_name and text in _baselines():
         return _baselines()[text]
-    if path.is_dir():
-        return Network.load(path, device=device)
     if path.is_file() and path.name == "model.safetensors":
-        return Network.load(path.parent, device=device)
+        path = path.parent
+    if path.is_dir():
+        from nowcastlib.forecasting.colours import ColourNetwork
+
+        is_of_colours = load_config(path).windows.channels > 1
+        return (ColourNetwork if is_of_colours else Network).load(path, device=device)
     if text.endswith("-members"):
         return _ensemble(text, device)
     known = [*_baselines(), *shipped(), *_shipped_ensembles()]

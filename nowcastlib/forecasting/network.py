@@ -68,6 +68,11 @@ class Network:
         training_data: str = "",
         trained_at: TrainedScale = TrainedScale(),  # noqa: B008 (frozen)
     ):
+        if config.windows.channels > 1:
+            raise NowcastError(
+                "this network forecasts colours, not rain: load it with forecasting.forecaster, "
+                "and give it frames of data.open_colours"
+            )
         if config.model.classifies:
             raise NowcastError(
                 f"a {config.model.kind} forecasts no frames: use nowcast classify predict, or name "

@@ -9,8 +9,10 @@ import pandas as pd
 import xarray as xr
 
 from nowcastlib.data import (
+    COLOUR,
     NEIGHBOURS,
     RAIN_RATE,
+    are_colours,
     checked_frames,
     frames_at,
     has_enough,
@@ -24,6 +26,7 @@ from nowcastlib.data import (
 )
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import written_folder
+from nowcastlib.forecasting.colours import ColourNetwork, forecast_colours
 from nowcastlib.forecasting.forecasters import Forecaster
 from nowcastlib.forecasting.network import Network
 from nowcastlib.forecasting.rescaling import Rescaled, at_trained_scale
@@ -154,7 +157,8 @@ def forecast(
         columns have the direction and the coordinates of ``frames``.
         ``lead_time`` is in minutes, ``valid_time`` (UTC) is the time that each field is a forecast
         for, ``issued`` (UTC) the time of the last frame used. The attribute ``missing_frames``
-        names frames before it that are missing or incomplete; it is there only if some are.
+        names frames before it that are missing or incomplete; it is there only if some are. Of a
+        network for colours, see ``forecast_colours``.
 
     Raises
     ------
@@ -162,6 +166,8 @@ def forecast(
         If too many of the frames that the forecaster needs are missing (see ``data.has_enough``),
         or if the check refuses the frames.
     """
+    if isinstance(run, ColourNetwork):
+        return forecast_colours(run, frames, at, leads)
     return forecasts(run, frames, [at], leads)[0]
 
 
@@ -197,6 +203,11 @@ def forecasts(
     """
     if leads < 1:
         raise NowcastError(f"a forecast needs leads, not {leads}: ask for at least 1")
+    if are_colours(frames):
+        raise NowcastError(
+            "this forecaster is for rain, and these frames are colours: train a network on them "
+            "with --config.channels 3"
+        )
     given, frames = frames, checked_frames(frames)
     run = at_trained_scale(run, frames)
     cases = [observed_until(frames, at, run.n_in) for at in times]
@@ -264,7 +275,7 @@ def save(predicted: xr.DataArray, out: str | Path) -> None:
     Parameters
     ----------
     predicted : xr.DataArray
-        Rain rate (…, lead_time, y, x) in mm/h, as ``forecast`` returns it.
+        Rain rate (…, lead_time, y, x) in mm/h, or colours, as ``forecast`` returns it.
     out : str | Path
         The store, such as forecast.zarr.
 
@@ -286,7 +297,8 @@ def encoding(dataset: xr.Dataset) -> dict[str, dict]:
 
     Readers of Zarr 2 take the fill value of an array for missing values, so it is explicit.
     """
-    encoding: dict[str, dict] = {"rainfall_rate": {"dtype": "f4", "_FillValue": np.float32(np.nan)}}
+    frames = {"dtype": "f4", "_FillValue": np.float32(np.nan)}
+    encoding: dict[str, dict] = {str(name): dict(frames) for name in dataset.data_vars}
     for name in map(str, dataset.coords):
         is_time = name in ("valid_time", "issued")
         seconds = {"units": "seconds since 1970-01-01", "dtype": "i8"} if is_time else {}
@@ -306,11 +318,12 @@ def as_dataset(predicted: xr.DataArray) -> xr.Dataset:
     """The forecast as a dataset with the global attributes of the CF conventions."""
     attributes = {
         "Conventions": "CF-1.9",
-        "title": "rain forecast",
+        "title": "forecast of colours" if are_colours(predicted) else "rain forecast",
         "source": predicted.attrs.get("source", ""),
         "license": predicted.attrs.get("license", ""),
     }
     for name in ("forecaster", "history", "comment", "nowcast_scale"):
         if name in predicted.attrs:
             attributes[name] = predicted.attrs[name]
-    return predicted.to_dataset(name="rainfall_rate").assign_attrs(attributes)
+    name = COLOUR if are_colours(predicted) else "rainfall_rate"
+    return predicted.to_dataset(name=name).assign_attrs(attributes)

@@ -12,6 +12,7 @@ from .compilation import compile_cells as compile_cells
 from .compilation import stop_compiling as stop_compiling
 from .config import CONFIGS as CONFIGS
 from .config import FORECASTING as FORECASTING
+from .config import FRAME_LOSSES as FRAME_LOSSES
 from .config import SEED as SEED
 from .config import SEED_CLASSIFIER as SEED_CLASSIFIER
 from .config import SSIM_WINDOW as SSIM_WINDOW

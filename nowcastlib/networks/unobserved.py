@@ -15,16 +15,20 @@ def network_input(frames: Tensor, config: NetworkConfig) -> Tensor:
     Parameters
     ----------
     frames : Tensor
-        (B, T, 1, H, W) in model units, NaN where not observed.
+        (B, T, 1, H, W) in model units, NaN where not observed; or colours (B, T, 3, H, W).
     config : NetworkConfig
         Configuration of the network.
 
     Returns
     -------
     Tensor
-        (B, T, 1, H, W): lost pixels are filled by ``fill_unobserved``; pixels that no frame of the
-        sequence shows stay NaN if the network takes them so, else they are 0 (dry).
+        Of the same shape: lost pixels are filled by ``fill_unobserved``, each channel by itself;
+        pixels that no frame of the sequence shows stay NaN if the network takes them so, else they
+        are 0 (dry).
     """
+    if frames.shape[2] > 1:
+        by_channel = [network_input(c, config) for c in frames.split(1, dim=2)]  # (B, T, 1, H, W)
+        return torch.cat(by_channel, dim=2)
     filled = fill_unobserved(frames.flatten(1, 2))  # (B, T, H, W)
     if not config.takes_unobserved:
         filled = torch.nan_to_num(filled)

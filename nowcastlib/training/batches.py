@@ -68,15 +68,17 @@ def _frames_and_label(sample, name: str, config: TrainConfig) -> tuple[Tensor, s
 
 
 def _check_shape(config: TrainConfig, name: str, shape: tuple[int, ...]) -> None:
-    """NowcastError if samples are not (T, 1, H, W), or not of the only size of the network."""
+    """NowcastError if samples are not (T, C, H, W), or not of the only size of the network."""
     if len(shape) != 4:
-        raise NowcastError(f"the {name} set has samples of {shape}: make them (T, 1, H, W)")
+        wanted = f"(T, {config.windows.channels}, H, W)"
+        raise NowcastError(f"the {name} set has samples of {shape}: make them {wanted}")
 
     _, channels, height, width = shape
-    if channels != 1:
+    if channels != config.windows.channels:
         raise NowcastError(
-            f"the {name} set has frames of {channels} channels, and networks are trained on one "
-            "channel: reduce colours to one, for example by their mean"
+            f"the {name} set has frames of {channels} channels, and channels is "
+            f"{config.windows.channels}: set channels to 3 for colours, or reduce frames to one "
+            "channel, for example by their mean"
         )
     size = config.model.fixed_size
     if size and (height, width) != (size, size):

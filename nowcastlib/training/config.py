@@ -11,6 +11,7 @@ from typing import Literal
 from nowcastlib.data import ClipOptions, WindowOptions
 from nowcastlib.networks import (
     CONFIGS,
+    FRAME_LOSSES,
     SSIM_WINDOW,
     ConvEDLSTMConfig,
     NetworkConfig,
@@ -162,6 +163,7 @@ class TrainConfig:
                 f"the loss {loss} does not suit a {model.kind} network: "
                 f"choose one of {', '.join(model.losses)}"
             )
+        self._check_channels()
         if self.windows.n_in < model.fewest_frames:
             raise ValueError(
                 f"n_in is {self.windows.n_in}: a {model.kind} network needs "
@@ -179,6 +181,25 @@ class TrainConfig:
                 "a forecast of one frame feeds nothing back, so there is nothing to sample: set "
                 "sampling to 0"
             )
+
+    def _check_channels(self) -> None:
+        """Raise ValueError if network, loss or scale are for rain, and the frames are colours."""
+        model, loss = self.model, self.optimisation.loss
+        if self.windows.channels == 1:
+            return
+        if model.classifies or model.gives_probabilities:
+            kinds = [kind for kind, other in CONFIGS.items() if other.losses == FRAME_LOSSES]
+            raise ValueError(
+                f"a {model.kind} network is for rain, one channel: choose {', '.join(kinds)} for "
+                "colours"
+            )
+        if loss == "balanced":
+            raise ValueError(
+                "the loss balanced weighs rain rates: choose mse, mae, bce, kl or ssim_mse for "
+                "colours (--config.loss mse)"
+            )
+        if self.scale != ModelScale():
+            raise ValueError("rate0 and rate_max are the scale of rain: leave them for colours")
 
     def _check_clips(self) -> None:
         """Raise ValueError for labels without a classifier, or options that it has no use for."""

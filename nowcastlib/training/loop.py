@@ -48,7 +48,8 @@ def fit(
     ----------
     config : TrainConfig
     train, validation : Dataset
-        Samples (n_in + n_out, C, H, W) in model units, NaN = not observed. For a classifier: pairs
+        Samples (n_in + n_out, C, H, W) in model units, NaN = not observed; C is
+        ``config.windows.channels``. For a classifier: pairs
         of a clip (n_in, C, H, W) and a label, 1 or 0; see ``data.LabelledClips``.
     out : str or Path
         Folder of the run. After each epoch it holds the weights to keep (``model.safetensors``),
@@ -219,7 +220,7 @@ def initial_state(
 ) -> TrainingState:
     """A network with random weights, or with those of a run, and its optimiser."""
     set_seed(config.run.seed)
-    model = build(config.model, scale=config.scale)
+    model = build(config.model, config.windows.channels, config.scale)
     if start:
         model.load_state_dict(saved_run.initial_weights(start, config))
     model = model.to(device).to(memory_format=torch.channels_last)

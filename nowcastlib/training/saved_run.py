@@ -133,7 +133,7 @@ def load(run: str | Path, device: str = "cpu") -> tuple[ForecastNetwork, TrainCo
     config = load_config(run)
     try:
         _check_shapes(run / WEIGHTS, config)
-        network = build(config.model)
+        network = build(config.model, config.windows.channels)
         network.load_state_dict(load_file(run / WEIGHTS))
     # TypeError: torch's word for sizes beyond 64 bits
     except (OSError, RuntimeError, ValueError, TypeError, SafetensorError) as error:
@@ -159,7 +159,8 @@ def _check_shapes(weights: Path, config: TrainConfig) -> None:
     if not weights.is_file():
         raise ValueError("it is not a regular file")
     with torch.device("meta"):  # shapes only
-        wanted = {key: [*value.shape] for key, value in build(config.model).state_dict().items()}
+        network = build(config.model, config.windows.channels)
+        wanted = {key: [*value.shape] for key, value in network.state_dict().items()}
     with safe_open(weights, framework="pt") as file:
         found = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
     if wanted != found:
@@ -170,9 +171,15 @@ def _check_shapes(weights: Path, config: TrainConfig) -> None:
 def initial_weights(run: str | Path, config: TrainConfig) -> dict[str, torch.Tensor]:
     """The weights of a run from which another run starts.
 
-    Raises NowcastError if that run has another network or another scale.
+    Raises NowcastError if that run has another network, another scale, or other channels.
     """
     network, before = load(run)
+    if before.windows.channels != config.windows.channels:
+        kinds = {1: "rain", 3: "colours"}
+        raise NowcastError(
+            f"{run} was trained on {kinds[before.windows.channels]}, not on "
+            f"{kinds[config.windows.channels]}: start from a run with the same channels"
+        )
     if (before.model, before.scale) != (config.model, config.scale):
         raise NowcastError(
             f"{run} holds another network, or another scale of rain: start from a run with the same"

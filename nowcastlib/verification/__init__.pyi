@@ -10,6 +10,7 @@ from .classification import event_interval as event_interval
 from .classification import reliability as reliability
 from .classification import reliability_error as reliability_error
 from .classification import roc_of_clips as roc_of_clips
+from .colour_scores import score_colours as score_colours
 from .counts import SCALES as SCALES
 from .counts import count as count
 from .evaluation import EvaluationOptions as EvaluationOptions

@@ -49,6 +49,16 @@ def test_trained_run_answers_with_valid_times(run, store, tmp_path, capsys):
     assert out.read_text().splitlines()[1].startswith("2024-06-01T")
 
 
+def test_a_store_that_ends_too_early_says_so_without_a_base_rate(run, tmp_path, capsys):
+    short = ingest(Demo(1, frames=3, size=32), tmp_path / "short.zarr")
+    words = ["classify", "predict", "--weights", str(run), "--data", str(short)]
+    capsys.readouterr()
+    assert main([*words, "--out", str(tmp_path / "answers.csv")]) == 0
+    printed = capsys.readouterr().out
+    assert "1 answers; the store shows of none what happened" in printed
+    assert "nan" not in printed
+
+
 def test_training_leaves_a_log_and_a_picture_and_is_resumed(run, store, capsys):
     assert {"train.log", "losses.png", "model.safetensors"} <= {p.name for p in run.iterdir()}
     words = ["classify", "train", "--data", str(store), "--out", str(run), *SMALL]

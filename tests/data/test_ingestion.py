@@ -252,7 +252,7 @@ def test_one_frame_of_another_size_is_skipped_by_name_and_counted(tmp_path, capl
     assert open_frames(out)[:, 0, 0].values.tolist() == rest
     assert f"skipped the frame of {START + pd.Timedelta(minutes=5 * odd)}" in caplog.text
     assert re.search(r"their_folder: .*4×5 px.*: use another store", caplog.text)
-    assert "out.zarr: 1 of 5 frames skipped" in caplog.text
+    assert "out.zarr: 1 of 5 frames skipped: their_folder: " in caplog.text
 
     ingest(source, out, options=IngestOptions(crop=crop))  # a rerun says the same and ends well
     assert caplog.text.count("1 of 1 frames skipped") == 1

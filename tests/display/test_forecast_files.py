@@ -1,6 +1,8 @@
 """A forecast as a file or a folder: each format holds the same rain, whole or not at all."""
 
 import json
+import resource
+from contextlib import contextmanager
 
 import imageio.v3 as iio
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image
 from nowcastlib.data import as_frames
 from nowcastlib.data.feeds.images import Images
 from nowcastlib.display import forecast_files, save_forecast
+from nowcastlib.display.plots import animations
 from nowcastlib.display.rain_scale import COLOURS, UNKNOWN
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import forecast, forecaster
@@ -136,6 +139,39 @@ def test_a_disk_that_fills_up_among_the_pictures_keeps_the_older_folder(tmp_path
     assert names(tmp_path) == ["rain"]
     assert np.nanmax(np.load(tmp_path / "rain" / "forecast.npy")) == 1
     assert len(names(tmp_path / "rain")) == 4
+
+
+@contextmanager
+def full_disk(at: int):
+    """No file may grow beyond a number of bytes, here and in ffmpeg."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (at, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("ending", [".gif", ".mp4", ".nc"])
+def test_a_disk_that_fills_up_in_the_middle_of_a_file_keeps_the_older_one(tmp_path, ending):
+    out = tmp_path / f"rain{ending}"
+    save_forecast(a_forecast(1), out)
+    before = out.read_bytes()
+    with full_disk(1500), pytest.raises(NowcastError, match=rf"rain\{ending}.*free some space"):
+        save_forecast(a_forecast(2), out)
+    assert names(tmp_path) == [out.name]
+    assert out.read_bytes() == before
+
+
+def test_a_video_that_ffmpeg_cuts_short_is_not_kept(tmp_path, monkeypatch):
+    """ffmpeg ends without an error where it could not write the last frames."""
+    write = animations.iio.imwrite
+    monkeypatch.setattr(
+        animations.iio, "imwrite", lambda path, film, **options: write(path, film[:1], **options)
+    )
+    with pytest.raises(NowcastError, match=r"rain\.mp4: ffmpeg could not write all of it"):
+        save_forecast(a_forecast(2), tmp_path / "rain.mp4")
+    assert names(tmp_path) == []
 
 
 def test_a_disk_that_fills_up_keeps_the_older_array(tmp_path, monkeypatch):

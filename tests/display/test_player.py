@@ -326,8 +326,14 @@ def test_films_of_grey_values_have_no_rain(frames):
         (np.ones((4, 4)), {}, r"\(4, 4\); a player needs \(time, y, x\)"),
         (np.ones((2, 4, 4)), {"labels": ["one"]}, "1 labels for 2 frames"),
         (np.ones((2, 4, 4)), {"colours": "gray"}, "'gray': choose among rain, grey"),
+        (np.ones((65_536, 1, 1)), {}, r"at most 65,535 frames, not 65,536.*film\[::2\]"),
+        (as_frames(np.ones((2, 4, 4))).transpose("y", "x", "time"), {}, r"transpose it to \(time,"),
+        (as_frames(np.ones((2, 4, 4))).transpose("time", "x", "y"), {}, r"transpose it to \(time,"),
+        (xr.DataArray(np.ones((2, 4, 4)), {"time": [1, 2]}, ["time", "y", "x"]), {}, "is int64"),
+        (xr.DataArray(np.ones((1, 4, 4)), {"time": [np.datetime64("NaT", "ns")]},
+                      ["time", "y", "x"]), {}, "missing in places: give it times"),
     ],
-)
+)  # fmt: skip
 def test_bad_films_are_refused(films, options, problem):
     with pytest.raises(NowcastError, match=problem):
         FramePlayer(films, **options)

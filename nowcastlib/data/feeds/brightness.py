@@ -49,5 +49,5 @@ def colours_without_palette(path: str | Path) -> WrongSettings:
     return WrongSettings(
         f"{path} has colours, and their brightness is no measure of rain: give the rain rate of "
         "each colour with --palette FILE (palette=…), or --brightness (brightness=True) if "
-        "brighter means more"
+        "brighter means more, or --colours (colours=True) for films that are not rain"
     )

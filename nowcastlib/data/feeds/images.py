@@ -1,6 +1,5 @@
 """Your own numbered pictures, or videos, as frames: anything that moves can be forecast."""
 
-import contextlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,15 +11,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from nowcastlib.data.colours import colour_frame
 from nowcastlib.data.feeds.brightness import brightness, colours_without_palette, has_colours
+from nowcastlib.data.feeds.grey_check import GreyCheck, sample
 from nowcastlib.data.feeds.palettes import rates_of_pixels
-from nowcastlib.data.feeds.picture_files import (
-    VIDEOS,
-    PictureReader,
-    decode,
-    find,
-    is_grey_by_header,
-)
+from nowcastlib.data.feeds.picture_colours import colours
+from nowcastlib.data.feeds.picture_files import VIDEOS, PictureReader, find
+from nowcastlib.data.feeds.picture_masks import checksum, masked, read_mask
 from nowcastlib.data.feeds.picture_names import steps_by_number, time_in_name, times_in_names
 from nowcastlib.data.feeds.protocol import Feed, TimeLike
 from nowcastlib.data.feeds.rate_palettes import RatePalette, Rows, rate_palette
@@ -32,16 +29,16 @@ from nowcastlib.errors import NowcastError, printable
 log = logging.getLogger("nowcastlib")
 
 LEAST_REPORTED = 0.001  # a smaller fraction of pixels outside the palette is not reported
-SAMPLE = 8  # pictures of other times than those asked for in which colours are looked for, too
 FIRST, LAST = pd.Timestamp("1700-01-01"), pd.Timestamp("2250-01-01")  # times that a store can hold
 
 
 @dataclass(frozen=True)
 class Images(Feed):
-    """Pictures or videos of rain: by the colours of a palette, or by the brightness of grey ones.
+    """Pictures or videos: rain by the colours of a palette or by brightness, or colours as such.
 
     The brightness of a radar's colours is no measure of rain: pictures with colours are refused
-    unless `palette` or `brightness` says how to read them. Transparent pixels are not observed.
+    unless `palette`, `brightness` or `colours` says how to read them. Transparent pixels are not
+    observed.
 
     Each video is an event of its own and begins a day after the one before; `a2.mp4` comes before
     `a10.mp4`. Most videos are compressed with loss, so that black is not exactly 0.
@@ -63,6 +60,11 @@ class Images(Feed):
         and text, take the rate of the nearest pixel that has one.
     brightness
         Whether brighter means more in pictures with colours too.
+    colours
+        Whether frames are colours instead of rain: red, green and blue from 0 to 1, as three
+        channels. They are for networks that forecast colours.
+    mask
+        A picture of the size of the frames: pixels where it is black are not observed.
     white
         Rain rate of a white pixel in mm/h, without a palette; black is 0. For pictures that do not
         show rain it may be any unit.
@@ -79,6 +81,8 @@ class Images(Feed):
     spacing: float = 5.0
     palette: Rows | str | Path | None = None
     brightness: bool = False
+    colours: bool = False
+    mask: str | Path | None = None
     white: float = 100.0
     pixel: float = 1000.0
     attribution: str = "own pictures"
@@ -89,13 +93,20 @@ class Images(Feed):
         return PictureReader()
 
     @cached_property
-    def _grey(self) -> set[tuple[str, int, int]]:
-        """Path, time of change and size of the pictures that were found to be grey."""
-        return set()
+    def _grey(self) -> GreyCheck:
+        return GreyCheck()
+
+    @cached_property
+    def _mask(self) -> np.ndarray | None:
+        """Where pixels are observed, (y, x); None: everywhere."""
+        return None if self.mask is None else read_mask(self.mask)
 
     @cached_property
     def _palette(self) -> RatePalette | None:
         """The palette, checked; NowcastError if it or another option is invalid."""
+        for name in ("palette", "brightness", "white") if self.colours else ():
+            if getattr(self, name) != getattr(Images, name):
+                raise NowcastError(f"colours are no rain rates: leave out {name}, or colours")
         if self.palette is None:
             return None
         for name in ("brightness", "white"):
@@ -112,10 +123,13 @@ class Images(Feed):
     def source(self) -> str:
         """What decides rates and times: the options and, without times in the names, the place."""
         words = ["images"]
-        if not self._palette:
+        words += ["colours"] * self.colours
+        if not (self._palette or self.colours):
             words.append(f"white {self.white:g}")
         words += ["brightness"] * self.brightness + ["south up"] * (not self.north_up)
         words.append(f"pixel {self.pixel:g} m")
+        if self._mask is not None:
+            words.append(f"mask {checksum(self._mask)}")
 
         place = Path(self.path)
         videos, pictures = find(place)
@@ -140,13 +154,13 @@ class Images(Feed):
         NowcastError
             If there are no pictures, if there are both pictures and videos, if a number or time
             occurs twice, if numbers jump unevenly, if no frame of a video can be read, if the
-            palette is invalid.
+            palette or the mask is invalid.
         WrongSettings
-            If a picture has colours and there is neither a palette nor `brightness`. The grey ones
-            beside it may be its dry frames, so that all are refused.
+            If a picture has colours and there is neither a palette nor `brightness` nor `colours`.
+            The grey ones beside it may be its dry frames, so that all are refused.
         """
         place = Path(self.path)
-        needs_grey = not (self._palette or self.brightness)
+        needs_grey = not (self._palette or self.brightness or self.colours)
         videos, pictures = find(place)
 
         if videos and pictures:
@@ -171,21 +185,9 @@ class Images(Feed):
         table = pd.DataFrame(rows, columns=["time", "path", "number"])
         is_wanted = within(table.time, start, end)
         if needs_grey and not videos:
-            self._check_grey(table.path[is_wanted])
-            self._check_grey(_sample(table.path[~is_wanted]))
+            self._grey.check(table.path[is_wanted])
+            self._grey.check(sample(table.path[~is_wanted]))
         return table[is_wanted].reset_index(drop=True)
-
-    def _check_grey(self, paths: Iterable[str]) -> None:
-        """WrongSettings if a picture has colours. Each version of a file is looked at once."""
-        for path in paths:
-            with contextlib.suppress(FileNotFoundError):  # it is reported when it is read
-                stat = Path(path).stat()
-                version = (path, stat.st_mtime_ns, stat.st_size)
-                if version in self._grey:
-                    continue
-                if _is_coloured(Path(path)):
-                    raise colours_without_palette(path)
-                self._grey.add(version)
 
     @property
     def _first_time(self) -> pd.Timestamp:
@@ -225,20 +227,18 @@ class Images(Feed):
         Returns
         -------
         xarray.DataArray
-            (y, x) in mm/h; NaN where not observed.
+            (y, x) in mm/h, or colours (channel, y, x) from 0 to 1; NaN where not observed.
 
         Raises
         ------
         NowcastError
-            If the file cannot be read, or has other colours than the palette; the message names it.
+            If the file cannot be read, has other colours than the palette, or another size than the
+            mask; the message names it.
         WrongSettings
             If the picture has colours and there is no palette.
         """
         try:
-            is_still = Path(row.path) != Path(self.path) and Path(row.path).suffix.lower() not in {
-                *VIDEOS,
-                ".gif",
-            }
+            is_still = self._is_still(Path(row.path))
             picture = self._reader.read(row.path, row.number, is_still)
         except NowcastError as error:
             raise NowcastError(f"{row.path} {error}") from error
@@ -246,10 +246,13 @@ class Images(Feed):
             reason = str(error).partition("\n")[0]  # without ffmpeg's log
             raise NowcastError(f"{row.path} cannot be read ({reason}): save it again") from error
 
-        rate = self._rate(picture, row.path)
-        rows, columns = rate.shape
+        values = colours(picture) if self.colours else self._rate(picture, row.path)
+        if self._mask is not None:
+            values = masked(values, self._mask, str(self.mask), row.path)
+        rows, columns = values.shape[-2:]
         x, y = self.pixel * np.arange(columns), -self.pixel * np.arange(rows)
-        return frame(rate if self.north_up else rate[::-1], x, y)
+        make = colour_frame if self.colours else frame
+        return make(values if self.north_up else values[..., ::-1, :], x, y)
 
     def _is_still(self, path: Path) -> bool:
         """Whether a file must hold one picture: it is no video, and not the path itself."""
@@ -276,16 +279,3 @@ class Images(Feed):
                 path,
             )
         return rate
-
-
-def _sample(paths: pd.Series) -> pd.Series:
-    """Some paths, evenly chosen."""
-    every = -(-len(paths) // SAMPLE) or 1  # rounded up
-    return paths.iloc[::every]
-
-
-def _is_coloured(path: Path) -> bool:
-    """Whether a picture has colours; False for a broken one, which is reported when it is read."""
-    with contextlib.suppress(Exception):  # Pillow raises errors of its own
-        return not is_grey_by_header(path) and has_colours(next(decode(path)))
-    return False

@@ -8,7 +8,7 @@ import xarray as xr
 
 from nowcastlib.display.player.levels import rain_levels
 from nowcastlib.display.player.opening import first_with_rain
-from nowcastlib.display.player.packing import pack_shades
+from nowcastlib.display.player.packing import MOST_FRAMES, pack_shades
 from nowcastlib.display.player.rain_panels import (
     LEVEL_VALUES,
     RAIN_LEGEND,
@@ -45,8 +45,9 @@ class FramePlayer(Player):
     Raises
     ------
     NowcastError
-        If there is no film, if the films differ in shape, if the labels are not as many as the
-        frames, or if the colours are unknown.
+        If there is no film, if the films differ in shape, if dimensions are not in the order (time,
+        y, x), if there are more than 65,535 frames, if times are no times, if the labels are not as
+        many as the frames, or if the colours are unknown.
 
     Examples
     --------
@@ -101,8 +102,34 @@ def _check(films: Mapping, colours: str, labels: Sequence[str] | None) -> None:
             raise NowcastError(f"the film {name!r} is {other}; a player needs (time, y, x)")
         if other != shape:
             raise NowcastError(f"the film {name!r} is {other}, the first one {shape}")
+    if shape[0] > MOST_FRAMES:
+        every = -(-shape[0] // MOST_FRAMES)  # rounded up
+        raise NowcastError(
+            f"a player shows at most {MOST_FRAMES:,} frames, not {shape[0]:,}: give a part of the "
+            f"film, or every {every}. frame (film[::{every}])"
+        )
+    for name, film in films.items():
+        if isinstance(film, xr.DataArray):
+            _check_dimensions(name, film)
     if labels is not None and len(labels) != shape[0]:
         raise NowcastError(f"the player has {len(labels)} labels for {shape[0]} frames")
+
+
+def _check_dimensions(name: str, film: xr.DataArray) -> None:
+    """NowcastError for dimensions in another order than (time, y, x), and times that are none."""
+    is_late = any(dimension in film.dims[1:] for dimension in ("time", "lead_time"))
+    has_grid = {"y", "x"} <= set(film.dims)
+    if is_late or (has_grid and film.dims[1:] != ("y", "x")):
+        raise NowcastError(
+            f"the film {name!r} has the dimensions {film.dims}: transpose it to (time, y, x)"
+        )
+    times = film.indexes.get("time")
+    if times is not None and (not isinstance(times, pd.DatetimeIndex) or times.hasnans):
+        what = "is missing in places" if times.hasnans else f"is {times.dtype}"
+        raise NowcastError(
+            f"the time of the film {name!r} {what}: give it times (datetime64), or none with "
+            "film.drop_vars('time')"
+        )
 
 
 def _times(films: Mapping) -> pd.DatetimeIndex | None:

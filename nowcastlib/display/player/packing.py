@@ -12,6 +12,7 @@ import numpy as np
 
 # How a value is predicted: as 0, from the pixels above and to the left, or as in the frame before.
 PLAIN, NEIGHBOURS, BEFORE = 0, 1, 2
+MOST_FRAMES = 65_535  # two bytes hold their number
 
 
 def pack(values: np.ndarray) -> bytes:

@@ -1,11 +1,13 @@
 """Animations: sequences side by side as a GIF or MP4, and a GIF in a notebook."""
 
+import os
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import imageio.v3 as iio
+import imageio_ffmpeg
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from matplotlib.figure import Figure
 
 from nowcastlib.display.plots.frames import add_credits, show_scale
 from nowcastlib.display.rain_scale import CMAP, NORM
-from nowcastlib.files import write_atomically
+from nowcastlib.files import cannot_write, real_path, scratch_folder, write_atomically
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -32,7 +34,7 @@ def save_animation(
 
     Parameters
     ----------
-    panels : mapping of str to array, shape (lead_time, y, x)
+    panels : mapping of str to array, shape (lead_time, y, x) or (lead_time, y, x, RGB)
         Rain rates in mm/h by title. Lead time and valid time stand above the panels if one of
         them has these coordinates.
     path : str or pathlib.Path
@@ -42,12 +44,17 @@ def save_animation(
     titles : sequence of str
         Title of each frame; by default lead time and valid time, where they are known.
     grey : bool
-        The panels are pictures from 0 (black) to 1 (white), not rain rates.
+        The panels are pictures from 0 (black) to 1 (white), or of colours, not rain rates.
 
     Returns
     -------
     pathlib.Path
-        The file.
+        The file, whole or not at all.
+
+    Raises
+    ------
+    NowcastError
+        If the file cannot be written.
     """
     path = Path(path)
     length = len(next(iter(panels.values())))
@@ -61,17 +68,40 @@ def save_animation(
         ]
     )
 
-    if path.suffix == ".mp4":
-        rows, columns = pictures.shape[1] // 2 * 2, pictures.shape[2] // 2 * 2
-        even = pictures[:, :rows, :columns]  # H.264 needs even numbers of rows and columns
-        iio.imwrite(
-            path, even, plugin="FFMPEG", fps=1 / seconds, codec="libx264", macro_block_size=2
-        )
+    if path.suffix.lower() == ".mp4":
+        _write_mp4(path, pictures, fps=1 / seconds)
     else:
         pause = seconds * 1000  # ms
         content = iio.imwrite("<bytes>", pictures, extension=".gif", duration=pause, loop=0)
         write_atomically(path, content)
     return path
+
+
+def _write_mp4(path: Path, pictures: np.ndarray, fps: float) -> None:
+    """Write pictures (time, rows, columns, rgb) as an MP4, whole or not at all.
+
+    ffmpeg says nothing if the disk fills up, so the frames of the file are counted.
+    """
+    rows, columns = pictures.shape[1] // 2 * 2, pictures.shape[2] // 2 * 2
+    even = pictures[:, :rows, :columns]  # H.264 needs even numbers of rows and columns
+    target = real_path(path)
+    try:
+        with scratch_folder(target) as scratch:
+            new = scratch / "new.mp4"
+            iio.imwrite(new, even, plugin="FFMPEG", fps=fps, codec="libx264", macro_block_size=2)
+            if _frames_of(new) != len(pictures):
+                raise OSError("ffmpeg could not write all of it")
+            os.replace(new, target)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def _frames_of(video: Path) -> int:
+    """Number of frames of a video; 0 if it cannot be read."""
+    try:
+        return imageio_ffmpeg.count_frames_and_secs(str(video))[0]
+    except RuntimeError:
+        return 0
 
 
 def show_animation(path: str | Path) -> "HTML":

@@ -8,7 +8,7 @@ from archive_files import truncate
 from PIL import Image
 
 from nowcastlib.data import find_windows, frames_table, ingest, open_frames
-from nowcastlib.data.feeds import images, picture_files
+from nowcastlib.data.feeds import grey_check, picture_files
 from nowcastlib.data.feeds.images import Images
 from nowcastlib.errors import NowcastError
 
@@ -429,7 +429,7 @@ def test_headers_tell_which_pictures_are_grey(tmp_path, monkeypatch):
         picture = picture if mode in ("I;16", "L") else picture.convert(mode)
         picture.save(tmp_path / f"{number}.png")
     decoded = []
-    monkeypatch.setattr(images, "decode", lambda path: decoded.append(path))
+    monkeypatch.setattr(grey_check, "decode", lambda path: decoded.append(path))
     assert len(Images(str(tmp_path)).list()) == 5
     assert not decoded
 
