@@ -96,7 +96,7 @@ class Forecast:
             self._tell(at_places)
 
     def _forecast(
-        self, run: "Forecaster", frames: "xr.DataArray", places: "list[Place]"
+        self, run: "Forecaster", frames: "xr.DataArray", places: "tuple[Place, ...]"
     ) -> "tuple[xr.DataArray, list[PlaceForecast]]":
         """The forecast of the whole grid, and those of the places."""
         from nowcastlib.data import are_colours

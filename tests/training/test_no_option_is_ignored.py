@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import xarray as xr
 from small_networks import one_thread, quiet  # noqa: F401
 
 from nowcastlib.data import (
@@ -71,6 +72,7 @@ OTHER = {
     "strides": (2,),
     "vary": 0.5,
     "min_windows": 100,
+    "channels": {"channels": 3, "loss": "mse"},
     # labels of clips
     "rate": 1.0,
     "share": {"share": 0.4, "batch": 8},
@@ -110,6 +112,8 @@ OTHER_OF_KIND = {
     ("fclstm", "size"): {"size": 12, "crop": 12},
     ("fclstm", "crop"): {"size": 12, "crop": 12},
     ("guided", "loss"): "exceedance_unbalanced",
+    ("guided", "channels"): 3,
+    ("classifier", "channels"): 3,
     # the statistics of the batch normalisation change even where the weights do not
     ("classifier", "patience"): {"patience": 1, "lr": 1e-30, "epochs": 3, "batch_norm": False},
 }
@@ -117,6 +121,8 @@ OTHER_OF_KIND = {
 
 def refused(kind: str, name: str) -> str:
     """What the error says if a kind of network refuses an option; "" if it has a use for it."""
+    if name == "channels" and kind in ("guided", "classifier"):
+        return "is for rain, one channel"
     if kind == "classifier":
         if name in option_names(RolloutConfig):
             return "a classifier forecasts no frames"
@@ -191,7 +197,19 @@ def spots(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def train(store, spots, tmp_path_factory):
+def films(tmp_path_factory) -> Path:
+    """Two films in colour."""
+    times = pd.date_range("2024-06-01", periods=16, freq="5min")
+    both = times.append(times + pd.Timedelta(days=1))
+    values = np.random.default_rng(0).random((32, 3, 24, 24), "f4")
+    colours = xr.DataArray(values, {"time": both}, ["time", "channel", "y", "x"], "colour")
+    path = tmp_path_factory.mktemp("films") / "frames.zarr"
+    colours.to_dataset().to_zarr(path, zarr_format=2)
+    return path
+
+
+@pytest.fixture(scope="module")
+def train(store, spots, films, tmp_path_factory):
     """A function that trains and returns all that an option can change."""
     results = {}
 
@@ -199,7 +217,9 @@ def train(store, spots, tmp_path_factory):
         key = config, worse_each_epoch
         if key not in results:
             classifies = config.model.classifies
-            stores = TrainingStores([spots if classifies else store], shares=(0.5, 0.5, 0))
+            rain = spots if classifies else store
+            data = films if config.windows.channels > 1 else rain
+            stores = TrainingStores([data], shares=(0.5, 0.5, 0))
             seed = config.run.seed
             if classifies:
                 data = training_clips(stores, config.windows, config.clips, config.scale, seed)

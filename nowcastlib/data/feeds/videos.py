@@ -41,7 +41,7 @@ def rows_of_videos(
     WrongSettings
         If a video has colours and grey ones are needed.
     """
-    begin = 0
+    begin = 0.0
     for path in videos:
         frames = _count_frames(path, needs_grey)
         warn_if_uneven(path)
