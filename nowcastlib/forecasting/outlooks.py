@@ -241,13 +241,21 @@ def _and_again(rain: Sequence[Spell]) -> str:
 
 
 def _at_most(chances: np.ndarray) -> str:
+    """The largest chance of rain, in words; empty if there is none."""
     known = chances[np.isfinite(chances)]
-    return f"chance of rain at most {chance_text(known.max())}" if known.size else ""
+    return _bounded("at most", known.max()) if known.size else ""
 
 
 def _at_least(chances: np.ndarray) -> str:
+    """The smallest chance of rain, in words; empty if there is none."""
     known = chances[np.isfinite(chances)]
-    return f"chance of rain at least {chance_text(known.min())}" if known.size else ""
+    return _bounded("at least", known.min()) if known.size else ""
+
+
+def _bounded(bound: str, chance: float) -> str:
+    """A chance of rain with its bound; "under 5 %" and "over 95 %" are bounds already."""
+    text = chance_text(chance)
+    return f"chance of rain {text if text[0].isalpha() else f'{bound} {text}'}"
 
 
 def _unknown(forecast: PlaceForecast) -> str:
