@@ -27,11 +27,11 @@ from .nowcast import forecasts as forecasts
 from .nowcast import observed_until as observed_until
 from .nowcast import save as save
 from .outlooks import chance_of_rain as chance_of_rain
-from .outlooks import main_forecaster as main_forecaster
 from .outlooks import outlook as outlook
-from .outlooks import outlook_lines as outlook_lines
-from .outlooks import outlook_report as outlook_report
 from .place_forecasts import PlaceForecast as PlaceForecast
 from .place_forecasts import forecast_at as forecast_at
+from .place_report import main_forecaster as main_forecaster
+from .place_report import outlook_lines as outlook_lines
+from .place_report import outlook_report as outlook_report
 from .rescaling import Rescaled as Rescaled
 from .rescaling import at_trained_scale as at_trained_scale
