@@ -84,7 +84,7 @@ _GUIDED = default_config("guided").changed(
 _CLASSIFIER = default_config("classifier")
 _TOUCH = _CLASSIFIER.changed(
     model=ClassifierConfig(hidden=(24, 32), kernel=(3, 3), patch=8, pool=1, head="dense"),
-    n_in=5, n_out=4, first_lead=1, crop=0, epochs=10, steps=150, batch=32, lr=4e-3, warmup=0.2,
+    n_in=5, n_out=4, first_lead=1, crop=0, epochs=10, steps=170, batch=32, lr=4e-3, warmup=0.2,
     keep="last", precision="no",
 )  # fmt: skip
 _POUR = _CLASSIFIER.changed(
