@@ -14,7 +14,7 @@ from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.feeds.fvg import Fvg
 from nowcastlib.data.feeds.images import Images
 from nowcastlib.errors import NowcastError
-from nowcastlib.networks import GuidedConfig
+from nowcastlib.networks import SEED, GuidedConfig
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +60,22 @@ def test_configurations_of_a_preset_fit_the_size_and_length_of_its_storms(preset
         assert config.windows.n_frames <= Demo().frames
         assert config.windows.crop % config.model.size_multiple == 0
     assert isinstance(preset.guided.model, GuidedConfig)
+
+
+def test_the_preset_seed_has_the_settings_of_zampars_best_run():
+    """Run 1014459: 6 to 6 frames of 64 px, about 16,900 batches of 64, one Adam, no scheduler."""
+    config = course.PRESETS["seed"].mnist
+    assert config.model == SEED
+    assert (config.windows.n_in, config.windows.n_out, config.windows.crop) == (6, 6, 0)
+    assert config.rollout.curriculum == (2, 3, 4, 5, 6)
+    assert config.rollout.curriculum_in
+    assert config.rollout.sampling == 0
+    assert config.run.epochs * config.run.steps == 16_900
+    assert config.run.batch == 64
+    optimisation = config.optimisation
+    assert (optimisation.loss, optimisation.lr, optimisation.schedule) == ("bce", 0.01, "constant")
+    assert (optimisation.clip, optimisation.weight_decay, optimisation.warmup) == (0, 0, 0)
+    assert not config.rollout.restart
 
 
 def test_frames_are_ingested_only_once(monkeypatch, tmp_path):

@@ -34,6 +34,7 @@ from .feeds import feed as feed
 from .frame_table import drop as drop
 from .frame_table import find_windows as find_windows
 from .frame_table import frames_table as frames_table
+from .gate import checked_field as checked_field
 from .gate import checked_frames as checked_frames
 from .gate import on_own_grid as on_own_grid
 from .grid import RAIN_RATE as RAIN_RATE

@@ -18,10 +18,12 @@ from nowcastlib.errors import NowcastError, printable
 
 log = logging.getLogger("nowcastlib")
 
+USUAL_BOUNDS = ("time_bnds", "time_bounds")  # of times that do not name theirs
 SPAN_ATTRIBUTES = ("accumulation_period", "accumulation_time")
 SPAN_OF_SUM = r"\bsum\s+(?:over|within)\s+([^(:]+?)\s*(?=\(|\w+:|$)"  # in cell_methods
 INTERVAL_OF_SUM = r"(?:\btime:|\bsum\b)[^(:]*\(?\s*interval:\s*([^):]+?)\s*(?=\)|\w+:|$)"
 HOURS_OF_WORDS = {"hourly": 1.0, "one hour": 1.0, "last hour": 1.0, "daily": 24.0}
+ISO_SPAN = r"(?<![a-z\d])pt?\d+[dhm](?![a-z\d])"  # such as PT1H
 SPAN_IN_NAME = r"(?<![a-z\d.])(\d+)[ _-]*(mins?|minutes?|h|hrs?|hours?|d|days?)(?![a-z\d])"
 
 
@@ -52,6 +54,8 @@ def accumulation_hours(
         return minutes / 60
 
     named = {name: _hours_or_refusal(name, span, path) for name, span in spans.items()}
+    if named and lengths == [0.0]:
+        lengths = []
     if len(lengths) <= 1:  # frames of different lengths have no common one
         stated = ({"bounds of the times": lengths[0]} if lengths else {}) | named
         _check_is_one(stated, path)
@@ -94,12 +98,22 @@ def _check_is_one(stated: dict[str, float], path: str) -> None:
         )
 
 
+def bounds_of_times(dataset: xr.Dataset, frames: xr.DataArray) -> xr.DataArray | None:
+    """The bounds (time, 2) of the times: those that the times name, else those of a usual name."""
+    named = dataset.get(frames.time.attrs.get("bounds"))
+    if named is not None:
+        return named
+    usual = (dataset[name] for name in USUAL_BOUNDS if name in dataset)
+    return next((v for v in usual if v.dtype.kind == "M" and v.shape[1:] == (2,)), None)
+
+
 def _hours_of_bounds(bounds: xr.DataArray | None) -> list[float]:
-    """The different lengths (hours) of the bounds of the times."""
+    """The different lengths (hours) of the bounds of the times; 0 if none has a length."""
     if bounds is None:
         return []
     lengths = pd.to_timedelta(np.diff(bounds.values, axis=-1).ravel()).round("s").unique()
-    return [hours for hours in lengths / pd.Timedelta("1h") if hours > 0]
+    hours = [hours for hours in np.unique(np.abs(lengths / pd.Timedelta("1h"))) if hours > 0]
+    return hours or [0.0]  # bounds without a length: the times of samples
 
 
 def _hours(span: str) -> float:
@@ -166,9 +180,11 @@ def _hours_in_names(frames: xr.DataArray) -> list[float]:
     Comments on sums are searched for words only: their numbers often mean something else.
     """
     names = f"{frames.name} {frames.attrs.get('long_name', '')}".lower()
+    names = re.sub(r"[-_]", " ", names)  # "one-hour"
     spans = re.findall(SPAN_IN_NAME, names)
     hours = [_hours(f"{number} {'min' if unit[0] == 'm' else unit[0]}") for number, unit in spans]
     free_text = (str(frames.attrs.get(key, "")).lower() for key in ("comment", "description"))
     sums = [text for text in free_text if re.search("accumul|sum|total|amount", text)]
     words = " ".join([names, *sums])
+    hours += [_hours(span.upper()) for span in re.findall(ISO_SPAN, names)]
     return hours + [h for word, h in HOURS_OF_WORDS.items() if word in words]

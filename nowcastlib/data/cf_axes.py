@@ -21,6 +21,8 @@ from nowcastlib.data.overrides import with_north
 from nowcastlib.data.repeated_times import without_repeated_times
 from nowcastlib.errors import NowcastError
 
+NORTH = {f"degree{s}{n}" for s in ("", "s") for n in ("_north", "_n", "n")}  # in CF's spellings
+EAST = {f"degree{s}{e}" for s in ("", "s") for e in ("_east", "_e", "e")}
 AXES = {  # words by which an axis is recognised: standard names, units, axis letters, usual names
     "time": {"time", "t", "valid_time", "datetime"},
     "y": {
@@ -29,7 +31,7 @@ AXES = {  # words by which an axis is recognised: standard names, units, axis le
         "lat",
         "projection_y_coordinate",
         "grid_latitude",
-        "degrees_north",
+        *NORTH,
         "northing",
         "row",
         "rows",
@@ -43,7 +45,7 @@ AXES = {  # words by which an axis is recognised: standard names, units, axis le
         "lon",
         "projection_x_coordinate",
         "grid_longitude",
-        "degrees_east",
+        *EAST,
         "easting",
         "col",
         "cols",
@@ -82,7 +84,7 @@ def to_time_y_x(
     NowcastError
         If an axis is missing or ambiguous, or if the times are empty or not dates.
     """
-    latitude, longitude = _two_dimensional(variable)
+    latitude, longitude = _two_dimensional(variable, path)
     frames = variable.reset_coords(drop=True)  # 2-D latitudes would be read with every frame
     single = [d for d, n in frames.sizes.items() if n == 1 and axis_of(frames[d]) not in AXES]
     frames = frames.squeeze(single, drop=True)
@@ -137,14 +139,31 @@ def _dimensions(frames: xr.DataArray, latitude: xr.DataArray | None) -> dict[str
 
 
 def _two_dimensional(
-    variable: xr.DataArray,
+    variable: xr.DataArray, path: str
 ) -> tuple[xr.DataArray | None, xr.DataArray | None]:
-    """Two-dimensional latitudes and longitudes among the coordinates of a variable, or None."""
+    """Two-dimensional latitudes and longitudes among the coordinates of a variable, or None.
+
+    They may be written for each time, if they do not change.
+    """
     coordinates: dict[str, xr.DataArray] = {}
     for coordinate in variable.coords.values():
         if coordinate.ndim == 2:
             coordinates.setdefault(axis_of(coordinate), coordinate.reset_coords(drop=True))
+        elif coordinate.ndim == 3 and axis_of(coordinate) in ("y", "x"):
+            coordinates.setdefault(axis_of(coordinate), _unchanging(coordinate, path))
     return coordinates.get("y"), coordinates.get("x")
+
+
+def _unchanging(degrees: xr.DataArray, path: str) -> xr.DataArray:
+    """Latitudes or longitudes (y, x) of those of each time. NowcastError if they change."""
+    times = [d for d in degrees.dims if axis_of(degrees[d]) == "time"] or [degrees.dims[0]]
+    first, last = (degrees.isel({times[0]: k}).reset_coords(drop=True) for k in (0, -1))
+    if not np.array_equal(first.values, last.values, equal_nan=True):
+        raise NowcastError(
+            f"{path} has a {degrees.name} that changes from frame to frame: a grid that moves "
+            "cannot be read; bring the frames to one grid"
+        )
+    return first
 
 
 def axis_of(coordinate: xr.DataArray) -> str:

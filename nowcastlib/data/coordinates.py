@@ -14,6 +14,7 @@ METRES |= dict.fromkeys(["km", "kilometre", "kilometres", "kilometer", "kilomete
 DEGREES = {"y": "degrees_north", "x": "degrees_east"}
 LARGEST = {"y": 90.0, "x": 360.0}  # degrees
 KM_PER_DEGREE = 111.2  # of latitude
+FINEST = 10.0  # m; no weather radar has smaller pixels
 UNEVEN = 0.01  # share by which steps of a coordinate may differ without a warning
 GAP = 0.5  # share by which a step is so much longer than others that rows are missing
 
@@ -22,13 +23,13 @@ def with_known_unit(frames: xr.DataArray, name: str, axis: str) -> xr.DataArray:
     """Bring the coordinate of a dimension into metres or degrees; one of unknown unit stays.
 
     The unit is that of its attribute ``units``, in any case and common spelling. A coordinate
-    without units is in metres if its standard name is that of a map projection, and in degrees if
-    it is called latitude or longitude.
+    without units is in metres if its standard name is that of a map projection and its steps are
+    those of a radar in metres, and in degrees if it is called latitude or longitude.
     """
     coordinate = frames[name]
     unit = str(coordinate.attrs.get("units", "")).strip().lower()
     standard_name = str(coordinate.attrs.get("standard_name", ""))
-    if not unit and "projection" in standard_name:
+    if not unit and "projection" in standard_name and _can_be_metres(coordinate.values):
         unit = "m"
 
     if unit in METRES:
@@ -42,6 +43,11 @@ def with_known_unit(frames: xr.DataArray, name: str, axis: str) -> xr.DataArray:
             values = np.unwrap(values, period=360)  # 359, 0, 1 becomes 359, 360, 361
         frames[name] = (name, values, coordinate.attrs | {"units": degrees})
     return frames
+
+
+def _can_be_metres(values: np.ndarray) -> bool:
+    """Whether numbers without units can be metres: kilometres and radians have smaller steps."""
+    return values.dtype.kind in "fiu" and bool((np.abs(np.diff(values)) >= FINEST).all())
 
 
 def _is_named_in_degrees(coordinate: xr.DataArray, axis: str) -> bool:

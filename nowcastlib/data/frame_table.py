@@ -54,7 +54,8 @@ def frames_table(
         complete frame before; ``valid``, observed share of the pixels; ``complete``, whether that
         is enough (see ``data.completeness``: other frames count as missing); ``wet``, wet share of
         the observed pixels; ``mean`` and ``max`` in mm/h; ``category``, from 0 (driest) to 4
-        (wettest), separated by the 25, 50, 75 and 95 % quantiles of ``wet``; ``sequence``, its
+        (wettest), separated by the 25, 50, 75 and 95 % quantiles of ``wet`` (in Zampar's table, 10,
+        25, 50 and 75 %: here the wettest is rare); ``sequence``, its
         number, a new one after each long gap. In a frame without observations ``wet``, ``mean`` and
         ``max`` are NaN and the category is 0.
 

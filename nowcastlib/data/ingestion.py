@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
+from nowcastlib.data.feed_lists import checked_list
 from nowcastlib.data.feeds import Feed, ServerUnreachable, WrongSettings
 from nowcastlib.data.ingest_reading import Frame, Reading, difference
 from nowcastlib.data.ingest_settings import (
@@ -97,9 +98,7 @@ def _rows_to_ingest(
     feed: Feed, start: TimeLike | None, end: TimeLike | None, every: int
 ) -> pd.DataFrame:
     """Rows of the feed's table, each time once, in ascending time, every N-th."""
-    rows = feed.list(start, end).drop_duplicates("time").sort_values("time").iloc[::every]
-    if rows.time.isna().any():
-        raise NowcastError("the feed lists frames without a time (NaT): leave them out of its list")
+    rows = checked_list(feed.list(start, end)).sort_values("time").iloc[::every]
     if rows.empty:
         raise NowcastError(
             f"there are no frames from {start or 'the first'} to {end or 'the last'}: "

@@ -13,7 +13,7 @@ from nowcastlib.units import amount_of_water, is_rain, kind_of_rain
 OTHER_QUANTITIES = re.compile(
     r"evapo|snow|hail|melt|runoff|error|uncertain|qualit(?!y[ _-]?control)|deviation|variance"
     r"|(?<![a-z])(std|max)(?![a-z])|maximum|minimum|probab|quantile|percentile|anomal"
-    r"|convective|stratiform|large[ _-]?scale",
+    r"|convective|stratiform|large[ _-]?scale|diameter|velocit|fall[ _-]?speed",
     re.IGNORECASE,
 )
 OTHER_METHODS = re.compile("maximum|minimum|range|deviation|variance")  # in cell_methods

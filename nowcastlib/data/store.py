@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from nowcastlib.data import cf_axes
-from nowcastlib.data.accumulation import accumulation_hours
+from nowcastlib.data.accumulation import accumulation_hours, bounds_of_times
 from nowcastlib.data.colours import COLOUR, NOT_RAIN
 from nowcastlib.data.feeds.file_limits import (
     MAX_COMPOSITE_PIXELS,
@@ -28,6 +28,7 @@ from nowcastlib.data.rain_check import lazy_rates
 from nowcastlib.data.rain_variable import rain_variable
 from nowcastlib.data.read_options import AS_STATED, ReadOptions
 from nowcastlib.data.reflectivity import lazy_rain
+from nowcastlib.data.time_units import check_time_units
 from nowcastlib.data.times import time_step
 from nowcastlib.data.zarr_check import check_zarr
 from nowcastlib.data.zarr_files import check_local_files, metadata_files
@@ -116,13 +117,13 @@ def lazy_frames(
         raise NowcastError(
             f"{path} is a forecast, not observed frames: give the store it was made from"
         )
+    check_time_units(rain, path)
     attributes = _attributes(dataset, rain, archive)
 
     frames = _without_encoding(cf_axes.to_time_y_x(lazy_marked(rain, path), path, options.north_up))
-    bounds = dataset.get(frames.time.attrs.get("bounds"))
     with named(path):
         check_pixels(frames.shape[2], frames.shape[1], MAX_COMPOSITE_PIXELS)
-    frames = _rates(frames, bounds, path, options, is_checked)
+    frames = _rates(frames, bounds_of_times(dataset, frames), path, options, is_checked)
     frames = frames.drop_attrs(deep=False).rename("rainfall_rate").assign_attrs(attributes)
     frames = with_rotated_units(frames)
     return with_pixel_size(frames, options.pixel_km, path) if options.pixel_km else frames
@@ -213,7 +214,7 @@ def _check_folder(path: Path) -> None:
 
 def _with_auxiliary_coordinates(dataset: xr.Dataset) -> xr.Dataset:
     """Make coordinates of two-dimensional latitudes and longitudes that are plain variables."""
-    is_flat = (n for n, v in dataset.data_vars.items() if v.ndim == 2)
+    is_flat = (n for n, v in dataset.data_vars.items() if v.ndim in (2, 3))
     return dataset.set_coords([n for n in is_flat if cf_axes.axis_of(dataset[n]) in ("y", "x")])
 
 

@@ -1,6 +1,7 @@
-"""The two fill values of Zarr 2: that of the array, and the attribute _FillValue of CF.
+"""The two fill values of Zarr: that of the array, and the attribute _FillValue of CF.
 
-xarray takes the first for the second, and forgets the attribute. For Zarr 3 it reads the attribute.
+In Zarr 2, xarray takes the first for the second, and forgets the attribute. In Zarr 3 it reads the
+attribute only: what was never written would be rain.
 """
 
 from typing import Any
@@ -15,9 +16,11 @@ from nowcastlib.errors import NowcastError, printable
 def with_fill_values(dataset: xr.Dataset, path: str, how: dict[str, Any]) -> xr.Dataset:
     """Correct which values of a Zarr store are missing.
 
-    A 0 is missing only if the attribute _FillValue says so, or if an offset makes it another number
-    than 0: the array's fill value 0 is only what was never written. Another fill value is missing,
-    and so is the attribute if it differs. The 0 of a coordinate is never missing.
+    In Zarr 2, a 0 is missing only if the attribute _FillValue says so, or if an offset makes it
+    another number than 0: the array's fill value 0 is only what was never written. Another fill
+    value is missing, and so is the attribute if it differs. The 0 of a coordinate is never missing.
+    In Zarr 3, a fill value of the array other than 0 is noted as ``default_fill``: see
+    ``missing_marks``.
 
     Parameters
     ----------
@@ -31,6 +34,7 @@ def with_fill_values(dataset: xr.Dataset, path: str, how: dict[str, Any]) -> xr.
     NowcastError
         If an attribute _FillValue is not a number. The message does not name the store.
     """
+    _note_fill_of_zarr_3(dataset)
     filled = [name for name, variable in dataset.variables.items() if _is_filled(variable)]
     if not filled:
         return dataset
@@ -58,6 +62,15 @@ def with_fill_values(dataset: xr.Dataset, path: str, how: dict[str, Any]) -> xr.
             others = np.ravel(raw[name].attrs.get("missing_value", [])).tolist()
             raw[name].attrs["missing_value"] = [mark, *others]
     return xr.decode_cf(raw)
+
+
+def _note_fill_of_zarr_3(dataset: xr.Dataset) -> None:
+    """Note the fill value of arrays in Zarr 3, if it is a number that can mark missing values."""
+    for variable in dataset.data_vars.values():
+        fill = variable.encoding.get("fill_value")
+        is_number = isinstance(fill, int | float | np.number) and np.isfinite(fill)
+        if is_number and fill != 0 and fill != variable.encoding.get("_FillValue"):
+            variable.encoding["default_fill"] = fill
 
 
 def _is_filled(variable: xr.Variable) -> bool:

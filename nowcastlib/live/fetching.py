@@ -15,6 +15,7 @@ import xarray as xr
 from nowcastlib.data import (
     Feed,
     IngestOptions,
+    checked_field,
     grid,
     has_enough,
     ingest,
@@ -67,7 +68,7 @@ class _SelectedFrames:
     def read(self, row: Any) -> xr.DataArray:
         if self.stored is not None and row.time in self.stored.indexes["time"]:
             return self.stored.sel(time=row.time, drop=True)
-        cut = grid.cut(self.feed.read(row), self.options.crop)
+        cut = grid.cut(checked_field(self.feed.read(row), "the feed"), self.options.crop)
         return grid.coarser(cut, self.options.regrid)
 
 

@@ -85,6 +85,8 @@ def test_rows_whose_unit_makes_dates_of_them_are_refused(tmp_path):
     [
         (("deg", "deg"), ("lat", "lon")),
         (("degreeN", "degreeE"), ("y", "x")),
+        (("degree_north", "degree_east"), ("a", "b")),
+        (("degrees_N", "degrees_E"), ("a", "b")),
         (("°", "°"), ("latitude", "longitude")),
         ((None, None), ("lat", "lon")),
         ((None, None), ("latitude", "longitude")),
@@ -154,6 +156,46 @@ def test_a_store_whose_first_row_is_in_the_south_is_turned_north_up(tmp_path):
     np.testing.assert_allclose(frames.y, [50.3, 50.2, 50.1, 50.0])  # parallels: the place is known
     np.testing.assert_allclose(frames.x, [10.0, 10.1, 10.2])
     assert place.degrees(frames) is not None
+
+
+def written_for_each_time(path, latitudes):
+    """A store whose latitudes and longitudes, (Time, south_north, west_east), stand in for axes."""
+    names = ("Time", "south_north", "west_east")
+    rate = np.zeros((2, 4, 3), "f4")
+    rate[:, 1, 2] = 5
+    longitudes = np.broadcast_to([10.0, 10.1, 10.2], (2, 4, 3))
+    xr.Dataset(
+        {
+            "rain": (names, rate, {"units": "mm h-1"}),
+            "XLAT": (names, np.broadcast_to(latitudes, (2, 4, 3)), {"units": "degree_north"}),
+            "XLONG": (names, longitudes, {"units": "degree_east"}),
+        },
+        {"Time": TIMES},
+    ).to_zarr(path, zarr_format=2)
+    return path
+
+
+def test_latitudes_that_are_written_for_each_time_decide_direction_and_place(tmp_path):
+    rows = np.array([50.0, 50.1, 50.2, 50.3])[:, None]
+    frames = open_frames(written_for_each_time(tmp_path / "theirs.zarr", rows))
+    assert wet_pixel(frames) == (2, 2)  # row 1 from the south
+    np.testing.assert_allclose(frames.y, [50.3, 50.2, 50.1, 50.0])
+    np.testing.assert_allclose(frames.x, [10.0, 10.1, 10.2])
+
+
+def test_a_grid_that_moves_is_refused(tmp_path):
+    rows = np.array([50.0, 50.1, 50.2, 50.3])[:, None] + np.array([0, 0.5])[:, None, None]
+    path = written_for_each_time(tmp_path / "theirs.zarr", rows)
+    with pytest.raises(NowcastError, match=r"theirs\.zarr has a XLAT that changes from frame"):
+        open_frames(path)
+
+
+@pytest.mark.parametrize(("step", "size"), [(1.0, None), (3e-5, None), (2000.0, (2, 2))])
+def test_steps_too_small_for_metres_without_units_have_no_size(tmp_path, step, size):
+    """Kilometres of RADKLIM, radians of a satellite, metres."""
+    names = [{"standard_name": f"projection_{axis}_coordinate"} for axis in "yx"]
+    path = store(tmp_path, step * np.arange(3)[::-1], step * np.arange(4), ("y", "x"), names)
+    assert grid.pixel_size(open_frames(path)) == size
 
 
 def test_a_frame_without_a_time_is_refused(tmp_path):

@@ -109,6 +109,40 @@ def test_fill_value_that_xarray_writes_is_missing(tmp_path, zarr_format, fill):
     np.testing.assert_array_equal(frames, rain)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "fill", "scale", "expected"),
+    [
+        ("u2", 65535, 0.01, np.nan),
+        ("f4", -1.0, 1.0, np.nan),
+        ("u1", 255, 0.5, np.nan),
+        ("f4", np.nan, 1.0, np.nan),
+        ("u2", 0, 0.01, 0.0),
+    ],
+    ids=["uint16", "-1", "uint8", "NaN", "0"],
+)
+def test_a_frame_of_zarr_3_that_was_never_written_is_not_rain(
+    tmp_path, dtype, fill, scale, expected
+):
+    """Without an attribute _FillValue xarray would give 655.35 mm/h."""
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=3)
+    for name, values in (("time", np.arange(2) * 300), ("y", [1000, 0]), ("x", [0, 1000, 2000])):
+        made = group.create_array(name, data=np.asarray(values), dimension_names=[name])
+        made.attrs.update(SECONDS if name == "time" else METRES)
+    rain = group.create_array(
+        "rain",
+        shape=(2, 2, 3),
+        chunks=(1, 2, 3),
+        dtype=dtype,
+        fill_value=fill,
+        dimension_names=["time", "y", "x"],
+    )
+    rain.attrs.update({"units": "mm h-1", "scale_factor": scale})
+    rain[1] = 4 / scale
+    frames = open_frames(tmp_path / "a.zarr")
+    np.testing.assert_array_equal(frames[0], np.full((2, 3), expected))
+    np.testing.assert_allclose(frames[1], 4)
+
+
 @pytest.mark.parametrize("odd", ["none", {"a": 1}, [1, 2]], ids=str)
 def test_attribute_that_is_no_number_is_refused(tmp_path, odd):
     rain = np.ones((2, 3, 3), "f4")

@@ -219,6 +219,8 @@ TEN_THEN_FIVE = FIVE_MINUTES[0] + pd.to_timedelta([0, 10, 20, 30, 35, 40], unit=
         (FIVE_MINUTES, {"comment": "hourly accumulation of rain"}),
         (FIVE_MINUTES, {"long_name": "precip_24h"}),
         (FIVE_MINUTES, {"long_name": "rain in 60 mins"}),
+        (FIVE_MINUTES, {"long_name": "one-hour rain"}),
+        (FIVE_MINUTES, {"long_name": "rain PT1H"}),
         (FIVE_MINUTES[::2], {"cell_methods": "time: sum (interval: 5 minutes)"}),
     ],
     ids=[
@@ -228,6 +230,8 @@ TEN_THEN_FIVE = FIVE_MINUTES[0] + pd.to_timedelta([0, 10, 20, 30, 35, 40], unit=
         "comment",
         "24h",
         "60 mins",
+        "one-hour",
+        "PT1H",
         "steps of two intervals",
     ],
 )
@@ -250,6 +254,30 @@ def test_bounds_and_a_period_that_contradict_each_other_are_refused(tmp_path):
     dataset.time.attrs["bounds"] = "time_bnds"
     with pytest.raises(NowcastError, match=r"bounds .* 15 minutes, .*_period .* 60 min"):
         open_frames(written(dataset, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["time_bnds", "time_bounds"])
+def test_bounds_that_the_times_do_not_name_are_used(tmp_path, name):
+    dataset = tidy("mm", standard_name="precipitation_amount")
+    path = written(dataset.assign({name: (("time", "nv"), bounds(60))}), tmp_path)
+    assert rates(path) == pytest.approx([1, 2, 3])
+
+
+def test_bounds_in_reverse_have_the_same_length(tmp_path):
+    dataset = tidy("mm", standard_name="precipitation_amount")
+    dataset = dataset.assign(time_bnds=(("time", "nv"), bounds(60)[:, ::-1]))
+    dataset.time.attrs["bounds"] = "time_bnds"
+    assert rates(written(dataset, tmp_path)) == pytest.approx([1, 2, 3])
+
+
+def test_bounds_without_a_length_do_not_say_how_long_a_sum_lasted(tmp_path):
+    dataset = tidy("mm", standard_name="precipitation_amount")
+    dataset = dataset.assign(time_bnds=(("time", "nv"), bounds(0)))
+    dataset.time.attrs["bounds"] = "time_bnds"
+    with pytest.raises(NowcastError, match=r"does not say in which time.*--accumulation-minutes"):
+        open_frames(written(dataset, tmp_path))
+    dataset.rain.attrs["accumulation_period"] = "1 hour"
+    assert rates(written(dataset, tmp_path / "with period")) == pytest.approx([1, 2, 3])
 
 
 def test_packed_amount_is_unpacked(tmp_path):

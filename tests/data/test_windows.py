@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from nowcastlib.data import as_frames, ingest, windows
 from nowcastlib.data.feeds.demo import Demo
@@ -179,6 +180,18 @@ def test_training_data_with_stores_for_validation_uses_all_of_each(stores):
     number = 3 * 11 + 2  # the third storm has a hole after 5 of 14 frames
     assert len(train) == len(validation) == number
     assert (validation.datasets[0].frames.values[:9] != train.datasets[0].frames.values[:9]).any()
+
+
+def test_a_store_from_the_south_gives_the_same_windows(stores, tmp_path):
+    turned = xr.open_zarr(stores[0]).isel(y=slice(None, None, -1), x=slice(None, None, -1))
+    turned.drop_encoding().to_zarr(tmp_path / "turned.zarr", zarr_format=2)
+    ours, theirs = (
+        training_data(TrainingStores([path]), four_frames())[0]
+        for path in (stores[0], tmp_path / "turned.zarr")
+    )
+    assert len(ours) == len(theirs) > 10
+    for k in range(0, len(ours), 5):
+        assert torch.equal(ours[k], theirs[k])
 
 
 def test_seed_and_variation_reach_the_training_windows(stores):

@@ -62,6 +62,14 @@ def test_frames_are_put_in_the_order_of_their_times(frames):
     np.testing.assert_array_equal(scores(shuffled), scores(frames))
 
 
+@pytest.mark.parametrize("dtype", [">f4", ">f8", "f8"])
+def test_numbers_of_any_byte_order_are_the_same_frames(frames, dtype):
+    checked = checked_frames(frames.astype(dtype))
+    assert checked.dtype.isnative
+    np.testing.assert_array_equal(checked, frames)
+    np.testing.assert_array_equal(extrapolated(frames.astype(dtype)), extrapolated(frames))
+
+
 def test_an_array_without_coordinates_keeps_its_rows(frames):
     bare = xr.DataArray(frames.values, {"time": frames.time}, ("time", "y", "x"))
     np.testing.assert_array_equal(extrapolated(bare), extrapolated(frames))
