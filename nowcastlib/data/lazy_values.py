@@ -20,7 +20,7 @@ class LazyValues(BackendArray):
     def __init__(self, frames: xr.DataArray):
         self.variable = frames.variable
         self.shape = frames.shape
-        self.dtype = np.result_type(np.float32, frames.dtype.newbyteorder("="))
+        self.dtype = np.result_type(np.float32, frames.dtype)  # in native byte order
 
     def __getitem__(self, key: indexing.ExplicitIndexer):
         support = indexing.IndexingSupport.OUTER

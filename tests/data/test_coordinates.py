@@ -133,13 +133,15 @@ def two_dimensional(latitudes, longitudes, names=("y", "x")):
 
 
 @pytest.mark.parametrize("with_numbers", [False, True], ids=["no y and x", "numbers of pixels"])
-def test_two_dimensional_latitudes_decide_direction_and_size(tmp_path, with_numbers):
-    lon, lat = np.meshgrid(10 + 0.02 * np.arange(4), 50 + 0.01 * np.arange(3))  # row 0: south
+@pytest.mark.parametrize("is_south_up", [True, False])
+def test_two_dimensional_latitudes_decide_direction_and_size(tmp_path, with_numbers, is_south_up):
+    lon, lat = np.meshgrid(10 + 0.02 * np.arange(4), 50 + 0.01 * np.arange(4))
     lat = lat + 0.001 * (lon - 10)  # the rows are not parallels
-    y, x = (np.arange(3), np.arange(4)) if with_numbers else (3, 4)
+    lat = lat if is_south_up else lat[::-1]
+    y, x = (np.arange(4), np.arange(4)) if with_numbers else (4, 4)
     path = store(tmp_path, y, x, ("y", "x"), ({}, {}), **two_dimensional(lat, lon))
     frames = open_frames(path)
-    assert wet_pixel(frames) == (1, 2)
+    assert wet_pixel(frames) == ((2, 2) if is_south_up else (1, 2))  # row 1 of the store
     north_up = open_frames(path).isel(time=0)
     assert float(north_up.y[0]) > float(north_up.y[-1])
     size = grid.pixel_size(frames)

@@ -1,5 +1,6 @@
 """Stores of other makers, on disk and on S3: of any names, axes and units, they open in mm/h."""
 
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pyproj
 import pytest
 import xarray as xr
+import zarr
 from moto.server import ThreadedMotoServer
 
 from nowcastlib.data.grid import RAIN_RATE, as_frames
@@ -504,6 +506,26 @@ def test_frames_are_read_when_they_are_used(tmp_path, units):
 
     frames = open_frames(path)
     assert frames[1, 0, 0] == {"mm h-1": 2, "kg m-2": 12}[units]
+
+
+def test_a_store_of_a_terabyte_opens_without_reading_frames(tmp_path):
+    """100,000 declared frames, none of them with a chunk."""
+    shape = (100_000, 1600, 1700)
+    group = zarr.open_group(str(tmp_path / "large.zarr"), mode="w", zarr_format=2)
+    group.create_array("rain", shape=shape, chunks=(1, *shape[1:]), dtype="f4", fill_value=np.nan)
+    group["rain"].attrs.update({"units": "mm h-1", "_ARRAY_DIMENSIONS": ["time", "y", "x"]})
+    for name, size in zip(("time", "y", "x"), shape, strict=True):
+        numbers = np.arange(size, dtype="i4") * (-1000 if name == "y" else 1000)
+        units = {"units": "seconds since 2024-06-01" if name == "time" else "m"}
+        group.create_array(name, data=numbers).attrs.update(units | {"_ARRAY_DIMENSIONS": [name]})
+
+    tracemalloc.start()
+    frames = open_frames(tmp_path / "large.zarr")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert frames.nbytes > 1e12
+    assert most < 30e6  # bytes; one frame has 11 million
+    assert np.isnan(frames[-1, :2, :2]).all()
 
 
 @pytest.mark.parametrize("consolidated", [True, False])
