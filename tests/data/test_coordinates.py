@@ -136,7 +136,7 @@ def two_dimensional(latitudes, longitudes, names=("y", "x")):
 @pytest.mark.parametrize("is_south_up", [True, False])
 def test_two_dimensional_latitudes_decide_direction_and_size(tmp_path, with_numbers, is_south_up):
     lon, lat = np.meshgrid(10 + 0.02 * np.arange(4), 50 + 0.01 * np.arange(4))
-    lat = lat + 0.001 * (lon - 10)  # the rows are not parallels
+    lat = lat + 0.01 * (lon - 10)  # the rows are not parallels
     lat = lat if is_south_up else lat[::-1]
     y, x = (np.arange(4), np.arange(4)) if with_numbers else (4, 4)
     path = store(tmp_path, y, x, ("y", "x"), ({}, {}), **two_dimensional(lat, lon))
