@@ -19,7 +19,7 @@ import zarr
 from archive_files import START, field, truncate, write, write_all
 from child_processes import REFUSED, exit_code, fork, kill
 
-from nowcastlib.data import IngestOptions, as_frames, grid, ingest, store_writer
+from nowcastlib.data import IngestOptions, as_frames, grid, ingest, store_layout, store_writer
 from nowcastlib.data.feeds import ServerUnreachable
 from nowcastlib.data.feeds.archive import Archive
 from nowcastlib.data.feeds.cf_zarr import CfZarr
@@ -186,8 +186,8 @@ def test_a_store_killed_right_after_a_frame_keeps_it(tmp_path, name):
 
 def test_rain_that_a_killed_process_left_is_not_taken_for_a_frame(tmp_path, monkeypatch):
     """The killed process wrote a tile with rain; in its frame of the next run it holds none."""
-    monkeypatch.setattr(store_writer, "CHUNK", 4 * 3 * 3)  # one frame a chunk
-    monkeypatch.setattr(store_writer, "TILE", 3)
+    monkeypatch.setattr(store_layout, "CHUNK", 4 * 3 * 3)  # one frame a chunk
+    monkeypatch.setattr(store_layout, "TILE", 3)
     interrupted(tmp_path / "a.zarr", 1)
     rate = zarr.open_array(str(tmp_path / "a.zarr" / "rainfall_rate"), mode="r+")
     rate.resize((2, 4, 6))
@@ -604,7 +604,7 @@ class Killed(Fake):
 
 @pytest.mark.parametrize("minute", [0, 30, 95])
 def test_the_store_of_a_killed_process_continues_to_the_same_result(tmp_path, minute, monkeypatch):
-    monkeypatch.setattr(store_writer, "CHUNK", 4 * 4 * 24)  # four frames a chunk
+    monkeypatch.setattr(store_layout, "CHUNK", 4 * 4 * 24)  # four frames a chunk
     out = tmp_path / "a.zarr"
     minutes = tuple(range(0, 100, 5))
     source = Killed(minutes=minutes)
@@ -621,7 +621,7 @@ def test_the_store_of_a_killed_process_continues_to_the_same_result(tmp_path, mi
 
 @pytest.mark.parametrize("stored", [0, 6], ids=["a new store", "an extension"])
 def test_a_full_disk_is_reported_and_a_rerun_continues(tmp_path, monkeypatch, capfd, stored):
-    monkeypatch.setattr(store_writer, "CHUNK", 4 * 4 * 64 * 64)  # four frames a chunk
+    monkeypatch.setattr(store_layout, "CHUNK", 4 * 4 * 64 * 64)  # four frames a chunk
     out, many = tmp_path / "a.zarr", {"minutes": tuple(range(0, 50, 5)), "shape": (64, 64)}
     if stored:
         ingest(Noise(minutes=many["minutes"][:stored], shape=(64, 64)), out)
@@ -679,7 +679,7 @@ def test_a_second_ingest_is_told_who_writes_the_store_and_nothing_is_mixed(tmp_p
 
 def test_a_reader_beside_a_writer_goes_on_to_see_its_frames(tmp_path, monkeypatch):
     """At each moment: whole frames, in order, as many as when the reader opened the store."""
-    monkeypatch.setattr(store_writer, "CHUNK", 4 * 4 * 24)  # four frames a chunk
+    monkeypatch.setattr(store_layout, "CHUNK", 4 * 4 * 24)  # four frames a chunk
     out, readers = ingest(Fake(minutes=(50, 55)), tmp_path / "a.zarr"), []
 
     class Watched(Fake):
@@ -699,7 +699,7 @@ def test_a_reader_beside_a_writer_goes_on_to_see_its_frames(tmp_path, monkeypatc
 
 def test_every_step_of_an_extension_may_fail(tmp_path, monkeypatch):
     """Whichever file cannot be moved to its place: the store stays as it was or has the frames."""
-    monkeypatch.setattr(store_writer, "CHUNK", 4 * 4 * 24)
+    monkeypatch.setattr(store_layout, "CHUNK", 4 * 4 * 24)
     before = ingest(Fake(minutes=(0, 5)), tmp_path / "a.zarr")
     ingest(Fake(), tmp_path / "whole.zarr")
     replace, lengths = os.replace, []

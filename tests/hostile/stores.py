@@ -22,7 +22,7 @@ import pandas as pd
 import xarray as xr
 from child_processes import REFUSED, exit_code, fork, kill
 
-from nowcastlib.data import Feed, IngestOptions, ingest, open_frames, store_writer
+from nowcastlib.data import Feed, IngestOptions, ingest, open_frames, store_layout
 from nowcastlib.data.grid import frame
 from nowcastlib.errors import NowcastError
 
@@ -31,7 +31,7 @@ QUIET = IngestOptions(progress=False)
 START = pd.Timestamp("1970-01-01")  # its time is 0
 SIZE = 16  # px
 # four tiles a frame, four frames a chunk
-small_chunks = patch.multiple(store_writer, TILE=8, CHUNK=4 * 4 * 64)
+small_chunks = patch.multiple(store_layout, TILE=8, CHUNK=4 * 4 * 64)
 
 
 @dataclass(frozen=True)
