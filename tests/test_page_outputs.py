@@ -6,6 +6,13 @@ import pytest
 from nbformat.v4 import new_code_cell, new_output
 from page_outputs import faults, pytest_runtest_call
 
+
+@pytest.fixture(autouse=True)
+def demo(monkeypatch):
+    for name in ("NOWCAST_ARCHIVE", "NOWCAST_SOURCE"):
+        monkeypatch.delenv(name, raising=False)
+
+
 PICTURE = new_output("display_data", {"image/png": "iVBORw0KGgo="})
 CELL = new_code_cell("draw()")
 DESCRIBED = new_code_cell("draw()", metadata={"mystnb": {"image": {"alt": "A blue square"}}})
@@ -41,6 +48,13 @@ def test_words_and_described_pictures_pass():
 def test_a_warning_fails(output):
     with pytest.raises(pytest.fail.Exception, match="warning would be on the page"):
         run(CELL, output)
+
+
+def test_on_real_rain_the_library_may_caution_but_nothing_else_may_warn(monkeypatch):
+    monkeypatch.setenv("NOWCAST_ARCHIVE", "archive")
+    run(CELL, printed("the rain seems to move more than 42 px", "stderr"))
+    with pytest.raises(pytest.fail.Exception, match="Singular"):
+        run(CELL, printed("cleansing.py:242: UserWarning: Singular matrix", "stderr"))
 
 
 def test_a_picture_without_a_description_fails():

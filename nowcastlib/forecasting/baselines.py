@@ -10,6 +10,7 @@ For motion and scales, pixels that are lost in some frames are filled: see ``fil
 import contextlib
 import inspect
 import io
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -105,7 +106,12 @@ def motion(observed: np.ndarray, method: str = "LK") -> np.ndarray:
     if method == "proesmans":
         # pysteps halves the image this often; a side below 2 px would be read beyond its edge
         options["num_levels"] = min(6, int(np.log2(side)))
-    return pysteps_motion.get_method(method)(_to_decibel(recent), **options)
+    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
+        # Two or three tracked corners are too few for pysteps' search for outliers: it keeps them
+        # all, as it should, but warns of the arithmetic of its search
+        for message in ("Singular matrix during outlier", "Degrees of freedom"):
+            warnings.filterwarnings("ignore", message)
+        return pysteps_motion.get_method(method)(_to_decibel(recent), **options)
 
 
 def extrapolation(observed: np.ndarray, n: int, method: str = "LK") -> np.ndarray:

@@ -1,5 +1,7 @@
 """Baselines: rain moves with its motion; dry, narrow, constant and unobserved frames work too."""
 
+import warnings
+
 import numpy as np
 import pytest
 from made_forecasts import log_correlation, moving_rain
@@ -37,6 +39,22 @@ def test_motion_is_the_velocity_of_the_rain(method, size):
     )
     velocity = baselines.motion(storms.rain(storm, 3), method)[:, 8:-8, 8:-8].mean((1, 2))
     np.testing.assert_allclose(velocity, (2.0, 1.0), atol=0.5)
+
+
+@pytest.mark.parametrize("frames_of_the_second", [0, 2])
+def test_two_or_three_tracked_corners_give_a_motion_without_a_warning(frames_of_the_second):
+    y, x = np.mgrid[:48, :48]
+    rain = np.zeros((3, 48, 48))
+    for t in range(3):  # one shower to the right: a corner for each pair of frames
+        rain[t] += 8 * np.exp(-((x - 10 - t) ** 2 + (y - 10) ** 2) / 4.5)
+    for t in range(frames_of_the_second):  # one downwards: a third corner
+        rain[t] += 8 * np.exp(-((x - 34) ** 2 + (y - 12 - t) ** 2) / 4.5)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        velocity = baselines.motion(rain)
+    assert np.isfinite(velocity).all()
+    assert velocity.any()
 
 
 def test_proesmans_has_its_own_motion_field(storm):
