@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from math import isnan
 from pathlib import Path
 
@@ -367,8 +368,14 @@ def clips_of_rain(config: TrainConfig) -> tuple[TrainConfig, ConcatDataset, Conc
         return _question(config, path)
     except NowcastError as mistake:
         synthetic = feeds.demo.Demo(preset().events, size=preset().pixels, seed=1)
-        print(f"These clips are synthetic rain, because of the course's rain {mistake}")
+        _print_once(f"These clips are synthetic rain, because of the course's rain {mistake}")
         return _question(config, ingest(synthetic, data_folder() / "synthetic.zarr"))
+
+
+@cache
+def _print_once(text: str) -> None:
+    """Print a line, unless this process has printed it before."""
+    print(text)
 
 
 def _question(config: TrainConfig, path: Path) -> tuple[TrainConfig, ConcatDataset, ConcatDataset]:
