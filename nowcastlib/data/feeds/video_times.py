@@ -1,6 +1,7 @@
 """Whether the frames of a video are evenly spaced in time, as its file states."""
 
 import logging
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from nowcastlib.data.feeds.picture_files import LOCAL, VIDEOS
 
 log = logging.getLogger("nowcastlib")
 
+# in what ffmpeg prints: "#tb 0: 1/1000", the unit of all times, and one line a packet, with its
+# stream, its times of decoding and of showing, and more
+TIME_BASE = re.compile(r"^#tb 0: (\d+)/([1-9]\d*)$", re.MULTILINE)
+PACKET = re.compile(r"^0, *-?\d+, *(-?\d{1,19}),", re.MULTILINE)
+UNKNOWN = -(2**62)  # ffmpeg prints a number below it for a time that is not known
 UNEVEN = 1.5  # times the median duration of a frame; rounding of times stays below
 LONGEST = 60  # seconds that reading the times may take
 
@@ -47,11 +53,9 @@ def frame_times(path: Path) -> np.ndarray:
     except (OSError, subprocess.TimeoutExpired):
         return np.zeros(0)
 
-    unit, ticks = 1.0, []
-    for line in packets.splitlines():
-        if line.startswith("#tb 0:"):  # such as "#tb 0: 1/1000"
-            numerator, denominator = line.partition(":")[2].split("/")
-            unit = float(numerator) / float(denominator)
-        elif not line.startswith("#"):  # stream, decoding time, showing time, duration, size, sum
-            ticks.append(int(line.split(",")[2]))
-    return unit * np.sort(np.array(ticks, "f8"))
+    base = TIME_BASE.search(packets)
+    if base is None:
+        return np.zeros(0)
+    ticks = np.array([int(shown) for shown in PACKET.findall(packets)], "f8")
+    ticks = np.sort(ticks[ticks > UNKNOWN])
+    return ticks * int(base[1]) / int(base[2])
