@@ -147,7 +147,8 @@ def pixel_of(frames: xr.DataArray, place: Place) -> tuple[float, float]:
     if not inside:
         raise NowcastError(
             f"{place.label} (latitude {place.latitude:g}, longitude {place.longitude:g}) lies "
-            f"outside the grid, which spans {_bounds(corners)}: the latitude comes first"
+            f"outside the grid, which spans {_bounds(corners)}: the latitude comes first; name a "
+            "place inside, or take a larger part of the frames"
         )
     return float(x), float(y)
 

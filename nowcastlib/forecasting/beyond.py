@@ -39,7 +39,12 @@ def videos_in(place: str | Path) -> dict[str, Path]:
     place = Path(place)
     if not place.exists():
         raise NowcastError(f"{place} does not exist: name a folder of videos")
-    videos, _ = picture_files.find(place)
+    videos, pictures = picture_files.find(place)
+    if not videos and pictures:
+        raise NowcastError(
+            f"{place} holds no videos: name a folder of videos, or make frames of its "
+            f"{len(pictures)} pictures by ingest --source images, and forecast without --beyond"
+        )
     if not videos:
         raise NowcastError(f"{place} holds no videos: name a folder of videos")
 

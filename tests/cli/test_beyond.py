@@ -119,3 +119,12 @@ def test_mistakes_are_one_line_and_nothing_is_written(place, capsys, line, compl
     (message,) = complaints(capsys.readouterr().err)
     assert complaint in message
     assert not [name for name in ("f", "f.npy", "f.tiff") if (place.root / name).exists()]
+
+
+def test_a_folder_of_pictures_is_sent_to_ingest(tmp_path, capsys):
+    for number in range(3):
+        iio.imwrite(tmp_path / f"{number}.png", np.zeros((16, 16), "u1"))
+    place = SimpleNamespace(root=tmp_path)
+    line = "forecast --weights persistence --data {root} --beyond --out {root}/f"
+    assert nowcast(place, line) == 2
+    assert "its 3 pictures by ingest --source images" in capsys.readouterr().err
