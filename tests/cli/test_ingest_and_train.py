@@ -76,6 +76,7 @@ def test_another_server_with_the_interface_of_the_real_radar(tmp_path, capsys):
     assert url in frames.attrs["source"]
 
 
+PICTURES = {"spacing": None, "palette": None, "brightness": False, "mask": None, "colours": False}
 SOUTH_UP = {"options": ReadOptions(north_up=False)}
 
 
@@ -98,13 +99,17 @@ SOUTH_UP = {"options": ReadOptions(north_up=False)}
         (
             "images",
             "--path p --spacing 7 --palette q --brightness",
-            {"path": "p", "spacing": 7, "palette": "q", "brightness": True},
+            PICTURES | {"path": "p", "spacing": 7, "palette": "q", "brightness": True},
         ),
         (
             "images",
             "--path p --pixel-km 2 --north-up",
-            {"path": "p", "spacing": None, "palette": None, "brightness": False}
-            | {"pixel": 2000.0, "north_up": True},
+            PICTURES | {"path": "p", "pixel": 2000.0, "north_up": True},
+        ),
+        (
+            "images",
+            "--path p --mask m --colours",
+            PICTURES | {"path": "p", "mask": "m", "colours": True},
         ),
     ],
 )
@@ -169,7 +174,7 @@ OTHERS = [
 @pytest.mark.parametrize("command", ["ingest", "live"])
 def test_option_of_another_source_is_refused_by_name(tmp_path, capsys, command, source, option):
     flag = f"--{option.replace('_', '-')}"
-    value = "" if option in ("brightness", "redirects") else "9"  # these have no value
+    value = "" if option in ("brightness", "colours", "redirects") else "9"  # these have no value
     line = f"{command} --source {source} {flag} {value} --out {tmp_path}/out"
     assert main(line.split()) == 2
     assert f"{flag} is not an option of the source {source}" in capsys.readouterr().err
