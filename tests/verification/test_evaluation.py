@@ -59,9 +59,9 @@ def test_cases_that_a_network_forecasts_at_once_have_the_same_sums(storm, lost):
     sizes = []
 
     class Recorded(Network):
-        def of_cases(self, observed, n):
+        def of_cases(self, observed, *arguments):
             sizes.append(len(observed))
-            return super().of_cases(observed, n)
+            return super().of_cases(observed, *arguments)
 
     radar = forecaster("radar", "cpu")
     runs = {
