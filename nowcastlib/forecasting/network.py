@@ -27,7 +27,7 @@ from nowcastlib.training import (
 )
 from nowcastlib.units import DRY, TrainedScale, exceeds
 
-LARGE_GRID = 700 * 700  # px; from this size on, memory matters more than a fifth of the time
+LARGE_GRID = 700 * 700  # px; from this size on, memory matters more than time
 Note = Callable[[Tensor], None]  # gets the logits (case, rate, y, x) of one lead time
 
 
