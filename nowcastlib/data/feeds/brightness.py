@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nowcastlib.data.feeds.picture_colours import scaled
 from nowcastlib.data.feeds.protocol import WrongSettings
 
 COLOURED = 8  # levels of 255 by which the channels differ; compression with loss leaves grey below
@@ -22,13 +23,10 @@ def brightness(picture: np.ndarray) -> np.ndarray:
     numpy.ndarray
         (y, x) float32 from 0 to 1; NaN where transparent.
     """
-    values = picture / np.float32(np.iinfo(picture.dtype).max)
+    values, opaque = scaled(picture)
     if values.ndim == 2:
         return values
-
-    # (y, x, RGB or RGBA) -> (y, x)
-    grey, opacity = values[..., :3].mean(axis=-1), values[..., 3:]
-    return np.where(opacity.all(axis=-1), grey, np.nan)
+    return np.where(opaque, values.mean(axis=-1), np.nan)
 
 
 def has_colours(picture: np.ndarray) -> bool:
