@@ -30,4 +30,4 @@ def scaled(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     values = picture / np.float32(np.iinfo(picture.dtype).max)
     if values.ndim == 2:
         return values, np.ones(values.shape, bool)
-    return values[..., :3], values[..., 3:].all(axis=-1)
+    return values[..., :3], np.all(values[..., 3:] > 0, axis=-1)
