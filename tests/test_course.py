@@ -7,6 +7,7 @@ import xarray as xr
 from archive_files import field, write_all
 
 from nowcastlib import course
+from nowcastlib.course import rain as rain_of_the_course
 from nowcastlib.data import as_frames, labels_of
 from nowcastlib.data.feeds.archive import Archive
 from nowcastlib.data.feeds.cf_zarr import CfZarr
@@ -99,8 +100,10 @@ def test_frames_are_ingested_only_once(monkeypatch, tmp_path):
 def test_only_the_period_of_the_source_is_ingested(monkeypatch, source, period):
     periods = []
     monkeypatch.setenv("NOWCAST_SOURCE", source)
-    monkeypatch.setattr(course, "ingest", lambda feed, out, *period: periods.append(period))
-    monkeypatch.setattr(course.store, "open_frames", lambda _: None)
+    monkeypatch.setattr(
+        rain_of_the_course, "ingest", lambda feed, out, *period: periods.append(period)
+    )
+    monkeypatch.setattr(rain_of_the_course.store, "open_frames", lambda _: None)
     course.frames()
     assert periods == [period]
 
@@ -169,7 +172,7 @@ def test_question_about_rain_has_both_answers_in_both_parts():
     rain = np.zeros((48, 64, 64), "f4")
     rain[::8, 24:40, 24:40] = 1.5  # above 1 mm/h, not above 2, in some clips
     times = pd.date_range("2024-06-01", periods=24, freq="5min")
-    both = times.append(times + pd.Timedelta("1d"))
+    both = times.append(times + pd.Timedelta("1D"))
     store = course.data_folder() / "frames.zarr"
     frames = as_frames(rain).assign_coords(time=both)
     frames.to_dataset(name="rainfall_rate").to_zarr(store, consolidated=False)

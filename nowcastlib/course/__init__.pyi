@@ -1,0 +1,11 @@
+from .exercises import checking as checking
+from .presets import PRESETS as PRESETS
+from .presets import Preset as Preset
+from .presets import preset as preset
+from .questions import QUESTIONS as QUESTIONS
+from .questions import clips_of_rain as clips_of_rain
+from .rain import ARCHIVE as ARCHIVE
+from .rain import data_folder as data_folder
+from .rain import feed as feed
+from .rain import frames as frames
+from .verdicts import verdict as verdict
