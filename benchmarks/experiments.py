@@ -16,8 +16,8 @@ Within a group only the named part differs. A group takes 15 to 45 minutes on on
   encoder-decoder;
 - ``losses``: on synthetic rain, judged by CSI and by how much fine structure is left.
 
-All but the last use Moving MNIST: two digits, 3 frames in and 5 out in free rollout; the loss is
-the binary cross-entropy above its lowest possible value, on 256 films of test digits. ``mask``
+All but the last use Moving MNIST: two digits, 3 frames in, 5 out, each forecast fed back; the loss
+is the binary cross-entropy above its lowest possible value, on 256 films of test digits. ``mask``
 takes 48 px, 4 frames in and 4 out. The last uses 6 storms for training and 4 others for the scores,
 64 km wide, 4 frames in and 6 out.
 """

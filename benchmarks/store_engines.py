@@ -51,8 +51,8 @@ def write_icechunk(path: Path, rain: np.ndarray) -> None:
         times = np.datetime64(0, "s") + 300 * np.arange(start, start + len(part))
         dataset = xr.Dataset({"rain": (("time", "y", "x"), part)}, {"time": times})
         session = repository.writable_session("main")
-        how = {"append_dim": "time"} if start else {"encoding": encoding()}
-        dataset.to_zarr(session.store, consolidated=False, **how)
+        options = {"append_dim": "time"} if start else {"encoding": encoding()}
+        dataset.to_zarr(session.store, consolidated=False, **options)
         session.commit("append")
 
 

@@ -42,7 +42,7 @@ from nowcastlib.verification import score_films
 model, config = load(WEIGHTS / "mnist")
 results = {
     "films": 64,
-    "data": "MovingMNIST('test', 64, seed=0): digits not seen in training, free rollout",
+    "data": "MovingMNIST('test', 64, seed=0): digits not seen in training, forecasts fed back",
 }
 for n in (6, 8, 10):  # input frames, and forecast frames
     films = torch.stack([film for film in MovingMNIST("test", 64, 2 * n)])  # (B, T, 1, H, W)

@@ -26,7 +26,7 @@ from nowcastlib.files import one_writer, write_atomically
 from nowcastlib.units import ModelScale
 
 LEVELS = 100  # of the model unit 1, which is 128 mm/h
-HIGHEST = 254  # level; heavier rain is not told from it
+HIGHEST = 254  # level; heavier rain is stored as this level
 NOT_OBSERVED = 255
 SCALE = ModelScale()
 TEXTS = ("source", "license", "crs", "comment")  # attributes that are kept

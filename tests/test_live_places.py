@@ -48,7 +48,7 @@ def live(site, words, *more) -> int:
 
 
 @pytest.fixture(scope="module")
-def told(site):
+def printed(site):
     """What ``nowcast live`` prints: lines on stdout."""
     from contextlib import redirect_stdout
     from io import StringIO
@@ -58,13 +58,13 @@ def told(site):
     return out.getvalue().splitlines()
 
 
-def test_live_tells_places_on_the_terminal_and_as_json(site, told):
+def test_live_tells_places_on_the_terminal_and_as_json(site, printed):
     """By the network, which gives probabilities, although a baseline is named first."""
     _, series = forecast_at(forecaster("radar"), site.frames, site.places, leads=6)
-    assert told[1:] == [f"{each.place.name}: {outlook(each, 'radar')}" for each in series]
-    assert told[1].startswith(f"{AHEAD}: Rain from 12:4")
-    assert told[1].endswith(" % sure.")
-    assert told[2].startswith(f"{BEHIND}: Raining now (1")
+    assert printed[1:] == [f"{each.place.name}: {outlook(each, 'radar')}" for each in series]
+    assert printed[1].startswith(f"{AHEAD}: Rain from 12:4")
+    assert printed[1].endswith(" % sure.")
+    assert printed[2].startswith(f"{BEHIND}: Raining now (1")
 
     report = json.loads(site.json.read_text())
     assert report["issued"] == "2024-06-01T12:35:00Z"
@@ -82,11 +82,11 @@ def test_live_tells_places_on_the_terminal_and_as_json(site, told):
         assert other["outlook"].endswith("extrapolation gives no probability.")
 
 
-def test_the_page_tells_each_place(site, told):
+def test_the_page_tells_each_place(site, printed):
     page = site.page.read_text()
     assert page.count('<section class="place">') == 2
     assert "<h2>A &amp; O &#39;ahead&#39;</h2>" in page
-    for line in told[1:]:
+    for line in printed[1:]:
         assert f"<b>{line.rpartition(': ')[2]}</b>" in page
     assert "The chance of rain is radar's own probability"
     assert "chance of rain above" in page
@@ -134,7 +134,7 @@ LETTERS = """[...document.querySelectorAll(".place svg text")].map((text) => {
 
 
 @pytest.mark.parametrize("width", [390, 1200])
-def test_marks_and_charts_are_readable_on_phones_and_screens(site, told, width):
+def test_marks_and_charts_are_readable_on_phones_and_screens(site, printed, width):
     said = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
@@ -172,7 +172,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_place_that_is_none_is_one_line_and_the_old_files_stay(site, told, capsys, name):
+def test_a_place_that_is_none_is_one_line_and_the_old_files_stay(site, printed, capsys, name):
     word, expected = FAILURES[name]
     before = site.page.read_bytes(), site.json.read_bytes()
     assert live(site, [word], "--json", str(site.json), "--forecasters", "persistence") == 2
@@ -193,12 +193,12 @@ def test_json_needs_a_place_and_a_place_needs_frames_with_coordinates(site, caps
     assert not (site.root / "x.json").exists()
 
 
-def test_forecast_tells_places_too(site, told, capsys):
+def test_forecast_tells_places_too(site, printed, capsys):
     line = f"forecast --data {site.source} --leads 6 --out {site.root}/f.zarr"
     report = site.root / "forecast.json"
     words = ["--place", site.words[0], "--place", site.words[1], "--json", str(report)]
     assert main([*line.split(), *words]) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == told[1:]
+    assert capsys.readouterr().out.splitlines()[1:] == printed[1:]
     own, other = (json.loads(path.read_text())["places"] for path in (report, site.json))
     for k in (0, 1):
         assert own[k]["forecasts"]["radar"] == other[k]["forecasts"]["radar"]

@@ -54,7 +54,7 @@ class Forecast:
     # Pictures are grey, white is 100 mm/h, instead of the colours of the rain scale.
     grey: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
-    # Places whose rain is told.
+    # Places for which the forecast rain is printed.
     places: PlaceOptions = NO_PLACE
 
     # Videos in place of a store.

@@ -47,7 +47,7 @@ class Live(SourceOptions):
     # Where networks run; auto: on a GPU where there is one.
     device: DEVICE = "auto"
 
-    # Places whose rain the page tells.
+    # Places for which the page shows the forecast rain.
     places: PlaceOptions = NO_PLACE
 
     # Show the page in the browser.

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Places whose rain is told."""
+    """Places for which the forecast rain is printed."""
 
-    # Tell when it will rain at a place, and how sure that is. Latitude and longitude are in
+    # Print when it will rain at a place, and how sure that is. Latitude and longitude are in
     # degrees, such as 46.07,13.24,Udine; south and west are negative, as in --place=-33.9,151.2.
     place: Annotated[
         tuple[str, ...],

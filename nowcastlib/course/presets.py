@@ -51,11 +51,11 @@ _GUIDED = default_config("guided").changed(
 _CLASSIFIER = default_config("classifier")
 _TOUCH = _CLASSIFIER.changed(
     model=ClassifierConfig(hidden=(24, 32), kernel=(3, 3), patch=8, pool=1, head="dense"),
-    n_in=5, n_out=4, first_lead=1, crop=0, epochs=10, steps=170, batch=32, lr=4e-3, warmup=0.2,
+    n_in=5, n_out=4, first_lead=1, crop=0, epochs=6, steps=110, batch=32, lr=4e-3, warmup=0.2,
     keep="last", precision="no",
 )  # fmt: skip
 _POUR = _CLASSIFIER.changed(
-    model=ClassifierConfig(hidden=(8, 16), kernel=(3, 3), patch=4), epochs=4, steps=40, batch=8,
+    model=ClassifierConfig(hidden=(8, 16), kernel=(3, 3), patch=8), epochs=4, steps=40, batch=8,
     lr=4e-3, warmup=0.1, keep="last", precision="no",
 )  # fmt: skip
 PRESETS = {
@@ -183,8 +183,8 @@ PRESETS = {
             precision="bf16",
         ),
         guided=_GUIDED,
-        touch=_TOUCH.changed(hidden=(48, 64), epochs=30),
-        pour=_POUR.changed(hidden=(32, 64), epochs=20, steps=200, batch=32),
+        touch=_TOUCH.changed(hidden=(48, 64), epochs=30, steps=170),
+        pour=_POUR.changed(hidden=(32, 64), patch=4, epochs=20, steps=200, batch=32),
     ),
     "seed": Preset(
         "seed",

@@ -10,7 +10,7 @@ import xarray as xr
 from nowcastlib.data.rain_check import lazy_rates
 from nowcastlib.errors import NowcastError
 
-BLOCKS, LENGTH = 8, 5  # at most so many blocks of successive frames are read
+BLOCKS, LENGTH = 8, 5  # at most 8 blocks of 5 successive frames are read
 FEWEST_RISES = 6  # pairs of frames in which rain was added and none lost; fewer prove nothing
 RISES_PER_RESET = 5  # a running sum may start again, but not often
 SHARE_OF_FALLS = 0.01  # of the changed pixels: rounding, and corrections of a product

@@ -122,10 +122,12 @@ def _draw_two_stacks(ax: Axes, anatomy: Anatomy) -> None:
     draw_chain(ax, [*right, *outputs])
 
     sees_all = anatomy.head[0][0] > forecaster[-1].shape[0]
-    note = "output layer sees\nall hidden states" if sees_all else "advected along\nthe motion"
-    ax.text(2.4, y + 0.7, note, fontsize=9, ha="center", va="center", color=GREY)
+    # the note stands beside what it is about: the output layer, or the way to the probabilities
+    note = "sees all hidden states →" if sees_all else "advected along the motion →"
+    height = y if sees_all else y + 1
+    ax.text(5.3, height, note, fontsize=9, ha="right", va="center", color=GREY)
     ax.text(2.4, y - 0.4, "encoder", fontsize=10, ha="center", weight="bold")
-    note = "rain left and motion" if forecaster[0].has_input else "no input"
+    note = "↑ rain left and motion" if forecaster[0].has_input else "no input"
     ax.text(7.6, 1.45, note, fontsize=9, ha="center", va="center", color=GREY)
     ax.text(7.6, 0.9, "forecaster", fontsize=10, ha="center", weight="bold")
 

@@ -149,7 +149,7 @@ class MotionGuided(ForecastNetwork):
         return torch.sigmoid(logits)
 
     def parcels(self, x: Tensor, n_out: int) -> Parcels:
-        """Forecast what becomes of each parcel of rain, at the place where it is now.
+        """Forecast growth and decay of each parcel of rain, at the place where it is now.
 
         Parameters
         ----------

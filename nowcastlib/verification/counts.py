@@ -1,7 +1,7 @@
 """Sums that the scores are computed from: forecasts compared with observations.
 
 Pixels without an observation are left out. Pixels without a forecast (NaN: their rain would have
-come over the edge) count as dry, for all forecasters alike. Rates up to ``DRY`` are 0 in forecast
+come over the edge) count as dry, for every forecaster. Rates up to ``DRY`` are 0 in forecast
 and observation. Rain exceeds a threshold if its rate is higher, compared as float32:
 ``units.exceeds``.
 """

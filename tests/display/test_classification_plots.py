@@ -31,8 +31,15 @@ def test_roc_names_the_area_and_ends_in_the_corner():
 def test_reliability_draws_the_observed_frequencies():
     ax = plots.show_reliability_of_clips(LABELS, {"network": FORECAST})
     x, y = ax.lines[0].get_data()
-    assert y == pytest.approx([0, 0, 1, 0.5])  # 0…0.2, 0.2…0.4, 0.6…0.8, 0.8…1
-    assert x == pytest.approx([0.1, 0.2, 0.65, 0.85])
+    assert y == pytest.approx([0, 1, 2 / 3])  # 0…1/3, 1/3…2/3, 2/3…1
+    assert x == pytest.approx([0.15, 0.6, 0.8])
+
+
+def test_reliability_counts_the_clips_of_each_class():
+    few = plots.show_reliability_of_clips(LABELS, {"network": FORECAST})
+    assert [text.get_text() for text in few.texts] == ["2", "1", "3"]
+    many = plots.show_reliability_of_clips(np.tile(LABELS, 25), {"network": np.tile(FORECAST, 25)})
+    assert [text.get_text() for text in many.texts] == ["25", "25", "50", "50"]
 
 
 def test_warnings_show_the_point_and_the_counts():

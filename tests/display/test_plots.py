@@ -190,6 +190,14 @@ def test_variants_have_a_dot_per_run_and_a_bar_at_their_mean():
     assert points == [[[1, 0], [3, 0]], [[2, 0]], [[5, 1]], [[5, 1]]]
 
 
+def test_the_colour_bar_of_a_strip_is_one_panel_high():
+    figure = plots.show_strip({name: np.ones((2, 8, 8)) for name in "abc"}, ["1", "2"])
+    figure.draw_without_rendering()
+    *panels, bar = (ax.get_position() for ax in figure.axes)
+    assert 0.8 * panels[0].height < bar.height <= panels[0].height
+    assert panels[0].y0 <= bar.y0 < bar.y1 <= panels[0].y1 + 1e-6
+
+
 def test_plots_name_the_source_and_licence_of_the_data(frames, made, monkeypatch, tmp_path):
     credit = "Radar of Nowhere · CC BY 4.0"
     frames = frames.assign_attrs(source="Radar of Nowhere", license="CC BY 4.0")

@@ -21,7 +21,7 @@ def main() -> int:
     """Attack stores, runs and decoders; exit code 1 if anything crashed, hung or was wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="how long (default: 10)")
-    parser.add_argument("--inputs", type=int, default=10**9, help="at most so many of each kind")
+    parser.add_argument("--inputs", type=int, default=10**9, help="largest number of each kind")
     parser.add_argument("--first", type=int, default=0, help="number of the first input")
     parser.add_argument("--only", nargs="*", default=[], help="kinds of input (default: all)")
     parser.add_argument("--stores", type=float, metavar="TIMES", help=HELP_STORES)

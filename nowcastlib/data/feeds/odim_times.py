@@ -51,15 +51,15 @@ def check_time(attributes: Attributes, listed: ListedTime) -> None:
         text = f"{attributes['date']}{attributes['time']}"
         raise NowcastError(f"states the time {printable(text)!r}, which is none: fetch it again")
 
-    stated, slack, how = [nominal], SLACK, ("is listed", "the list")
+    stated, slack, words = [nominal], SLACK, ("is listed", "the list")
     if listed.is_of_name:
         stated += [stated_time(attributes, edge) for edge in ("start", "end")]
-        slack, how = STEP, ("has a name", "the name")
+        slack, words = STEP, ("has a name", "the name")
     differences = abs(pd.DatetimeIndex(stated) - listed.time)
     if not (differences <= slack).any():  # never true of NaT
         raise NowcastError(
-            f"is of {nominal:%Y-%m-%d %H:%M:%S}, but {how[0]} as of "
-            f"{listed.time:%Y-%m-%d %H:%M:%S}: {how[1]} contradicts the file"
+            f"is of {nominal:%Y-%m-%d %H:%M:%S}, but {words[0]} as of "
+            f"{listed.time:%Y-%m-%d %H:%M:%S}: {words[1]} contradicts the file"
         )
 
 

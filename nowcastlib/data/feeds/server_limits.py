@@ -21,7 +21,7 @@ class Limits:
     retry_after
         Longest wait in seconds that a server may ask for. If it asks for more, the request fails.
     failures, rest
-        After so many failed requests in a row no request is sent for `rest` seconds.
+        After `failures` failed requests in a row, no request is sent for `rest` seconds.
     other_hosts
         Whether a server may redirect to another host, port or scheme.
     """

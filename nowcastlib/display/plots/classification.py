@@ -11,6 +11,7 @@ from nowcastlib.display.plots.frames import new_axes
 from nowcastlib.verification import auc, confusion, reliability, roc_of_clips
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#999999")
+FEW = 150  # clips; below this number the reliability diagram has fewer classes
 WORDS = (("hits", "misses"), ("false_alarms", "correct_negatives"))
 
 
@@ -61,17 +62,21 @@ def show_reliability_of_clips(
     Returns
     -------
     matplotlib.axes.Axes
-        Reliable probabilities lie on the diagonal; larger points stand for more clips.
+        Reliable probabilities lie on the diagonal. Each point is a class of probabilities, one of
+        five (of three if there are fewer than 150 clips); the number in it counts its clips.
     """
     ax = new_axes(4, 4) if ax is None else ax
+    bins = 3 if len(labels) < FEW else 5
     for (name, forecast), colour in zip(forecasts.items(), COLOURS, strict=False):
-        table = reliability(labels, forecast, 5)
-        ax.plot(table.forecast, table.observed, color=colour, label=name)
-        ax.scatter(table.forecast, table.observed, 4 + 120 * table.clips / len(labels), colour)
+        table = reliability(labels, forecast, bins)
+        ax.plot(table.forecast, table.observed, color=colour, marker="o", ms=13, label=name)
+        for row in table.itertuples():
+            place = row.forecast, row.observed
+            ax.annotate(f"{row.clips}", place, color="w", fontsize=7, ha="center", va="center")
     ax.axline((0, 0), slope=1, color="k", lw=0.8)
     ax.set(xlabel="forecast probability", ylabel="observed frequency", aspect="equal")
-    ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
-    ax.legend(frameon=False, fontsize=8)
+    ax.set(xlim=(-0.06, 1.06), ylim=(-0.06, 1.06))
+    ax.legend(frameon=False, fontsize=8, markerscale=0.5, loc="upper left")
     return ax
 
 

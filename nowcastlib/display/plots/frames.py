@@ -132,7 +132,9 @@ def show_map(
     return ax
 
 
-def show_scale(image: AxesImage, ax: Axes | Sequence[Axes] | np.ndarray) -> None:
+def show_scale(
+    image: AxesImage, ax: Axes | Sequence[Axes] | np.ndarray, shrink: float = 1.0
+) -> None:
     """Draw the legend of the rain scale beside one or several axes.
 
     Parameters
@@ -141,9 +143,12 @@ def show_scale(image: AxesImage, ax: Axes | Sequence[Axes] | np.ndarray) -> None
         Picture that was drawn with the rain scale.
     ax : matplotlib.axes.Axes or several of them
         Axes that make room for the legend.
+    shrink : float
+        Height of the legend as a share of the height of the axes.
     """
     axes = list(np.atleast_1d(np.asarray(ax)).ravel())
-    bar = axes[0].figure.colorbar(image, ax=axes, extend="max", ticks=NORM.boundaries, format="%g")
+    style = {"extend": "max", "ticks": NORM.boundaries, "format": "%g", "shrink": shrink}
+    bar = axes[0].figure.colorbar(image, ax=axes, **style)
     bar.set_label("rain rate (mm/h)", fontsize=9)
     bar.ax.tick_params(labelsize=8)
 
@@ -194,7 +199,7 @@ def draw_strip(
     for ax, label in zip(axes[0], labels, strict=True):
         ax.set_title(label, fontsize=9)
     if rain:
-        show_scale(image, axes)
+        show_scale(image, axes[0], shrink=0.92)  # one panel high, with its numbers
     add_credits(figure, rows.values())
 
 
