@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "nowcastlib"
 # from the ground floor up: a room imports only from rooms on lower floors
 FLOORS = [
     {"errors"},
-    {"units", "files", "devices", "_pysteps"},
+    {"units", "files", "devices", "workers", "_pysteps"},
     {"data", "networks"},
     {"training"},
     {"forecasting"},

@@ -21,9 +21,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # brought by packages that are declared, and imported only beside them
 BROUGHT = {
     "boto3": "moto",
+    "cloudpickle": "dask",
     "docutils": "sphinx",
     "nbformat": "nbclient",
     "packaging": "pytest",
+    "psutil": "distributed",
     "tomli": "pytest",
     "typing_extensions": "torch",  # read by the type checker only
 }
@@ -53,6 +55,7 @@ def declared(requirements: list[str]) -> dict[str, str]:
 
 
 LIBRARY = declared(PROJECT["dependencies"])
+SCALE = declared(PROJECT["optional-dependencies"]["scale"])
 ALL = LIBRARY | declared(PROJECT["optional-dependencies"]["dev"])
 
 
@@ -92,7 +95,8 @@ def undeclared(folder: str, packages: set[str]) -> list[str]:
 
 def test_every_import_of_the_library_is_declared():
     assert len(imported("nowcastlib")) > 20
-    assert undeclared("nowcastlib", {*LIBRARY}) == []
+    assert undeclared("nowcastlib", {*LIBRARY, *SCALE}) == []
+    assert SCALE.items() <= ALL.items()  # so that the tests run
 
 
 @pytest.mark.parametrize("folder", ["tests", "benchmarks", "docs", "notebooks"])

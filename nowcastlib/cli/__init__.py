@@ -18,6 +18,7 @@ LONGEST_WARNING = 1000  # characters
 
 CONTINUE = {  # how to continue a command that was interrupted
     "ingest": "; run the command again to continue",
+    "evaluate": "; with --counts DIR a run continues where it was interrupted",
     "train": "; run the command again with --resume to continue",
     "classify": "; run the command again, a training with --resume, to continue",
 }

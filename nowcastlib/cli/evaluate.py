@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from nowcastlib.cli.cluster_options import ALONE, ClusterOptions
 from nowcastlib.cli.reading import AS_STATED, DEVICE, ReadingOptions, option
 from nowcastlib.cli.values import names_of_forecasters
 from nowcastlib.errors import NowcastError
@@ -19,9 +20,9 @@ log = logging.getLogger("nowcastlib")
 class Evaluate:
     """Score forecasters on a store by lead time, threshold, scale and event."""
 
-    # CF-Zarr store or NetCDF file of rain with the observed frames, or a store of colours: it is
-    # scored by MSE, PSNR and SSIM.
-    data: Path
+    # CF-Zarr store or NetCDF file of rain with the observed frames (a path, a URL, or the name of a
+    # public archive), or a store of colours: it is scored by MSE, PSNR and SSIM.
+    data: Annotated[str, tyro.conf.arg(metavar="PATH")]
 
     # Names of shipped networks and baselines, or folders of runs, separated by commas.
     forecasters: Annotated[str, tyro.conf.arg(metavar="NAMES")] = (
@@ -62,8 +63,19 @@ class Evaluate:
     # Where networks run; auto: on a GPU where there is one.
     device: DEVICE = "auto"
 
+    # Add the scores of the cases of an event. The intervals then show how much the scores depend on
+    # the events, and long archives need less memory.
+    by_event: bool = False
+
+    # Folder in which the counts of each case are kept; run again, an interrupted evaluation carries
+    # on there.
+    counts: Annotated[Path | None, option("DIR", "keep none")] = None
+
     # What the frames of --data are, where the store does not say it or says it wrongly.
     reading: ReadingOptions = AS_STATED
+
+    # Processes that share the work.
+    cluster: ClusterOptions = ALONE
 
     def run(self) -> None:
         """Evaluate, print the mean CSI, and write the report if ``json`` names a file."""
@@ -97,11 +109,14 @@ class Evaluate:
             every=self.every,
             common=self.common,
             batch=self.batch,
+            by_event=self.by_event,
+            counts=self.counts,
         )
         for name, run in forecasters.items():
             if caution := trained_on(run, frames):
                 log.warning("%s %s", name, caution)
-        counts = evaluate(frames, forecasters, options)
+        with self.cluster.connected() as client:
+            counts = evaluate(frames, forecasters, options, client=client)
 
         print(report.summary(counts, frames, self))
         if self.json:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from nowcastlib.cli.cluster_options import ALONE, ClusterOptions
 from nowcastlib.cli.reading import option
 from nowcastlib.cli.source_options import SourceName, SourceOptions
 from nowcastlib.errors import NowcastError
@@ -37,6 +38,9 @@ class Ingest(SourceOptions):
     # Source archive: download the pysteps example archive (335 MB) if the folder does not exist.
     download: bool = False
 
+    # Processes that share the work.
+    cluster: ClusterOptions = ALONE
+
     def run(self) -> None:
         """Write the store, then print one line about its frames."""
         from nowcastlib.data import (
@@ -58,8 +62,9 @@ class Ingest(SourceOptions):
                 )
             example_archive.download(feed.path)
 
-        options = IngestOptions(self.crop, self.regrid, self.every)
-        ingest(feed, self.out, self.start, self.end, options)
+        with self.cluster.connected() as client:
+            options = IngestOptions(self.crop, self.regrid, self.every, client=client)
+            ingest(feed, self.out, self.start, self.end, options)
         if is_colour_store(self.out):
             print(f"{self.out}: {describe_colours(open_colours(self.out))}")
         else:

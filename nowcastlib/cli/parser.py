@@ -19,6 +19,7 @@ from nowcastlib.cli.ingest import Ingest
 from nowcastlib.cli.jobs import JOBS, TrainJobs
 from nowcastlib.cli.live import Live
 from nowcastlib.cli.plot import Plot
+from nowcastlib.cli.table import Table
 from nowcastlib.cli.train import Train, train_command
 from nowcastlib.cli.values import check_values
 from nowcastlib.errors import NowcastError, did_you_mean
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "plot": Plot,
     "live": Live,
     "compact": Compact,
+    "table": Table,
 }
 
 

@@ -24,16 +24,17 @@ if TYPE_CHECKING:
     from nowcastlib.cli.evaluate import Evaluate
 
 TITLE = "CSI pooled over cases, averaged over leads, by threshold in mm/h"
-INTERVAL = " (in brackets the 90 % interval of a bootstrap over the cases)"
+INTERVAL = " (in brackets the 90 % interval of a bootstrap over the {})"
 MISSING = ("incomplete_frames", "cases_left_out", "cases_with_missing_frames")
 MANY = 10  # cases from which an interval is shown without a warning
 
 
 def summary(counts: xr.Dataset, frames: xr.DataArray, options: "Evaluate") -> str:
     """What the terminal shows: the extent of the evaluation, its scores, and how to read them."""
-    lines = [_extent(counts, frames, options), _scores(counts), _unknown(options.common)]
+    lines = [_extent(counts, frames, options), _scores(counts, options.by_event)]
+    lines.append(_unknown(options.common))
     lines.append(_missing(counts))
-    return "\n".join(filter(None, [*lines, _few_cases(counts.sizes["case"])]))
+    return "\n".join(filter(None, [*lines, _few_cases(counts.attrs["cases"])]))
 
 
 def _extent(counts: xr.Dataset, frames: xr.DataArray, options: "Evaluate") -> str:
@@ -48,7 +49,7 @@ def _extent(counts: xr.Dataset, frames: xr.DataArray, options: "Evaluate") -> st
         area = f"inside a margin of {options.margin} px: "
 
     parts = [
-        _number(counts.sizes["case"], "case"),
+        _number(counts.attrs["cases"], "case"),
         _number(len(np.unique(counts.event)), "event"),
         f"{area}{rows} × {columns} px",
         _number(counts.sizes["lead_time"] - 1, "lead"),  # lead time 0 is the observation
@@ -91,7 +92,7 @@ def _few_cases(cases: int) -> str:
     return f"{number}: other rain may give another order of the forecasters."
 
 
-def _scores(counts: xr.Dataset) -> str:
+def _scores(counts: xr.Dataset, by_event: bool) -> str:
     """The mean CSI and, from two cases on, its interval: a row for each forecaster."""
     has_interval = counts.sizes["case"] > 1
     csi, bounds = mean_csi(counts.sum("case")), interval(counts[[*COUNTS]])
@@ -107,7 +108,8 @@ def _scores(counts: xr.Dataset) -> str:
             for mean, low, high in cells
         ]
     columns = [float(threshold) for threshold in counts.threshold.values]
-    title = TITLE + (INTERVAL if has_interval else "")
+    resampled = "events" if by_event else "cases"
+    title = TITLE + (INTERVAL.format(resampled) if has_interval else "")
     return f"{title}\n{pd.DataFrame.from_dict(rows, 'index', columns=columns)}"
 
 
@@ -138,11 +140,12 @@ def full(counts: xr.Dataset, protocol: dict, common: bool) -> dict:
 def protocol(frames: xr.DataArray, counts: xr.Dataset, options: "Evaluate") -> dict:
     """How the scores were computed: the data, the cases, and a definition of each term."""
     size = pixel_size(frames)
+    unit = "events" if options.by_event else "cases"
     unknown = "nor is NaN in any forecast" if options.common else "NaN in a forecast counts as dry"
     return {
         "data": str(options.data),
         "source": frames.attrs["source"],
-        "cases": counts.sizes["case"],
+        "cases": counts.attrs["cases"],
         "events": len(np.unique(counts.event)),
         "step_minutes": time_step(frames),
         "pixel_km": round(size.mean, 4) if size else None,
@@ -152,9 +155,9 @@ def protocol(frames: xr.DataArray, counts: xr.Dataset, options: "Evaluate") -> d
         "dry": f"rates up to {DRY:g} mm/h count as 0 in forecast and observation",
         "csi": "hits / (hits + misses + false alarms), pooled over cases; "
         "mean_csi: averaged over lead times > 0",
-        "csi_averaged": "mean of the CSI of the csi_defined cases in which it is defined",
-        "interval": "90 % interval of 1,000 bootstrap samples of the cases; "
-        "cases are not independent",
+        "csi_averaged": f"mean of the CSI of the csi_defined {unit} in which it is defined",
+        "interval": "90 % interval of 1,000 bootstrap samples of the "
+        + (unit if options.by_event else f"{unit}; cases are not independent"),
         "unknown": f"NaN in the observation is not scored; {unknown}",
         "missing": f"a frame that shows less than {MIN_OBSERVED} of the usual pixels is missing; "
         "in a case, the first and the last frame of input and of verification are there, and at "

@@ -17,6 +17,7 @@ RANGES: dict[str, tuple[float, float]] = {  # smallest and largest value of an o
     "every": (1, LARGE),
     "leads": (1, 1000),
     "margin": (0, LARGE),
+    "max_gap": (TINY, LARGE),
     "max_mb": (TINY, LARGE),
     "max_seconds": (TINY, LARGE),
     "minutes": (TINY, LARGE),
@@ -27,10 +28,11 @@ RANGES: dict[str, tuple[float, float]] = {  # smallest and largest value of an o
     "shares": (0, 1),
     "size": (0, LARGE),
     "spacing": (TINY, LARGE),
+    "wet": (0, 1000),
     "workers": (0, 256),
 }
 LIVE = {"every": (0, LARGE), "leads": (0, 1000)}  # 0: once, and one hour
-PLACES = ("out", "json")
+PLACES = ("counts", "out", "json")
 TIMES = ("start", "end", "at")
 
 

@@ -58,6 +58,7 @@ from .places import Window as Window
 from .places import parse_places as parse_places
 from .places import pixel_of as pixel_of
 from .places import window_around as window_around
+from .rain_check import local_store as local_store
 from .read_options import AS_STATED as AS_STATED
 from .read_options import ReadOptions as ReadOptions
 from .splits import SPLITS as SPLITS

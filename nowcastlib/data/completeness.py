@@ -7,11 +7,13 @@ as the corners of a composite, do not count. Any other frame counts as missing, 
 frame at that time.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nowcastlib.data.store import SLAB
+from nowcastlib.data.slabs import by_slabs
 from nowcastlib.data.times import nearest_frames
 
 MIN_OBSERVED = 0.9  # share of the usually observed pixels that a complete frame has at least
@@ -19,25 +21,26 @@ NEIGHBOURS = 12  # frames before a frame, which tell how many pixels are usual
 MAX_MISSING = 1 / 3  # share of the frames of a forecast that may be missing
 
 
-def observed_shares(frames: xr.DataArray) -> np.ndarray:
+def observed_shares(frames: xr.DataArray, client: Any = None) -> np.ndarray:
     """Observed share of the pixels of each frame.
 
     Parameters
     ----------
     frames : xarray.DataArray (time, y, x)
         Rain rate in mm/h; NaN is not observed. A large store is read part by part.
+    client : distributed.Client, optional
+        Its workers read the frames.
 
     Returns
     -------
     array (time,)
     """
-    pixels = max(1, frames.shape[1] * frames.shape[2])
-    n = max(1, SLAB // (4 * pixels))  # frames that are read together, of 4 bytes a pixel
-    parts = [np.zeros(0)]
-    for k in range(0, len(frames), n):
-        rate = frames[k : k + n].values
-        parts.append(np.isfinite(rate).mean(axis=(1, 2)))
-    return np.concatenate(parts)
+    return np.concatenate([np.zeros(0), *by_slabs(_observed, frames, client)])
+
+
+def _observed(rate: np.ndarray) -> np.ndarray:
+    """Observed share of frames (time, y, x)."""
+    return np.isfinite(rate).mean(axis=(1, 2))
 
 
 def complete(shares: np.ndarray) -> np.ndarray:
@@ -61,14 +64,15 @@ def complete(shares: np.ndarray) -> np.ndarray:
     return (shown >= MIN_OBSERVED * usual).to_numpy()  # False for NaN: shows nothing
 
 
-def mark_complete(frames: xr.DataArray) -> xr.DataArray:
+def mark_complete(frames: xr.DataArray, client: Any = None) -> xr.DataArray:
     """The frames (time, y, x) with the coordinate ``is_complete`` (time), see ``complete``.
 
-    All frames are read once, unless they have this coordinate already.
+    All frames are read once, by the workers of a client if there is one, unless they have this
+    coordinate already.
     """
     if "is_complete" in frames.coords:
         return frames
-    return frames.assign_coords(is_complete=("time", complete(observed_shares(frames))))
+    return frames.assign_coords(is_complete=("time", complete(observed_shares(frames, client))))
 
 
 def mark_last(frames: xr.DataArray, n: int, end: int | None = None) -> xr.DataArray:

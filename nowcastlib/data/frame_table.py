@@ -1,17 +1,19 @@
 """The table of frames: time, rain and sequence of each frame; windows of frames."""
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from tqdm.auto import tqdm
 
 from nowcastlib.data.completeness import complete
 from nowcastlib.data.gate import checked_in_order
 from nowcastlib.data.read_options import AS_STATED, ReadOptions
-from nowcastlib.data.store import SLAB, open_frames
+from nowcastlib.data.slabs import by_slabs
+from nowcastlib.data.store import open_frames
 from nowcastlib.data.times import nearest_frames
 from nowcastlib.errors import NowcastError
 from nowcastlib.files import write_atomically
@@ -22,12 +24,13 @@ CATEGORY_QUANTILES = [0.25, 0.5, 0.75, 0.95]  # of the wet share
 MAX_GAP = 10.0  # minutes within a sequence
 
 
-def frames_table(
+def frames_table(  # noqa: PLR0913 (client is the sixth)
     frames: xr.DataArray | str | Path,
     wet: float = DRY,
     max_gap: float | None = None,
     progress: bool = False,
     options: ReadOptions = AS_STATED,
+    client: Any = None,
 ) -> pd.DataFrame:
     """Make the table of frames: one row for each frame, in ascending time.
 
@@ -46,6 +49,8 @@ def frames_table(
         Show a progress bar while frames are read.
     options : ReadOptions
         What a store does not say, or says wrongly; frames themselves need none.
+    client : distributed.Client, optional
+        Its workers read and measure the frames.
 
     Returns
     -------
@@ -66,13 +71,16 @@ def frames_table(
         is no rain: see ``data.checked_frames``.
     """
     if isinstance(frames, xr.DataArray):
-        return arrange(measure(checked_in_order(frames), wet, progress), max_gap)
+        return arrange(measure(checked_in_order(frames), wet, progress, client), max_gap)
     if not Path(frames).is_dir():  # in the cloud: there is no place beside it
-        return arrange(measure(open_frames(frames, options=options), wet, progress), max_gap)
-    return arrange(_measured_store(Path(frames), wet, progress, options), max_gap)
+        opened = open_frames(frames, options=options)
+        return arrange(measure(opened, wet, progress, client), max_gap)
+    return arrange(_measured_store(Path(frames), wet, progress, options, client), max_gap)
 
 
-def _measured_store(store: Path, wet: float, progress: bool, options: ReadOptions) -> pd.DataFrame:
+def _measured_store(
+    store: Path, wet: float, progress: bool, options: ReadOptions, client: Any
+) -> pd.DataFrame:
     """``measure`` of a store on disk, from the table beside it if that is up to date."""
     csv = Path(f"{store}.csv")
     read = f", read with {options.described()}" if options.given() else ""
@@ -83,7 +91,7 @@ def _measured_store(store: Path, wet: float, progress: bool, options: ReadOption
             table = pd.read_csv(csv, comment="#")
             return table.astype({"time": "datetime64[ns]"})[MEASURED]
 
-    table = measure(open_frames(store, options=options), wet, progress)
+    table = measure(open_frames(store, options=options), wet, progress, client)
     with suppress(NowcastError):  # the folder is not writable: measure each time
         write_atomically(csv, (stamp + table.to_csv(index=False)).encode())
     return table
@@ -95,7 +103,9 @@ def _written(store: Path) -> str:
     return f"{max(times)} in {len(times)} files"
 
 
-def measure(frames: xr.DataArray, wet: float = DRY, progress: bool = False) -> pd.DataFrame:
+def measure(
+    frames: xr.DataArray, wet: float = DRY, progress: bool = False, client: Any = None
+) -> pd.DataFrame:
     """Measure the rain of frames (time, y, x): those columns of ``frames_table`` that need pixels.
 
     Returns
@@ -103,23 +113,15 @@ def measure(frames: xr.DataArray, wet: float = DRY, progress: bool = False) -> p
     pandas.DataFrame
         Columns ``time``, ``valid``, ``wet``, ``mean`` and ``max``.
     """
-    times = frames.indexes["time"]
-    pixels = frames[0].size
-    n = max(1, SLAB // (4 * pixels))  # frames that are read together, of 4 bytes a pixel
-
-    parts = []
-    with tqdm(total=len(times), desc="measure", unit="frame", disable=not progress) as bar:
-        for k in range(0, len(times), n):
-            rate = frames.isel(time=slice(k, k + n)).values.reshape(-1, pixels)  # (time, pixel)
-            parts.append(_measure(rate, wet))
-            bar.update(len(rate))
+    parts = by_slabs(partial(_measure, wet=wet), frames, client, "measure" if progress else "")
     table = pd.concat(parts, ignore_index=True)
-    table.insert(0, "time", times)
+    table.insert(0, "time", frames.indexes["time"])
     return table
 
 
-def _measure(rate: np.ndarray, wet: float) -> pd.DataFrame:
-    """Observed share, wet share, mean and maximum of frames (time, pixel); NaN where unobserved."""
+def _measure(frames: np.ndarray, wet: float) -> pd.DataFrame:
+    """Observed share, wet share, mean and maximum of frames (time, y, x); NaN where unobserved."""
+    rate = frames.reshape(len(frames), -1)  # (time, pixel)
     observed = np.isfinite(rate).sum(axis=1)
     pixels = np.where(observed > 0, observed, np.nan)
     largest = np.fmax.reduce(rate, axis=1, initial=-np.inf).astype("f8")

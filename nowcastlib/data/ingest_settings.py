@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nowcastlib.data.colour_store import open_colours
 from nowcastlib.data.colours import is_colour_store
@@ -23,6 +24,8 @@ class IngestOptions:
     regrid: int = 0  # columns of a coarser grid, rows in proportion; 0: keep the grid
     every: int = 1  # keep every N-th frame
     progress: bool = True  # show a progress bar
+    # a client of dask.distributed, whose workers read and write; None: this process alone
+    client: Any = None
 
 
 KEEP_ALL = IngestOptions()

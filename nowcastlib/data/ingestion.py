@@ -11,7 +11,7 @@ import xarray as xr
 
 from nowcastlib.data.feed_lists import checked_list
 from nowcastlib.data.feeds import Feed, ServerUnreachable, WrongSettings
-from nowcastlib.data.ingest_reading import Frame, Reading, difference
+from nowcastlib.data.ingest_reading import Frame, Reading, difference, other_grid
 from nowcastlib.data.ingest_settings import (
     KEEP_ALL,
     IngestOptions,
@@ -55,7 +55,7 @@ def ingest(
     start, end : str, datetime, numpy.datetime64 or pandas.Timestamp, optional
         Times in UTC: frames in [start, end) are written. None leaves that side open.
     options : IngestOptions
-        Crop, coarser grid, every N-th frame, progress bar.
+        Crop, coarser grid, every N-th frame, progress bar, and processes that share the work.
 
     Returns
     -------
@@ -84,6 +84,10 @@ def ingest(
     >>> path = ingest(Demo(events=1), "frames.zarr")  # doctest: +SKIP
     """
     out = Path(out)
+    if options.client:
+        from nowcastlib.data.ingest_workers import absolute  # needs dask
+
+        feed = absolute(feed)
     rows = _rows_to_ingest(feed, start, end, options.every)
     store = real_path(out)
     with one_writer(store):
@@ -117,11 +121,10 @@ def _extend(feed: Feed, rows: pd.DataFrame, store: Path, options: IngestOptions)
     with StoreWriter(store) as writer:
         seconds = rows.time.astype("datetime64[s]").astype("int64")
         missing = rows[~seconds.isin(writer.times)]
-        reading = Reading(feed, missing, options, written=len(rows) - len(missing))
-        frames = reading.readable_frames(store.name)
+        reading = Reading(feed, missing, options, len(rows) - len(missing), store.name)
         try:
-            with closing(frames):  # ends the line of the progress bar before any error is printed
-                _append(reading, frames, writer, _about(feed, settings))
+            with reading:  # ends the line of the progress bar before any error is printed
+                _append(reading, writer, _about(feed, settings))
         except WrongSettings:
             writer.undo()  # the frames before it were read wrongly, too
             raise
@@ -134,32 +137,52 @@ def _extend(feed: Feed, rows: pd.DataFrame, store: Path, options: IngestOptions)
         )
 
 
-def _append(
-    reading: Reading,
-    frames: Iterator[Frame],
-    writer: StoreWriter,
-    attributes: dict[str, str],
-) -> None:
-    """Add the frames of one grid: that of the store, or that of most of the first frames."""
-    first: list[Frame] = []
-    interruption = None
-    if not writer.has_grid:
-        first, interruption = _take(frames, FIRST_FRAMES)
-    if first:
-        writer.create(reading.stored(_most_common(first)), attributes)
+def _append(reading: Reading, writer: StoreWriter, attributes: dict[str, str]) -> None:
+    """Add the frames of one grid; with a client its workers add all but the first ones."""
+    client = reading.options.client
+    adder = _Adder(reading, writer)
+    with closing(reading.readable_frames(1 if client else reading.feed.concurrency)) as frames:
+        if not writer.has_grid:
+            adder.begin(frames, attributes)
+        for one in frames:
+            adder.add(one)
+            if client and adder.pattern is not None:
+                break
 
-    pattern = None  # the first frame that fits into the store
-    for one in itertools.chain(first, [] if interruption else frames):
-        if pattern is not None:
-            wrong = difference(pattern, one.field)
-        elif not (wrong := reading.difference_from(writer.grid, one.field)):
-            pattern = one.field
+    if client and adder.pattern is not None:
+        from nowcastlib.data.ingest_workers import add_by_workers  # needs dask
+
+        add_by_workers(reading, writer, adder.pattern)
+
+
+class _Adder:
+    """Adds frames of one grid: that of the store, or that of most of the first frames."""
+
+    def __init__(self, reading: Reading, writer: StoreWriter):
+        self.reading = reading
+        self.writer = writer
+        self.pattern: xr.DataArray | None = None  # the first frame that fits into the store
+
+    def begin(self, frames: Iterator[Frame], attributes: dict[str, str]) -> None:
+        """Begin a new store with the first frames."""
+        first, interruption = _take(frames, FIRST_FRAMES)
+        if first:
+            self.writer.create(self.reading.stored(_most_common(first)), attributes)
+        for one in first:
+            self.add(one)
+        if interruption:
+            raise interruption
+
+    def add(self, one: Frame) -> None:
+        """Add a frame, or skip it if it has another grid."""
+        if self.pattern is not None:
+            wrong = difference(self.pattern, one.field)
+        elif not (wrong := self.reading.difference_from(self.writer.grid, one.field)):
+            self.pattern = one.field
         if wrong:
-            reading.skip(one.time, f"{one.where}: {wrong}: use another store for such frames")
+            self.reading.skip(one.time, other_grid(one.where, wrong))
         else:
-            writer.add(int(one.time.timestamp()), one.values)
-    if interruption:
-        raise interruption
+            self.writer.add(int(one.time.timestamp()), one.values)
 
 
 def _take(

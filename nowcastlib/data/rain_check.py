@@ -8,6 +8,7 @@ each frame of any feed before it is written.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -207,7 +208,20 @@ def lazy_rates(
 
 def are_checked(frames: xr.DataArray) -> bool:
     """Whether the values of frames come from ``LazyRates`` that checks them, unread so far."""
+    rates = _lazy_rates(frames)
+    return rates is not None and rates.is_checked
+
+
+def local_store(frames: xr.DataArray) -> list[str]:
+    """The store on this machine's disk from which unread frames come; empty if there is none."""
+    rates = _lazy_rates(frames)
+    is_local = rates is not None and Path(rates.where).exists()
+    return [rates.where] if rates is not None and is_local else []
+
+
+def _lazy_rates(frames: xr.DataArray) -> LazyRates | None:
+    """The ``LazyRates`` that read the values of frames; None if the values are in memory."""
     values: Any = frames.variable._data  # a chain of wrappers, each around its ``array``
     while values is not None and not isinstance(values, LazyRates):
         values = getattr(values, "array", None)
-    return values is not None and values.is_checked
+    return values

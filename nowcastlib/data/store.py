@@ -1,6 +1,7 @@
 """Reading stores: any CF-Zarr or NetCDF of rain, on disk, on S3 or behind a URL, in mm/h."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,16 @@ def lazy_frames(
     frames = _rates(frames, bounds_of_times(dataset, frames), path, options, is_checked)
     frames = frames.drop_attrs(deep=False).rename("rainfall_rate").assign_attrs(attributes)
     frames = with_rotated_units(frames)
-    return with_pixel_size(frames, options.pixel_km, path) if options.pixel_km else frames
+    if options.pixel_km:
+        frames = with_pixel_size(frames, options.pixel_km, path)
+    frames.encoding = {"preferred_chunks": {"time": _frames_of_a_chunk(rain)}}
+    return frames
+
+
+def _frames_of_a_chunk(rain: xr.DataArray) -> int:
+    """Number of frames that a store keeps together."""
+    chunks = rain.encoding.get("preferred_chunks") or {}
+    return next((n for name, n in chunks.items() if cf_axes.axis_of(rain[name]) == "time"), 1)
 
 
 def _rates(
@@ -171,7 +181,8 @@ def open_dataset(archive: PublicArchive) -> xr.Dataset:
         check_local_files(disk, root)
         how["consolidated"] = _is_consolidated(disk, root)
         check_zarr(disk, root, how["consolidated"])
-        return with_fill_values(xr.open_zarr(path, **how), path, how)
+        address = path if "://" in path else os.path.abspath(path)  # for processes elsewhere
+        return with_fill_values(xr.open_zarr(address, **how), address, how)
     except NowcastError as error:
         raise NowcastError(f"{path} {error}") from error
     except Exception as error:  # zarr, fsspec, botocore and xarray each have errors of their own

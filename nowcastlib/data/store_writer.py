@@ -6,10 +6,10 @@ opened the store: chunks are replaced by ones that hold the same frames and more
 on a full disk the store has the frames of its last ``.zmetadata``.
 """
 
-import itertools
 import json
 import os
 import shutil
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from nowcastlib.data.store_files import chunk_keys
 from nowcastlib.data.store_layout import (
     TITLES,
     growing,
@@ -49,6 +50,8 @@ class StoreWriter:
         Whether the store exists or was created.
     grid : xarray.DataArray (y, x) or (channel, y, x)
         Coordinates of the store, if it has any; its values mean nothing.
+    scratch : Path
+        A folder beside the store for what is not whole yet; it is removed in the end.
     """
 
     grid: xr.DataArray
@@ -64,7 +67,7 @@ class StoreWriter:
 
     def __enter__(self) -> "StoreWriter":
         with ExitStack() as stack:
-            self._scratch = stack.enter_context(scratch_folder(self.path))
+            self.scratch = stack.enter_context(scratch_folder(self.path))
             if self.path.exists():
                 self._repair()
                 self._open()
@@ -95,6 +98,16 @@ class StoreWriter:
         dimensions = ("channel", "y", "x")[-len(rate.shape[1:]) :]
         self.grid = xr.DataArray(np.empty(rate.shape[1:], "u1"), axes, dimensions)
 
+    @property
+    def frames_folder(self) -> Path:
+        """Folder of the array of frames."""
+        return self._root / growing(self._root)[0]
+
+    @property
+    def about(self) -> dict:
+        """Metadata (.zarray) of the array of frames: shape, chunks and filters."""
+        return read_json(self.frames_folder / ".zarray")
+
     def create(self, frame: xr.DataArray, attributes: dict[str, str]) -> None:
         """Begin a new store.
 
@@ -106,7 +119,7 @@ class StoreWriter:
         attributes : dict
             Global attributes, such as ``source`` and ``license``.
         """
-        self._root = self._scratch / "store"
+        self._root = self.scratch / "store"
         write_empty_store(self._root, frame, attributes)
         self._open()
 
@@ -128,13 +141,42 @@ class StoreWriter:
         self.times += seconds
         self._waiting = []
 
+    def take(self, seconds: Sequence[int], folder: Path, keys: Collection[str]) -> None:
+        """Add frames that another process has written, as the chunk that is not full, or a new one.
+
+        Parameters
+        ----------
+        seconds : sequence of int
+            Times of the new frames, in seconds since 1970.
+        folder : Path
+            An array of one chunk along the first axis, on the disk of the store. It holds the
+            frames of that chunk that the store has already, and then the new ones.
+        keys : collection of str
+            Names of the files that it has; all is NaN where it has none.
+        """
+        n, about = len(self.times), self.about
+        own = chunk_keys(about, 0, 1)
+        for key, new in zip(chunk_keys(about, n, n + 1), own, strict=True):
+            self._take_chunk(folder / new, self.frames_folder / key, new in keys)
+        self._append("time", np.array(seconds))
+        self._publish(n + len(seconds))
+        self.times += seconds
+
+    @staticmethod
+    def _take_chunk(new: Path, chunk: Path, has_values: bool) -> None:
+        """Put a chunk in its place, in place of one that holds fewer frames."""
+        if has_values:
+            os.replace(new, chunk)
+        else:  # all of it is NaN; a killed process may have left rain here
+            chunk.unlink(missing_ok=True)
+
     def undo(self) -> None:
         """Take back all frames that were added; a store that had none before is removed."""
         self._waiting = []
         if self._before:
             self._publish(self._before)
         elif self._root == self.path and self.has_grid:
-            self._root = self._scratch / "undone"
+            self._root = self.scratch / "undone"
             os.rename(self.path, self._root)
         self.times = self.times[: self._before]
 
@@ -153,22 +195,19 @@ class StoreWriter:
         They are made in the scratch folder and then moved, because a chunk that holds frames which
         readers may be reading must be replaced by one with the same frames and more, at once.
         """
-        n, folder, scratch = len(self.times), self._root / name, self._scratch / name
+        n, folder, scratch = len(self.times), self._root / name, self.scratch / name
         about = read_json(folder / ".zarray")
         about["shape"][0] = n + len(values)
         scratch.mkdir(exist_ok=True)
         (scratch / ".zarray").write_text(json.dumps(about))
 
-        for key in _chunk_keys(about, n, n + 1):
+        for key in chunk_keys(about, n, n + 1):
             if n % about["chunks"][0] and (folder / key).exists():
                 shutil.copyfile(folder / key, scratch / key)
         zarr_array(scratch)[n:] = values
 
-        for key in _chunk_keys(about, n, n + len(values)):
-            if (scratch / key).exists():
-                os.replace(scratch / key, folder / key)
-            else:  # all of it is NaN; a killed process may have left rain here
-                (folder / key).unlink(missing_ok=True)
+        for key in chunk_keys(about, n, n + len(values)):
+            self._take_chunk(scratch / key, folder / key, (scratch / key).exists())
 
     def _publish(self, n: int) -> None:
         """Make the number of frames known to readers; a new store takes its name."""
@@ -185,7 +224,7 @@ class StoreWriter:
 
     def _replace(self, name: str, content: dict) -> None:
         """Replace a file of metadata at once."""
-        new = self._scratch / "metadata"
+        new = self.scratch / "metadata"
         new.write_text(json.dumps(content, indent=1))
         os.replace(new, self._root / name)
 
@@ -222,13 +261,3 @@ def adopt_unfinished(path: Path) -> None:
         set_fill_time(partial)
         zarr.consolidate_metadata(str(partial))
         partial.rename(path)
-
-
-def _chunk_keys(about: dict, start: int, stop: int) -> list[str]:
-    """Names of the chunks that hold the values from ``start`` to ``stop`` along the first axis."""
-    size = about["chunks"][0]
-    axes = [range(start // size, (stop - 1) // size + 1)]
-    tiles = zip(about["shape"][1:], about["chunks"][1:], strict=True)
-    axes += [range(-(-length // tile)) for length, tile in tiles]
-    separator = about.get("dimension_separator", ".")
-    return [separator.join(map(str, key)) for key in itertools.product(*axes)]

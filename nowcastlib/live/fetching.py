@@ -62,6 +62,10 @@ class _SelectedFrames:
     def source(self) -> str:
         return getattr(self.feed, "source", "")  # a feed of another maker may state none
 
+    @property
+    def is_local(self) -> bool:
+        return getattr(self.feed, "is_local", False)
+
     def list(self, start: Any = None, end: Any = None) -> pd.DataFrame:
         return self.rows
 

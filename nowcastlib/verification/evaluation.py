@@ -2,7 +2,10 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +16,6 @@ from nowcastlib.data import (
     centre,
     check_same_grid,
     checked_frames,
-    frames_at,
     mark_complete,
     nearest_frames,
     pixel_size,
@@ -21,10 +23,11 @@ from nowcastlib.data import (
 )
 from nowcastlib.devices import GPUS
 from nowcastlib.errors import NowcastError
-from nowcastlib.forecasting import Forecaster, Network, Rescaled, at_trained_scale, forecasts
+from nowcastlib.forecasting import Forecaster, Network, Rescaled, at_trained_scale
 from nowcastlib.units import exceeds
+from nowcastlib.verification.case_sums import Counting, Sums, counted
 from nowcastlib.verification.case_times import count_missing, event_starts, issue_times
-from nowcastlib.verification.counts import SCALES, check_thresholds, count
+from nowcastlib.verification.counts import SCALES, check_thresholds
 
 PIXELS_AT_ONCE = 2**20  # on a GPU: 16 cases of 256 × 256 px
 
@@ -53,6 +56,10 @@ class EvaluationOptions:
     scales: Sequence[int] = SCALES  # px; window sides of the fractions skill score
     # cases that a network forecasts at once; 0: several on a GPU, the more the smaller the grid
     batch: int = 0
+    # add the sums of the cases of an event: less memory, and intervals over the events
+    by_event: bool = False
+    # folder in which the sums of each case are kept: an interrupted evaluation carries on there
+    counts: Path | None = None
 
     def __post_init__(self):
         smallest = {"leads": 1, "every": 1, "pool": 1, "size": 0, "margin": 0, "batch": 0}
@@ -96,6 +103,7 @@ def evaluate(
     forecasters: Mapping[str, Forecaster],
     options: EvaluationOptions | None = None,
     progress: bool = True,
+    client: Any = None,
 ) -> xr.Dataset:
     """Compare forecasters with what was observed, on the same cases.
 
@@ -110,6 +118,9 @@ def evaluate(
         The protocol; None for the defaults of ``EvaluationOptions``.
     progress : bool
         Whether to show a progress bar.
+    client : distributed.Client | None
+        Its workers make and compare the forecasts, a case each, one at a time in each process, and
+        give back the sums. They need the frames of ``open_frames`` and the files below them.
 
     Returns
     -------
@@ -118,43 +129,57 @@ def evaluate(
         ``lead_time`` is in minutes. Lead time 0 is the last observation, compared with itself. Each
         case has the time at which it was ``issued`` and its ``event``, the time of the first frame
         of that event. The attributes ``incomplete_frames``, ``cases_left_out`` because of
-        incomplete or absent frames and ``cases_with_missing_frames`` count what is missing.
+        incomplete or absent frames and ``cases_with_missing_frames`` count what is missing;
+        ``cases`` counts the cases, also where ``by_event`` adds those of an event.
 
     Raises
     ------
     NowcastError
-        If there is no complete case, or no rain above the lowest threshold.
+        If there is no complete case, no rain above the lowest threshold, or if the folder of
+        ``options.counts`` holds the sums of another evaluation.
     """
     options = options or EvaluationOptions()
     frames = checked_frames(frames)
     frames = centre(frames, options.size) if options.size else frames
-    frames = mark_complete(frames)
+    frames = mark_complete(frames, client)
     forecasters = {name: at_trained_scale(r, frames, name) for name, r in forecasters.items()}
     n_in = {run.n_in for run in forecasters.values()}
-    times = issue_times(frames, n_in, options.leads, options.every)
+    times = all_times = issue_times(frames, n_in, options.leads, options.every)
     _check_frames(frames, times, options)
 
-    pooled_km = options.pool * _pixel_km(frames)
-    counts: dict[str, list[xr.Dataset]] = {name: [] for name in forecasters}
-    batch = options.batch or suitable_batch(forecasters.values(), frames)
-    with tqdm(total=len(times) * len(forecasters), unit="forecast", disable=not progress) as bar:
-        for first in range(0, len(times), batch):
-            issued = times[first : first + batch]
-            predicted = {}
-            for name, run in forecasters.items():
-                bar.set_description(name, refresh=False)
-                predicted[name] = forecasts(run, frames, issued, options.leads)
-                bar.update(len(issued))
-
-            for case in zip(*predicted.values(), strict=True):
-                by_name = dict(zip(predicted, case, strict=True))
-                rates, truth = _fields_to_compare(by_name, frames, options)
-                for name, rate in rates.items():
-                    sums = count([(rate, truth)], options.thresholds, options.scales, pooled_km)
-                    counts[name].append(sums)
-    return _joined(counts, frames, times, options.leads).assign_attrs(
-        count_missing(frames, n_in, times, options.leads, options.every)
+    counting = Counting(
+        frames, forecasters, options, options.pool * _pixel_km(frames), time_step(frames)
     )
+    batch = options.batch or suitable_batch(forecasters.values(), frames)
+    batches = [times[first : first + batch] for first in range(0, len(times), batch)]
+    cases = counted(counting, batches, client)
+    total = len(times) * len(forecasters)
+    with tqdm(total=total, unit="forecast", disable=not progress) as bar, closing(cases):
+        parts = _collected(cases, event_starts(frames, times), options.by_event, bar)
+
+    if options.by_event:
+        times = times[~pd.Index(event_starts(frames, times)).duplicated()]
+    joined = _joined(parts, frames, times, options.leads)
+    missing = count_missing(frames, n_in, all_times, options.leads, options.every)
+    return joined.assign_attrs(missing | {"cases": len(all_times)})
+
+
+def _collected(
+    cases: Iterable[Sums], events: pd.DatetimeIndex, by_event: bool, bar: tqdm
+) -> dict[str, list[xr.Dataset]]:
+    """The sums of each case, or with ``by_event`` of each event, by the forecaster's name."""
+    parts: dict[str, list[xr.Dataset]] = {}
+    before = None
+    for event, case in zip(events, cases, strict=True):
+        for name, sums in case.items():
+            of_forecaster = parts.setdefault(name, [])
+            if by_event and event == before:
+                of_forecaster[-1] = of_forecaster[-1] + sums
+            else:
+                of_forecaster.append(sums)
+        before = event
+        bar.update(len(case))
+    return parts
 
 
 def suitable_batch(forecasters: Iterable[Forecaster], frames: xr.DataArray) -> int:
@@ -189,41 +214,6 @@ def _check_frames(
         raise NowcastError(
             f"no rain above {lowest} mm/h in these frames: there is nothing to score"
         )
-
-
-def _fields_to_compare(
-    predicted: Mapping[str, xr.DataArray], frames: xr.DataArray, options: EvaluationOptions
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Forecasts by name and the observation (…, lead, y, x) in mm/h, from lead 0, as scored."""
-    first = next(iter(predicted.values()))
-    now = frames.sel(time=first.issued.values).values
-    later = frames_at(frames, pd.DatetimeIndex(first.valid_time.values))
-    truth = np.concatenate([now[None], later.values])
-    truth = _scored_area(truth, options)
-
-    rates = {}
-    for name, field in predicted.items():
-        lead_0 = np.broadcast_to(now, (*field.shape[:-3], 1, *now.shape))
-        rates[name] = _scored_area(np.concatenate([lead_0, field.values], axis=-3), options)
-
-    if options.common:
-        without = [np.isnan(rate).reshape(-1, *truth.shape).all(0) for rate in rates.values()]
-        truth = np.where(np.any(without, axis=0), np.nan, truth)
-    return rates, truth
-
-
-def _scored_area(rate: np.ndarray, options: EvaluationOptions) -> np.ndarray:
-    """The part (…, y, x) inside the margin; with ``pool``, the highest rates in its squares."""
-    inside = slice(options.margin, -options.margin or None)
-    return _highest(rate[..., inside, inside], options.pool)
-
-
-def _highest(rate: np.ndarray, pool: int) -> np.ndarray:
-    """The highest rates in squares of ``pool`` px, without incomplete squares at the far edges."""
-    rows, columns = (n // pool for n in rate.shape[-2:])
-    complete = rate[..., : rows * pool, : columns * pool]
-    blocks = complete.reshape(*rate.shape[:-2], rows, pool, columns, pool)
-    return np.fmax.reduce(np.fmax.reduce(blocks, axis=-1), axis=-2)
 
 
 def _joined(

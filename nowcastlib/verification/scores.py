@@ -219,7 +219,7 @@ def table(counts: xr.Dataset, level: float = 0.9) -> pd.DataFrame:
 
     order = ["forecaster", "threshold", "lead_time"]
     rows = xr.Dataset(columns).to_dataframe(dim_order=order).reset_index()
-    rows.insert(3, "cases", counts.sizes["case"])
+    rows.insert(3, "cases", counts.attrs.get("cases", counts.sizes["case"]))
 
     # xarray sorts the forecasters by name; put them back into their own order
     position = {name: k for k, name in enumerate(counts.forecaster.values)}

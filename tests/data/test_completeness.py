@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nowcastlib.data import as_frames, completeness, find_windows, frames_table
+from nowcastlib.data import as_frames, completeness, find_windows, frames_table, slabs
 from nowcastlib.data.completeness import complete, frames_at, has_enough, mark_complete, mark_last
 
 
@@ -70,7 +70,7 @@ def test_the_last_frames_are_judged_by_those_before_them():
 
 def test_frames_are_read_in_parts(monkeypatch):
     whole = completeness.observed_shares(composite())
-    monkeypatch.setattr(completeness, "SLAB", 2 * 4 * 64)  # two frames
+    monkeypatch.setattr(slabs, "SLAB", 2 * 4 * 64)  # two frames
     np.testing.assert_array_equal(completeness.observed_shares(composite()), whole)
     assert whole[2] == 0
     assert whole[0] == 55 / 64

@@ -6,7 +6,7 @@ import pytest
 import zarr
 from frame_tables import storms_table
 
-from nowcastlib.data import as_frames, frame_table, ingest, store
+from nowcastlib.data import as_frames, frame_table, ingest, slabs, store
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.data.frame_table import drop, find_windows, frames_table
 from nowcastlib.errors import NowcastError
@@ -36,7 +36,7 @@ def test_columns_equal_numbers_by_hand():
 def test_frames_are_measured_in_parts(monkeypatch):
     frames = as_frames(np.random.default_rng(0).gamma(0.3, 2, (7, 4, 4)))
     whole = frames_table(frames)
-    monkeypatch.setattr(frame_table, "SLAB", 3 * 4 * 4 * 4)  # three frames
+    monkeypatch.setattr(slabs, "SLAB", 3 * 4 * 4 * 4)  # three frames
     pd.testing.assert_frame_equal(frames_table(frames), whole)
 
 

@@ -47,6 +47,11 @@ class Archive(Feed):
         self.options.check_known(PRODUCTS[self.product].reads, f"the product {self.product}")
 
     @property
+    def is_local(self) -> bool:
+        """True: no server is asked."""
+        return True
+
+    @property
     def source(self) -> str:
         """The feed's name: an archive may grow, or move to another folder."""
         return "archive"

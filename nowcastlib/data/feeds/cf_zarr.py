@@ -1,5 +1,7 @@
 """The frames of a CF-Zarr store as a feed: MRMS, MLCast's national archives, our own stores."""
 
+import threading
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,6 +20,8 @@ from nowcastlib.data.times import within
 from nowcastlib.errors import NowcastError
 
 FRAME_SECONDS = 300.0  # for a frame: a server may send a byte now and then, and never end
+BLOCK = 128 << 20  # bytes of whole frames that are read together, at most
+BLOCKS = 2  # that stay in memory: frames are read in order
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,19 @@ class CfZarr(Feed):
         archive = ARCHIVES.get(self.path, PublicArchive(self.path, self.endpoint))
         options = replace(self.options, variable=self.variable or self.options.variable)
         return lazy_frames(archive, options, is_checked=False)
+
+    @cached_property
+    def _blocks(self) -> "_Blocks":
+        return _Blocks(self.frames)
+
+    def _opened_blocks(self) -> "_Blocks":
+        """The frames in blocks; another process may have to open the store first."""
+        try:
+            return self._blocks
+        except NowcastError as error:
+            if self.is_local:
+                raise
+            raise ServerUnreachable(str(error)) from error
 
     @property
     def source(self) -> str:
@@ -109,9 +126,9 @@ class CfZarr(Feed):
         NowcastError
             If the frame cannot be read.
         """
-        lazy = self.frames.isel(time=row.number).drop_vars("time")
+        blocks = self._opened_blocks()
         try:
-            return in_background(lazy.load).result(FRAME_SECONDS)
+            return blocks.frame(row.number)
         except FutureTimeout as error:
             raise ServerUnreachable(
                 f"{self.path}: its frame of {row.time} has not come within {FRAME_SECONDS:g} s: "
@@ -123,3 +140,35 @@ class CfZarr(Feed):
             raise error_class(
                 f"{self.path}: its frame of {row.time} cannot be read ({error}): try again"
             ) from error
+
+
+class _Blocks:
+    """Frames (time, y, x) that a store keeps in one chunk, read together where they are small.
+
+    Else each frame would read, and decode, the chunk of all of them again.
+    """
+
+    def __init__(self, frames: xr.DataArray):
+        self.frames = frames
+        together = frames.encoding.get("preferred_chunks", {}).get("time", 1)
+        bytes_of_frame = frames.dtype.itemsize * frames.shape[1] * frames.shape[2]
+        self.size = together if together * bytes_of_frame <= BLOCK else 1  # frames of a block
+        self._read: dict[int, Future[xr.DataArray]] = {}
+        self._lock = threading.Lock()
+
+    def frame(self, number: int) -> xr.DataArray:
+        """A copy of one frame (y, x); frames of one block wait for the same reading."""
+        block, place = divmod(number, self.size)
+        with self._lock:
+            if block not in self._read:
+                lazy = self.frames[block * self.size : (block + 1) * self.size]
+                self._read[block] = in_background(lazy.load)
+                for old in list(self._read)[:-BLOCKS]:
+                    del self._read[old]
+            future = self._read[block]
+        try:
+            return future.result(FRAME_SECONDS)[place].drop_vars("time").copy()
+        except BaseException:
+            with self._lock:  # the next frame tries again
+                self._read.pop(block, None)
+            raise

@@ -57,6 +57,11 @@ class Demo(Feed):
     licence: str = "CC0 1.0"
 
     @property
+    def is_local(self) -> bool:
+        """True: no server is asked."""
+        return True
+
+    @property
     def source(self) -> str:
         """The feed's name and seed, which decides the storms."""
         return f"demo seed {self.seed}"

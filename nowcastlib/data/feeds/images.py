@@ -120,6 +120,11 @@ class Images(Feed):
         return self._palette.summary if self._palette else ""
 
     @property
+    def is_local(self) -> bool:
+        """True: no server is asked."""
+        return True
+
+    @property
     def source(self) -> str:
         """What decides rates and times: the options and, without times in the names, the place."""
         words = ["images"]

@@ -21,7 +21,7 @@ class Feed(Protocol):
     """A source of radar frames.
 
     A class that has these attributes and methods is a feed. A class that inherits from `Feed` gets
-    the defaults of `licence`, `concurrency`, `product` and `source`.
+    the defaults of `licence`, `concurrency`, `is_local`, `product` and `source`.
     """
 
     @property
@@ -38,6 +38,14 @@ class Feed(Protocol):
     def concurrency(self) -> int:
         """How many frames may be read at the same time."""
         return 1
+
+    @property
+    def is_local(self) -> bool:
+        """Whether no server is asked: then any number of processes may read at the same time.
+
+        Else `concurrency` is the limit of all processes together.
+        """
+        return False
 
     @property
     def product(self) -> str:

@@ -2,13 +2,17 @@
 
 import threading
 from pathlib import Path
+from typing import ClassVar
 
 import boto3
+import fsspec
 import numpy as np
 import pytest
 import xarray as xr
+from fsspec.implementations.memory import MemoryFileSystem
 from moto.server import ThreadedMotoServer
 
+from nowcastlib.data import IngestOptions, ingest, open_frames
 from nowcastlib.data.feeds import cf_zarr
 from nowcastlib.data.feeds.cf_zarr import CfZarr
 from nowcastlib.data.feeds.protocol import ServerUnreachable
@@ -62,6 +66,55 @@ def test_a_broken_frame_is_named_and_others_are_read(store):
         feed.read(first)
 
 
+class Counting(MemoryFileSystem):
+    """Files in memory, by their own protocol; it notes which are read."""
+
+    protocol = "counting"
+    store: ClassVar[dict] = {}
+    pseudo_dirs: ClassVar[list] = [""]
+    read: ClassVar[list] = []
+
+    def cat_file(self, path, start=None, end=None, **options):
+        self.read.append(path)
+        return super().cat_file(path, start, end, **options)
+
+
+@pytest.mark.parametrize(("limit", "readings"), [(10**6, 1), (100, 4)], ids=["small", "large"])
+def test_a_chunk_of_many_frames_is_read_once_unless_it_is_large(
+    tmp_path, monkeypatch, limit, readings
+):
+    """A year on a server: chunks of four frames, in two tiles."""
+    monkeypatch.setattr(cf_zarr, "BLOCK", limit)
+    fsspec.register_implementation("counting", Counting, clobber=True)
+    rate = np.random.default_rng(0).random((12, 4, 6), "f4")
+    encoding = {"rainfall_rate": {"chunks": (4, 4, 3)}}
+    local = tmp_path / "year.zarr"
+    as_frames(rate, "2024-01-01").to_dataset().to_zarr(local, encoding=encoding, zarr_format=2)
+    fsspec.filesystem("counting").put(str(local), "/year.zarr", recursive=True)
+
+    feed = CfZarr("counting://year.zarr")
+    table = feed.list()
+    Counting.read.clear()
+    out = ingest(feed, tmp_path / "ours.zarr", options=IngestOptions(progress=False))
+    np.testing.assert_array_equal(open_frames(out).values, rate)
+    chunks = [path for path in Counting.read if "rainfall_rate/" in path and "/." not in path]
+    assert len(table) == 12
+    assert len(set(chunks)) == 6
+    assert len(chunks) == 6 * readings
+
+
+def test_only_two_chunks_stay_in_memory(tmp_path):
+    rate = np.ones((12, 4, 6), "f4")
+    encoding = {"rainfall_rate": {"chunks": (4, 4, 6)}}
+    dataset = as_frames(rate, "2024-01-01").to_dataset()
+    dataset.to_zarr(tmp_path / "a.zarr", encoding=encoding, zarr_format=2)
+    feed = CfZarr(str(tmp_path / "a.zarr"))
+    for row in feed.list().itertuples():
+        assert feed.read(row).values.base is None  # its own memory
+        assert len(feed._blocks._read) <= cf_zarr.BLOCKS
+    assert list(feed._blocks._read) == [1, 2]
+
+
 def test_a_server_that_goes_away_is_unreachable(store):
     moto = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     moto.start()
@@ -75,13 +128,17 @@ def test_a_server_that_goes_away_is_unreachable(store):
 
     feed = CfZarr("s3://gone/theirs.zarr", endpoint)
     row = next(feed.list().itertuples())
-    assert feed.read(row).values[0, 0] == 1
+    assert feed.read(row).values[0, 0] == 1  # and its chunk stays in memory
+    opened = CfZarr("s3://gone/theirs.zarr", endpoint)
+    assert len(opened.list()) > 0
     moto.stop()
     with pytest.raises(
         ServerUnreachable,
         match=r"s3://gone/theirs\.zarr: its frame of 2024-01-01 .* cannot be read",
     ):
-        feed.read(row)
+        opened.read(row)
+    with pytest.raises(ServerUnreachable, match=r"s3://gone/theirs\.zarr"):  # by another process
+        CfZarr("s3://gone/theirs.zarr", endpoint).read(row)
 
 
 def test_a_frame_that_never_comes_ends_with_its_time(store, monkeypatch):

@@ -1,0 +1,173 @@
+"""Ingest, table and evaluation of a long archive by one process and by several.
+
+Radar pictures become a store, the store a table of frames, and a network and S-PROG are scored on
+it; by this process, and by one and two processes of dask.distributed. Ingest and table are repeated
+for 250, 500, 1,000 and 2,000 frames: their cost per frame and the memory of a process should not
+depend on the number of frames. From the costs a year on 64 processes is projected.
+
+    python benchmarks/scale.py [--frames 2000] [--cases 64] [--json]
+
+Nothing else should run meanwhile. With --json the last line is one JSON object.
+"""
+
+import argparse
+import json
+import re
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nowcastlib.data import Feed, IngestOptions, frame, frames_table, ingest, open_frames, storms
+from nowcastlib.data.feeds import palettes
+from nowcastlib.forecasting import forecaster
+from nowcastlib.verification import EvaluationOptions, evaluate, issue_times
+from nowcastlib.workers import connected
+
+SIZE = 256  # px of a picture
+PICTURES = 72  # that differ: six hours of rain, repeated
+LEADS = 12
+YEAR = 365 * 288  # frames, one every five minutes
+MANY = 64  # processes of the projection
+PROCESSES = (0, 1, 2)  # 0: this process alone
+
+
+@dataclass(frozen=True)
+class Pictures(Feed):
+    """The first ``n`` of endless rain: the pictures of a folder, repeated."""
+
+    path: str
+    n: int
+    attribution: str = "benchmark"
+    is_local: bool = True
+
+    def list(self, start=None, end=None):
+        paths = sorted(Path(self.path).glob("*.png"))
+        minutes = pd.to_timedelta(5 * np.arange(self.n), unit="min")
+        chosen = [paths[k % len(paths)] for k in range(self.n)]
+        return pd.DataFrame({"time": pd.Timestamp("2024-06-01") + minutes, "path": chosen})
+
+    def read(self, row):
+        metres = 1000.0 * np.arange(SIZE)
+        return frame(palettes.decode(row.path.read_bytes(), name=str(row.path)), metres, -metres)
+
+
+def make_pictures(folder: Path) -> None:
+    """Draw rain as pictures of 256×256 px."""
+    folder.mkdir()
+    for k, rate in enumerate(storms.rain(storms.Storm(size=SIZE), PICTURES)):
+        (folder / f"{k:03d}.png").write_bytes(palettes.draw(rate))
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def memory() -> float:
+    """Largest memory of this process, MB."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
+
+
+def warm_up() -> None:
+    """Import what the tasks need: a start is not compared."""
+    forecaster("radar", "cpu")
+    forecaster("sprog")
+
+
+def measure_frames(root: Path, frames: int, processes: int) -> dict[str, float]:
+    """Seconds of ingest and table, and memory of a process (MB)."""
+    out = root / f"{frames}-{processes}.zarr"
+    with connected(processes) as client:
+        if client:
+            client.run(warm_up)
+        feed = Pictures(str(root / "pictures"), frames)
+        options = IngestOptions(progress=False, client=client)
+        ingesting = seconds(lambda: ingest(feed, out, options=options))
+        opened = open_frames(out)
+        measuring = seconds(lambda: frames_table(opened, client=client))
+        used = max(client.run(memory).values()) if client else float("nan")
+    return {
+        "frames": frames,
+        "processes": processes,
+        "ingest_seconds": round(ingesting, 2),
+        "table_seconds": round(measuring, 2),
+        "worker_megabytes": round(used),
+    }
+
+
+def measure_cases(store: Path, cases: int, processes: int) -> dict[str, float]:
+    """Seconds of an evaluation of a network and S-PROG, and memory of a process (MB)."""
+    frames = open_frames(store)
+    runs = {name: forecaster(name, "cpu") for name in ("radar", "sprog")}
+    every = max(1, len(issue_times(frames, 6, LEADS)) // cases)
+    options = EvaluationOptions(leads=LEADS, size=128, every=every)
+    with connected(processes) as client:
+        if client:
+            client.run(warm_up)
+        start = time.perf_counter()
+        counts = evaluate(frames, runs, options, progress=False, client=client)
+        spent = time.perf_counter() - start
+        used = max(client.run(memory).values()) if client else float("nan")
+    return {
+        "cases": counts.sizes["case"],
+        "processes": processes,
+        "evaluate_seconds": round(spent, 2),
+        "worker_megabytes": round(used),
+    }
+
+
+def projection(of_frames: list[dict], of_cases: list[dict]) -> str:
+    """Hours of a year on many processes, if they scaled as one does."""
+    last = of_frames[-1]
+    per_frame = (last["ingest_seconds"] + last["table_seconds"]) / last["frames"]
+    per_case = of_cases[-1]["evaluate_seconds"] / of_cases[-1]["cases"]
+    n = last["processes"]
+    hours = n * (per_frame * YEAR + per_case * YEAR / 12) / MANY / 3600
+    return (
+        f"projection, not measured: {YEAR:,} frames and an hourly evaluation on {MANY} processes: "
+        f"{hours:.1f} hours, if these scale and a disk serves them as it serves {n}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--frames", type=int, default=2000)
+    parser.add_argument("--cases", type=int, default=64)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    numbers = [options.frames // part for part in (8, 4, 2, 1)]
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        make_pictures(root / "pictures")
+        warm_up()
+        measure_frames(root, 32, 0)  # imports and first calls are not compared
+        of_frames = [measure_frames(root, options.frames, n) for n in PROCESSES[:2]]
+        of_frames += [measure_frames(root, n, PROCESSES[-1]) for n in numbers]
+        table = pd.DataFrame(of_frames)
+        table["ms_per_frame"] = (
+            1000 * (table.ingest_seconds + table.table_seconds) / table.frames
+        ).round(2)
+        print(table.to_string(index=False))
+
+        store = root / f"{options.frames}-0.zarr"
+        of_cases = [measure_cases(store, options.cases, n) for n in PROCESSES]
+        print(pd.DataFrame(of_cases).to_string(index=False))
+    print(projection(of_frames, of_cases))
+    if options.json:
+        result = {"frames": table.to_dict("records"), "cases": of_cases}
+        print(json.dumps(result).replace("NaN", "null"))
+
+
+if __name__ == "__main__":
+    main()
