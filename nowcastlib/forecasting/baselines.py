@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nowcastlib import _pysteps  # noqa: F401
+from nowcastlib._pysteps import in_this_process
 from nowcastlib.forecasting.lost_pixels import fill_lost
 from nowcastlib.units import DRY, exceeds
 
@@ -55,7 +55,8 @@ class Baseline:
 
     def __call__(self, observed: np.ndarray, n: int) -> np.ndarray:
         """Rain rate (n, y, x) in mm/h of the ``n`` steps after ``observed`` (T, y, x)."""
-        return self.function(observed, n)
+        with in_this_process():
+            return self.function(observed, n)
 
     @property
     def description(self) -> str:
