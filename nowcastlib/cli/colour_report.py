@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nowcastlib.cli.cluster_options import ALONE
 from nowcastlib.errors import NowcastError
 
 if TYPE_CHECKING:
     from nowcastlib.cli.evaluate import Evaluate
 
-RAIN_ONLY = ("thresholds", "margin", "common", "size")  # options of the scores of rain
+# options of the scores of rain
+RAIN_ONLY = ("thresholds", "margin", "common", "size", "by_event", "counts")
 
 
 def evaluate_colours(command: "Evaluate") -> None:
@@ -28,7 +30,12 @@ def evaluate_colours(command: "Evaluate") -> None:
 
     for name in RAIN_ONLY:
         if getattr(command, name) != getattr(type(command), name):
-            raise NowcastError(f"--{name} is for rain, and {command.data} holds colours")
+            option = f"--{name.replace('_', '-')}"
+            raise NowcastError(f"{option} is for rain, and {command.data} holds colours")
+    if command.cluster != ALONE:
+        raise NowcastError(
+            f"--workers and --scheduler are for rain, and {command.data} holds colours"
+        )
     command.reading.options().check_known((), "colours")
 
     films = open_colours(command.data)

@@ -46,7 +46,6 @@ class Table:
                 self.data,
                 self.wet,
                 self.max_gap,
-                progress=True,
                 options=self.reading.options(),
                 client=client,
             )

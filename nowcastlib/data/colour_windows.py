@@ -95,7 +95,7 @@ def table_of_colours(path: str | Path, films: xr.DataArray, shares: Shares) -> p
     NowcastError
         If all frames are black.
     """
-    table = split_by_event(arrange(measure(films, progress=True)), shares)
+    table = split_by_event(arrange(measure(films)), shares)
     if not table["max"].max() > 0:
         raise NowcastError(f"{path} holds black frames only: there is nothing to learn from")
     return table

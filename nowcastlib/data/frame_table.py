@@ -24,11 +24,10 @@ CATEGORY_QUANTILES = [0.25, 0.5, 0.75, 0.95]  # of the wet share
 MAX_GAP = 10.0  # minutes within a sequence
 
 
-def frames_table(  # noqa: PLR0913 (client is the sixth)
+def frames_table(
     frames: xr.DataArray | str | Path,
     wet: float = DRY,
     max_gap: float | None = None,
-    progress: bool = False,
     options: ReadOptions = AS_STATED,
     client: Any = None,
 ) -> pd.DataFrame:
@@ -45,8 +44,6 @@ def frames_table(  # noqa: PLR0913 (client is the sixth)
     max_gap : float, optional
         Minutes between two frames of a sequence, at most. By default 10, or 1.5 times the usual
         step where that is more.
-    progress : bool
-        Show a progress bar while frames are read.
     options : ReadOptions
         What a store does not say, or says wrongly; frames themselves need none.
     client : distributed.Client, optional
@@ -71,16 +68,14 @@ def frames_table(  # noqa: PLR0913 (client is the sixth)
         is no rain: see ``data.checked_frames``.
     """
     if isinstance(frames, xr.DataArray):
-        return arrange(measure(checked_in_order(frames), wet, progress, client), max_gap)
+        return arrange(measure(checked_in_order(frames), wet, client), max_gap)
     if not Path(frames).is_dir():  # in the cloud: there is no place beside it
         opened = open_frames(frames, options=options)
-        return arrange(measure(opened, wet, progress, client), max_gap)
-    return arrange(_measured_store(Path(frames), wet, progress, options, client), max_gap)
+        return arrange(measure(opened, wet, client), max_gap)
+    return arrange(_measured_store(Path(frames), wet, options, client), max_gap)
 
 
-def _measured_store(
-    store: Path, wet: float, progress: bool, options: ReadOptions, client: Any
-) -> pd.DataFrame:
+def _measured_store(store: Path, wet: float, options: ReadOptions, client: Any) -> pd.DataFrame:
     """``measure`` of a store on disk, from the table beside it if that is up to date."""
     csv = Path(f"{store}.csv")
     read = f", read with {options.described()}" if options.given() else ""
@@ -91,7 +86,7 @@ def _measured_store(
             table = pd.read_csv(csv, comment="#")
             return table.astype({"time": "datetime64[ns]"})[MEASURED]
 
-    table = measure(open_frames(store, options=options), wet, progress, client)
+    table = measure(open_frames(store, options=options), wet, client)
     with suppress(NowcastError):  # the folder is not writable: measure each time
         write_atomically(csv, (stamp + table.to_csv(index=False)).encode())
     return table
@@ -103,9 +98,7 @@ def _written(store: Path) -> str:
     return f"{max(times)} in {len(times)} files"
 
 
-def measure(
-    frames: xr.DataArray, wet: float = DRY, progress: bool = False, client: Any = None
-) -> pd.DataFrame:
+def measure(frames: xr.DataArray, wet: float = DRY, client: Any = None) -> pd.DataFrame:
     """Measure the rain of frames (time, y, x): those columns of ``frames_table`` that need pixels.
 
     Returns
@@ -113,7 +106,7 @@ def measure(
     pandas.DataFrame
         Columns ``time``, ``valid``, ``wet``, ``mean`` and ``max``.
     """
-    parts = by_slabs(partial(_measure, wet=wet), frames, client, "measure" if progress else "")
+    parts = by_slabs(partial(_measure, wet=wet), frames, client, "measure")
     table = pd.concat(parts, ignore_index=True)
     table.insert(0, "time", frames.indexes["time"])
     return table

@@ -1,5 +1,6 @@
 """Work on all frames of a long store, some whole frames in memory at a time."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any, TypeVar
@@ -14,6 +15,8 @@ from nowcastlib.workers import in_order, packed, unpacked
 
 Result = TypeVar("Result")
 
+DELAY = 3.0  # seconds until a progress bar appears: short work needs none
+
 
 def by_slabs(
     function: Callable[[np.ndarray], Result],
@@ -26,17 +29,17 @@ def by_slabs(
     Parameters
     ----------
     function : callable
-        Gets some whole frames (time, y, x).
-    frames : xarray.DataArray (time, y, x)
+        Gets some whole frames (time, y, x) or (time, channel, y, x).
+    frames : xarray.DataArray (time, y, x) or (time, channel, y, x)
         They are read part by part, SLAB bytes at a time, and in whole chunks where these are small.
     client : distributed.Client, optional
         Its workers do the work; without it, this process does.
     progress : str
-        Text of a progress bar; none if "".
+        Text of a progress bar, which appears if the work takes some seconds; none if "".
     """
     slabs = list(_slabs(frames))
     results = []
-    bar = tqdm(total=len(frames), desc=progress, unit="frame", disable=not progress)
+    bar = tqdm(total=len(frames), desc=progress, unit="frame", disable=not progress, delay=DELAY)
     with bar, closing(_results(function, frames, slabs, client)) as parts:
         for (start, stop), result in zip(slabs, parts, strict=True):
             results.append(result)
@@ -46,7 +49,7 @@ def by_slabs(
 
 def _slabs(frames: xr.DataArray) -> Iterator[tuple[int, int]]:
     """First frame of each part, and the one after its last."""
-    pixels = max(1, frames.shape[1] * frames.shape[2])
+    pixels = max(1, math.prod(frames.shape[1:]))
     n = max(1, SLAB // (4 * pixels))  # frames that are read together, of 4 bytes a pixel
     chunk = frames.encoding.get("preferred_chunks", {}).get("time", 1)
     if chunk <= n:

@@ -288,9 +288,9 @@ def _table_of_rain(
     path, frames: xr.DataArray, shares: Shares, options: ReadOptions
 ) -> pd.DataFrame:
     """The table of the frames of a store with its splits; refused if all of it is dry."""
-    table = frames_table(path, progress=True, options=options)
+    table = frames_table(path, options=options)
     if not np.array_equal(table.time, frames.time):  # the store has grown since it was opened
-        table = frames_table(frames, progress=True)
+        table = frames_table(frames)
     table = split_by_event(table, shares)
     if not table.wet.max() > 0:
         raise NowcastError(f"{path} holds no rain above {DRY} mm/h: there is nothing to learn from")

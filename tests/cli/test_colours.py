@@ -135,6 +135,8 @@ def test_colours_are_scored_by_mse_psnr_and_ssim(place, tmp_path, capsys):
         ("evaluate --data {frames} --forecasters persistence,sprog", "sprog forecasts rain"),
         ("evaluate --data {rain} --forecasters {run} --size 32", "these frames are rain"),
         ("evaluate --data {frames} --forecasters persistence --margin 3", "--margin is for rain"),
+        ("evaluate --data {frames} --forecasters persistence --by-event", "--by-event is for rain"),
+        ("evaluate --data {frames} --forecasters persistence --workers 2", "--workers and --sched"),
         ("compact --data {frames} --out {root}/new", "holds colours, not rain"),
         ("ingest --source images --path {films} --brightness --out {frames}", "other settings"),
         ("ingest --source images --path {films} --colours --brightness --out {root}/new",

@@ -204,7 +204,10 @@ def test_weights_of_another_network_are_refused(place, tmp_path, capsys):
     [
         ("", "Expected one of .*ingest"),
         ("forcast --data {frames} --out {new}", "'forcast' .did you mean forecast"),
-        ("zzz", "no command 'zzz': .*train, forecast, evaluate, classify, plot, live, compact$"),
+        (
+            "zzz",
+            "no command 'zzz': .*train, .*, plot, live, compact, table$",
+        ),
         ("--out {new} ingest", "command must come before --out"),
         ("ingest", "--out is required"),
         ("forecast --data {frames} --start 3", "error: --out is required"),

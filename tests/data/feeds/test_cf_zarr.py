@@ -74,6 +74,10 @@ class Counting(MemoryFileSystem):
     pseudo_dirs: ClassVar[list] = [""]
     read: ClassVar[list] = []
 
+    @classmethod
+    def _strip_protocol(cls, path):
+        return super()._strip_protocol(str(path).removeprefix("counting://"))
+
     def cat_file(self, path, start=None, end=None, **options):
         self.read.append(path)
         return super().cat_file(path, start, end, **options)

@@ -18,6 +18,7 @@ from nowcastlib.errors import NowcastError
 
 DOCUMENTATION = (Path(__file__).parents[3] / "docs" / "feeds.md").read_text()
 FEED_PACKAGES = ["pysteps", "rasterio", "pyproj", "s3fs", "botocore", "requests"]
+SEVERAL_PROCESSES = ["dask", "distributed"]
 
 
 def run_without_packages(script: str, packages=FEED_PACKAGES, **options) -> str:
@@ -89,7 +90,7 @@ print([name for name in ("pysteps", "rasterio", "botocore", "requests") if name 
     assert run_without_packages(script, packages=[]).strip() == "[]"
 
 
-def test_training_windows_need_none_of_the_packages_of_the_feeds(tmp_path):
+def test_windows_need_no_packages_of_feeds_or_of_several_processes(tmp_path):
     script = """
 import nowcastlib.data
 from nowcastlib.data import (
@@ -101,7 +102,8 @@ frames = open_frames(out)
 rows = find_windows(frames_table(frames), 4, time_step(frames))
 print(tuple(RadarWindows(frames, rows)[0].shape))
 """
-    assert run_without_packages(script, cwd=tmp_path).strip() == "(4, 1, 16, 16)"
+    packages = FEED_PACKAGES + SEVERAL_PROCESSES
+    assert run_without_packages(script, packages, cwd=tmp_path).strip() == "(4, 1, 16, 16)"
 
 
 @pytest.mark.parametrize(
