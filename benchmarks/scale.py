@@ -5,9 +5,10 @@ it; by this process, and by one and two processes of dask.distributed. Ingest an
 for 250, 500, 1,000 and 2,000 frames: their cost per frame and the memory of a process should not
 depend on the number of frames. From the costs a year on 64 processes is projected.
 
-    python benchmarks/scale.py [--frames 2000] [--cases 64] [--json]
+    OMP_NUM_THREADS=1 python benchmarks/scale.py [--frames 2000] [--cases 64] [--json]
 
-Nothing else should run meanwhile. With --json the last line is one JSON object.
+Nothing else should run meanwhile. Processes of dask.distributed have one thread each; with
+OMP_NUM_THREADS=1 this process has one, too. With --json the last line is one JSON object.
 """
 
 import argparse
@@ -76,8 +77,14 @@ def memory() -> float:
     return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
 
 
-def warm_up() -> None:
-    """Import what the tasks need: a start is not compared."""
+def ready_to_ingest() -> None:
+    """Import what the tasks of ingest and table need: a start is not compared."""
+    import nowcastlib.data.ingest_tasks
+    import nowcastlib.data.slabs  # noqa: F401
+
+
+def ready_to_evaluate() -> None:
+    """Import what the tasks of an evaluation need."""
     forecaster("radar", "cpu")
     forecaster("sprog")
 
@@ -87,7 +94,7 @@ def measure_frames(root: Path, frames: int, processes: int) -> dict[str, float]:
     out = root / f"{frames}-{processes}.zarr"
     with connected(processes) as client:
         if client:
-            client.run(warm_up)
+            client.run(ready_to_ingest)
         feed = Pictures(str(root / "pictures"), frames)
         options = IngestOptions(progress=False, client=client)
         ingesting = seconds(lambda: ingest(feed, out, options=options))
@@ -111,7 +118,7 @@ def measure_cases(store: Path, cases: int, processes: int) -> dict[str, float]:
     options = EvaluationOptions(leads=LEADS, size=128, every=every)
     with connected(processes) as client:
         if client:
-            client.run(warm_up)
+            client.run(ready_to_evaluate)
         start = time.perf_counter()
         counts = evaluate(frames, runs, options, progress=False, client=client)
         spent = time.perf_counter() - start
@@ -150,7 +157,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         make_pictures(root / "pictures")
-        warm_up()
+        ready_to_evaluate()
         measure_frames(root, 32, 0)  # imports and first calls are not compared
         of_frames = [measure_frames(root, options.frames, n) for n in PROCESSES[:2]]
         of_frames += [measure_frames(root, n, PROCESSES[-1]) for n in numbers]
@@ -162,6 +169,9 @@ def main() -> None:
 
         store = root / f"{options.frames}-0.zarr"
         of_cases = [measure_cases(store, options.cases, n) for n in PROCESSES]
+        alone = of_cases[0]["evaluate_seconds"]
+        for one in of_cases:
+            one["speed_up"] = round(alone / one["evaluate_seconds"], 2)
         print(pd.DataFrame(of_cases).to_string(index=False))
     print(projection(of_frames, of_cases))
     if options.json:

@@ -273,9 +273,12 @@ def test_two_processes_count_the_same_sums(client, storm):
 def test_counting_survives_a_worker_that_dies(client, storm, tmp_path):
     alive = {"persistence": BASELINES["persistence"]}
     dying = {"persistence": Baseline(Dying(tmp_path / "killed"))}
-    two = evaluate(open_frames(storm), dying, OPTIONS, progress=False, client=client)
+    kept = replace(OPTIONS, counts=tmp_path / "counts")
+    two = evaluate(open_frames(storm), dying, kept, progress=False, client=client)
     assert (tmp_path / "killed").exists()
     xr.testing.assert_identical(two, evaluate(open_frames(storm), alive, OPTIONS, progress=False))
+    assert len(list(kept.counts.glob("*.npz"))) == two.sizes["case"]
+    xr.testing.assert_identical(two, evaluate(open_frames(storm), dying, kept, progress=False))
 
 
 def test_processes_on_this_machine_listen_on_the_loopback_interface_only(two_processes):
@@ -321,16 +324,22 @@ def test_a_scheduler_without_a_worker_is_named(monkeypatch):
 
 def test_commands_share_the_work_of_a_scheduler(threads, tmp_path, capsys):
     where = f"--scheduler {threads.scheduler_address}"
-    line = f"ingest --events 1 --pixels 32 --out {tmp_path}/a.zarr {where}"
-    assert main(line.split()) == 0
-    assert main(f"table --data {tmp_path}/a.zarr --out {tmp_path}/t.csv {where}".split()) == 0
-    assert "t.csv: 36 frames, 0 of them incomplete, in 1 sequences" in capsys.readouterr().out
+
+    def shared(line: str) -> str:
+        """What a command prints; the scheduler must have had work."""
+        before = threads.scheduler.transition_counter
+        assert main(f"{line} {where}".split()) == 0
+        assert threads.scheduler.transition_counter > before + 5
+        return capsys.readouterr().out
+
+    shared(f"ingest --events 1 --pixels 32 --out {tmp_path}/a.zarr")
+    printed = shared(f"table --data {tmp_path}/a.zarr --out {tmp_path}/t.csv")
+    assert "t.csv: 36 frames, 0 of them incomplete, in 1 sequences" in printed
     line = f"evaluate --data {tmp_path}/a.zarr --forecasters persistence --leads 2 --every 9"
-    assert main(f"{line} {where}".split()) == 0
-    printed = capsys.readouterr().out
+    printed = shared(line)
     assert main(line.split()) == 0
     assert capsys.readouterr().out == printed
-    assert main([*line.split(), "--workers", "2", *where.split()]) == 2
+    assert main(f"{line} --workers 2 {where}".split()) == 2
     assert "--workers and --scheduler exclude each other" in capsys.readouterr().err
 
 

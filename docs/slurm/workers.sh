@@ -18,6 +18,7 @@ trap 'scontrol requeue "$SLURM_JOB_ID"' USR1
 
 export OMP_NUM_THREADS=1 SCHEDULER=$PWD/scheduler-$SLURM_JOB_ID.json
 trap 'rm -f "$SCHEDULER"' EXIT
+rm -f "$SCHEDULER"  # of the same job before it was put back into the queue
 srun --ntasks=1 --exact .venv/bin/dask scheduler --scheduler-file "$SCHEDULER" --no-dashboard &
 while [ ! -s "$SCHEDULER" ]; do sleep 1; done
 srun --ntasks=$((SLURM_NTASKS - 1)) --exact .venv/bin/dask worker --scheduler-file "$SCHEDULER" \

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -11,6 +11,9 @@ from nowcastlib.cli.cluster_options import ALONE, ClusterOptions
 from nowcastlib.cli.reading import AS_STATED, DEVICE, ReadingOptions, option
 from nowcastlib.cli.values import names_of_forecasters
 from nowcastlib.errors import NowcastError
+
+if TYPE_CHECKING:
+    from nowcastlib.verification import EvaluationOptions
 
 HIGHEST = 1000.0  # mm/h
 log = logging.getLogger("nowcastlib")
@@ -83,12 +86,12 @@ class Evaluate:
         from nowcastlib.cli.colour_report import evaluate_colours
         from nowcastlib.data import is_colour_store, open_frames, time_text, within
         from nowcastlib.forecasting import forecaster, trained_on
-        from nowcastlib.verification import EvaluationOptions, evaluate
+        from nowcastlib.verification import evaluate
 
         if is_colour_store(self.data):
             evaluate_colours(self)
             return
-        thresholds = _rates(self.thresholds)
+        options = self._options()
         frames = open_frames(self.data, options=self.reading.options())
         times = frames.indexes["time"].to_series()
         frames = frames.isel(time=within(times, self.start, self.end).values)
@@ -101,17 +104,6 @@ class Evaluate:
 
         names = names_of_forecasters(self.forecasters)
         forecasters = {name: forecaster(name, self.device) for name in names}
-        options = EvaluationOptions(
-            leads=self.leads,
-            thresholds=thresholds,
-            size=self.size,
-            margin=self.margin,
-            every=self.every,
-            common=self.common,
-            batch=self.batch,
-            by_event=self.by_event,
-            counts=self.counts,
-        )
         for name, run in forecasters.items():
             if caution := trained_on(run, frames):
                 log.warning("%s %s", name, caution)
@@ -123,6 +115,22 @@ class Evaluate:
             protocol = report.protocol(frames, counts, self)
             report.write(self.json, report.full(counts, protocol, self.common))
             print(self.json)
+
+    def _options(self) -> "EvaluationOptions":
+        """The protocol of the evaluation."""
+        from nowcastlib.verification import EvaluationOptions
+
+        return EvaluationOptions(
+            leads=self.leads,
+            thresholds=_rates(self.thresholds),
+            size=self.size,
+            margin=self.margin,
+            every=self.every,
+            common=self.common,
+            batch=self.batch,
+            by_event=self.by_event,
+            counts=self.counts,
+        )
 
 
 def _rates(thresholds: str) -> list[float]:

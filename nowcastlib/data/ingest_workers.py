@@ -49,6 +49,7 @@ def add_by_workers(reading: Reading, writer: StoreWriter, pattern: xr.DataArray)
     client = reading.options.client
     tasks, rows_at_once = _shares(reading.feed, threads_of(client))
     job = Job(
+        # a copy without what the feed has cached, such as open files
         feed=replace(reading.feed) if is_dataclass(reading.feed) else reading.feed,
         options=replace(reading.options, client=None, progress=False),
         shape=pattern.shape,

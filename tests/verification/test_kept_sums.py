@@ -1,11 +1,14 @@
 """A folder of counts: an interrupted evaluation carries on, and nothing stale is taken."""
 
+import os
 import shutil
+import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import xarray as xr
+from child_processes import exit_code, fork
 from small_networks import seeded
 
 from nowcastlib.errors import NowcastError
@@ -21,14 +24,17 @@ STEPS = {"steps": BASELINES["steps"]}
 
 
 class Fragile:
-    """Persistence, which breaks at one call."""
+    """Persistence, which breaks at one call, or kills its process there."""
 
-    def __init__(self):
+    def __init__(self, kills=False):
         self.calls = 0
         self.broken = 3  # number of the call
+        self.kills = kills
 
     def __call__(self, observed, n):
         self.calls += 1
+        if self.calls == self.broken and self.kills:
+            os.kill(os.getpid(), signal.SIGKILL)
         if self.calls == self.broken:
             raise NowcastError("out of order")
         return baselines.persistence(observed, n)
@@ -52,6 +58,20 @@ def test_an_interrupted_evaluation_carries_on_to_the_same_counts(storm, tmp_path
     again = evaluate(storm, runs, kept(tmp_path), progress=False)
     assert fragile.calls == before
     xr.testing.assert_identical(again, counts)
+
+
+def test_after_a_kill_a_new_run_carries_on_to_the_same_counts(storm, tmp_path):
+    deadly = Fragile(kills=True)
+    child = fork(lambda: evaluate(storm, {"a": Baseline(deadly)}, kept(tmp_path), progress=False))
+    assert exit_code(child) == -signal.SIGKILL
+    assert len(list((tmp_path / "counts").glob("*.npz"))) == 2
+
+    alive = Fragile()
+    alive.broken = -1
+    counts = evaluate(storm, {"a": Baseline(alive)}, kept(tmp_path), progress=False)
+    assert alive.calls == counts.sizes["case"] - 2
+    whole = evaluate(storm, {"a": Baseline(alive)}, OPTIONS, progress=False)
+    xr.testing.assert_identical(counts, whole)
 
 
 def test_cases_whose_frames_have_changed_are_counted_again(storm, tmp_path):
