@@ -74,7 +74,12 @@ def seconds(work: Callable[[], Any]) -> float:
 def memory() -> float:
     """Largest memory of this process, MB."""
     status = Path("/proc/self/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
+    return round(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024)
+
+
+def memory_of_workers(client: Any) -> float:
+    """Largest memory of a worker, MB; NaN if there is none."""
+    return max(client.run(memory).values()) if client else float("nan")
 
 
 def ready_to_ingest() -> None:
@@ -100,13 +105,13 @@ def measure_frames(root: Path, frames: int, processes: int) -> dict[str, float]:
         ingesting = seconds(lambda: ingest(feed, out, options=options))
         opened = open_frames(out)
         measuring = seconds(lambda: frames_table(opened, client=client))
-        used = max(client.run(memory).values()) if client else float("nan")
+        used = memory_of_workers(client)
     return {
         "frames": frames,
         "processes": processes,
         "ingest_seconds": round(ingesting, 2),
         "table_seconds": round(measuring, 2),
-        "worker_megabytes": round(used),
+        "worker_megabytes": used,
     }
 
 
@@ -122,12 +127,12 @@ def measure_cases(store: Path, cases: int, processes: int) -> dict[str, float]:
         start = time.perf_counter()
         counts = evaluate(frames, runs, options, progress=False, client=client)
         spent = time.perf_counter() - start
-        used = max(client.run(memory).values()) if client else float("nan")
+        used = memory_of_workers(client)
     return {
         "cases": counts.sizes["case"],
         "processes": processes,
         "evaluate_seconds": round(spent, 2),
-        "worker_megabytes": round(used),
+        "worker_megabytes": used,
     }
 
 
