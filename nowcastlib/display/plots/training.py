@@ -142,7 +142,7 @@ def show_variants(
     matplotlib.axes.Axes
     """
     names = table.variant.unique()
-    ax = new_axes(6.5, 0.8 + 0.26 * len(names)) if ax is None else ax
+    ax = new_axes(4.7, 0.8 + 0.26 * len(names)) if ax is None else ax
     for k, name in enumerate(names):
         values = table[score][table.variant == name]
         ax.plot(values, [k] * len(values), "o", color="#0072b2", alpha=0.7)
