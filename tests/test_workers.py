@@ -391,14 +391,28 @@ def test_results_come_in_order_few_at_a_time_and_errors_as_they_are(local):
         next(results)
 
 
+def slow_at_first(number: int) -> int:
+    if number == 0:
+        time.sleep(0.3)  # the others are done long before
+    return number
+
+
+def test_few_results_wait_for_an_earlier_one(local):
+    taken = []
+    tasks = ((number,) for number in range(50) if not taken.append(number))
+    assert next(in_order(local, slow_at_first, tasks, at_once=2)) == 0
+    assert len(taken) <= 2 * workers.FINISHED
+
+
 def test_a_worker_that_does_not_see_a_file_says_which(local, tmp_path):
     content = packed(local, [2], [tmp_path / "gone.zarr"])
     with pytest.raises(NowcastError, match=r"does not see .*gone\.zarr: put it on a file sys"):
         next(in_order(local, square, [(content, 1)]))
 
 
-def test_a_missing_package_is_named(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("where", ["--workers 2", "--scheduler tcp://127.0.0.1:9"])
+def test_a_missing_package_is_named(tmp_path, capsys, monkeypatch, where):
     monkeypatch.setitem(sys.modules, "distributed", None)  # as if it were not installed
-    assert main(f"ingest --events 1 --out {tmp_path}/a.zarr --workers 2".split()) == 2
+    assert main(f"ingest --events 1 --out {tmp_path}/a.zarr {where}".split()) == 2
     assert "install nowcastlib with its extra [scale]" in capsys.readouterr().err
     assert names(tmp_path) == []
