@@ -1,106 +1,160 @@
-"""Scores of the guided network on unseen events: each event by a network trained without it.
+"""Scores of the guided network on rain of other services, beside the best of four baselines.
 
-    python benchmarks/radar_folds.py          # after recipes/radar.sh has made stores and networks
+    python benchmarks/radar_folds.py FOLDER...    # after recipes/radar.sh has trained the networks
 
-For each event about a dozen forecasts of 12 leads from the central 256 × 256 km, pooled:
+FOLDER holds stores of radar, such as data/radar. Each event is forecast by the network of its fold,
+which has seen no radar of the same service or block of days; see ``radar_events``. At most
+``--cases`` forecasts of 12 leads of each event, spread evenly, from the central 256 × 256 px. Every
+event is kept in data/radar/scores; an interrupted run continues when it is started again.
 
-- docs/results/radar.csv: CSI, frequency bias, MSE, CRPS, and the power at 8 km of the forecast and
-  of a member of its ensemble, by forecaster, threshold and lead;
-- docs/results/radar_ablation.csv: means over the leads of networks that lack one part. They are
-  trained for less time than the others, all for the same number of steps.
+- docs/results/radar.csv: CSI, frequency bias and mean squared error by event, forecaster and
+  threshold: means over the leads (``lead`` is "mean"), and some leads;
+- docs/results/radar_services.csv: the CSI of ``radar`` over that of the best of the four baselines
+  *of each event and threshold*: the geometric mean over the events of a fold, over the folds
+  ("all"), and the share of the events in which it is ahead. Events in which the best of four has a
+  CSI below 0.05 do not count.
+
+With --last-block the shipped weights are judged on the stores that nothing has seen; that is done
+once, and written to docs/results/radar_last_block.csv and radar_last_block_services.csv.
 """
 
 import argparse
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import radar_events
 import torch
 import xarray as xr
 
 from nowcastlib.data import open_frames
-from nowcastlib.forecasting import MEMBERS, Network, forecaster
+from nowcastlib.forecasting import WEIGHTS, Network, forecaster
 from nowcastlib.networks import build
 from nowcastlib.verification import EvaluationOptions, evaluate, issue_times, score
 
-FOLDS = ("mch2015", "mch2017", "fmi", "knmi", "bom")
-VARIANTS = ("full", "no_pretraining", "no_motion", "no_balance")
-CASES = 12  # for each event, about
 RESULTS = Path("docs/results")
+RUNS = Path("data/radar")
 BASELINES = ("persistence", "extrapolation", "sprog", "anvil")
+LEADS = (1, 3, 6, 9, 12)  # steps; shown by themselves
+LEAST_CSI = 0.05  # of the best baseline; below, a ratio says nothing
 
 
-def pooled_counts(frames: xr.DataArray, forecasters: dict) -> xr.Dataset:
-    """Sums of the forecasters over about a dozen cases, and the number of ``cases``."""
+def score_event(store: Path, fold: str, run: str, cases: int) -> pd.DataFrame:
+    """One row for each forecaster, threshold and lead; kept in a file.
+
+    ``run`` is the folder of a network, which is scored beside an untrained one, or "baselines".
+    """
+    kept = RUNS / "scores" / f"{Path(run).name}-{store.stem}.csv"
+    if kept.exists():
+        return pd.read_csv(kept, dtype={"lead": str})
+    frames = open_frames(store)
     possible = len(issue_times(frames, n_in=6, leads=12))
-    options = EvaluationOptions(every=-(-possible // CASES), scales=(16,))
-    counts = evaluate(frames, forecasters, options)
-    return counts.sum("case").assign(cases=counts.sizes["case"])
+    options = EvaluationOptions(every=-(-possible // cases), scales=(16,))
+    forecasters = {name: forecaster(name) for name in BASELINES}
+    if run != "baselines":
+        forecasters = networks(run)
+
+    counts = evaluate(frames, forecasters, options, progress=False)
+    table = event_table(counts.sum("case"))
+    table.insert(0, "fold", fold)
+    table.insert(1, "event", store.stem)
+    table["cases"] = counts.sizes["case"]
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(kept, index=False)
+    return table
 
 
-def scores_table(counts: xr.Dataset, event: str) -> pd.DataFrame:
-    """One row for each forecaster, threshold and lead."""
-    scores = {name: score(counts, name) for name in ("csi", "bias", "mse", "crps")}
-    for name in ("spectrum", "member_spectrum"):
-        scores[f"{name}_8km"] = score(counts, name).sel(wavelength=8, method="nearest", drop=True)
-    order = ["forecaster", "threshold", "lead_time"]
-    table = xr.Dataset(scores).to_dataframe(dim_order=order)[list(scores)].reset_index()
-
-    observed = (counts.hits + counts.misses).isel(forecaster=0).sum("lead_time").to_series()
-    table.insert(0, "fold", event)
-    table["cases"] = int(counts.cases)
-    table["observed_px"] = table.threshold.map(observed).astype(int)
-    return table.round(4)
+def networks(run: str) -> dict[str, Network]:
+    """The network of a folder, and the same network before its training."""
+    trained = Network.load(run)
+    torch.manual_seed(0)
+    model = build(trained.config.model)
+    untrained = Network(model, trained.config, trained_at=trained.trained_at)
+    return {"radar": trained, "untrained": untrained}
 
 
-def evaluate_fold(data: Path, event: str) -> pd.DataFrame:
-    """Scores of the network that was trained without an event, of its ensemble and baselines."""
-    run = data / f"fold_{event}"
-    forecasters = {"radar": Network.load(run), "radar-members": Network.load(run, MEMBERS)}
-    forecasters |= {name: forecaster(name) for name in BASELINES}
-    frames = open_frames(data / f"{event}.zarr")
-    return scores_table(pooled_counts(frames, forecasters), event)
+def event_table(counts: xr.Dataset) -> pd.DataFrame:
+    """Scores by forecaster, threshold and lead, with the means over the leads."""
+    scores = xr.Dataset({name: score(counts, name) for name in ("csi", "bias", "mse")})
+    scores = scores.isel(lead_time=slice(1, None))  # without the observation itself
+    scores = scores.assign_coords(lead_time=np.arange(1, scores.sizes["lead_time"] + 1))
+    mean = scores.mean("lead_time").expand_dims(lead_time=["mean"])
+    some = scores.sel(lead_time=list(LEADS))
+    some = some.assign_coords(lead_time=[str(lead) for lead in LEADS])
+    table = xr.concat([mean, some], "lead_time").rename(lead_time="lead")
+    order = ["forecaster", "threshold", "lead"]
+    return table.to_dataframe(dim_order=order)[["csi", "bias", "mse"]].reset_index().round(4)
 
 
-def evaluate_ablation(data: Path) -> pd.DataFrame:
-    """Scores of the networks that lack a part, and of an untrained one, on an unseen event."""
-    forecasters = {name: Network.load(data / name) for name in VARIANTS}
-    config = forecasters["full"].config
-    forecasters["untrained"] = Network(build(config.model), config)
-    counts = pooled_counts(open_frames(data / "mch2015.zarr"), forecasters)
-    table = mean_over_leads(scores_table(counts, "mch2015"))
-    return table.rename(columns={"forecaster": "variant"})
+def ratios(table: pd.DataFrame, name: str = "radar") -> pd.DataFrame:
+    """CSI and squared error of a forecaster over the best of four, by event, threshold and lead."""
+    keys = ["fold", "event", "threshold", "lead"]
+    best = table[table.forecaster.isin(BASELINES)].groupby(keys, sort=False)
+    best = best.agg(best_csi=("csi", "max"), best_mse=("mse", "min"))
+    own = table[table.forecaster == name].set_index(keys)
+    joined = own.join(best)
+    joined = joined.assign(csi=joined.csi / joined.best_csi, mse=joined.mse / joined.best_mse)
+    return joined[joined.best_csi >= LEAST_CSI].reset_index()
 
 
-def mean_over_leads(table: pd.DataFrame) -> pd.DataFrame:
-    """Means over the lead times after 0, by event, threshold and forecaster."""
-    by = ["fold", "threshold", "forecaster"]
-    scores = ["csi", "bias", "mse", "crps"]
-    return table[table.lead_time > 0].groupby(by, sort=False)[scores].mean().round(4).reset_index()
+def by_service(table: pd.DataFrame, name: str = "radar") -> pd.DataFrame:
+    """Ratios of a forecaster by fold, threshold and lead; "all" gives each fold the same weight."""
+    found = ratios(table, name)
+    keys = ["fold", "threshold", "lead"]
+    groups = found.assign(
+        ratio=np.log(found.csi), error=np.log(found.mse), ahead=found.csi > 1
+    ).groupby(keys, sort=False)
+    summary = groups.agg(
+        events=("event", "nunique"), ratio=("ratio", "mean"), ahead=("ahead", "mean"),
+        bias=("bias", "mean"), mse_ratio=("error", "mean"),
+    )  # fmt: skip
+    everything = summary.groupby(["threshold", "lead"], sort=False).mean()
+    everything["events"] = summary.groupby(["threshold", "lead"], sort=False).events.sum()
+    summary = pd.concat([summary, pd.concat({"all": everything}, names=["fold"])])
+    logs = ["ratio", "mse_ratio"]
+    summary[logs] = np.exp(summary[logs])
+    summary = summary.round(3).reset_index().astype({"events": int})
+    summary.insert(0, "forecaster", name)
+    return summary
+
+
+def score_events(events: list[tuple[Path, str, str]], cases: int) -> pd.DataFrame:
+    """Score events (store, fold, folder of a network) in two processes, baselines included."""
+    with ProcessPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        jobs = [
+            pool.submit(score_event, store, fold, scored, cases)
+            for store, fold, run in events
+            for scored in ("baselines", run)
+        ]
+        return pd.concat([job.result() for job in jobs])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--data", type=Path, default=Path("data/radar"), help="folder of the stores and networks"
-    )
-    data = parser.parse_args().data
-    runs = [*(f"fold_{fold}" for fold in FOLDS), *VARIANTS]
-    needed = [*(data / f"{fold}.zarr" for fold in FOLDS), *(data / run for run in runs)]
-    if missing := [str(path) for path in needed if not path.exists()]:
-        parser.error(f"make {', '.join(missing)} first: bash recipes/radar.sh ARCHIVE MRMS")
-    with ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        folds = [pool.submit(evaluate_fold, data, event) for event in FOLDS]
-        ablation = pool.submit(evaluate_ablation, data).result()
-        table = pd.concat([fold.result() for fold in folds])
-
-    table.to_csv(RESULTS / "radar.csv", index=False)
-    mean = mean_over_leads(table)
-    print(mean.pivot_table("csi", ["fold", "threshold"], "forecaster", sort=False).round(3))
-    ablation.to_csv(RESULTS / "radar_ablation.csv", index=False)
-    print(ablation.pivot_table("csi", "variant", "threshold", sort=False).round(3))
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    parser.add_argument("--cases", type=int, default=4, help="forecasts of an event, about")
+    parser.add_argument("--runs", default="fold_", help="how the names of the networks begin")
+    parser.add_argument("--last-block", action="store_true")
+    options = parser.parse_args()
+    if options.last_block:
+        stores = radar_events.last_block(options.folders)
+        events = [(store, "last block", str(WEIGHTS / "radar")) for store in stores]
+        names = "radar_last_block.csv", "radar_last_block_services.csv"
+    else:
+        events = [
+            (store, fold, str(RUNS / f"{options.runs}{fold}"))
+            for fold in radar_events.FOLDS
+            for store in radar_events.test_stores(options.folders, fold)
+        ]
+        names = "radar.csv", "radar_services.csv"
+    table = score_events(events, options.cases)
+    table.to_csv(RESULTS / names[0], index=False)
+    summary = pd.concat([by_service(table, name) for name in ("radar", "untrained")])
+    summary.to_csv(RESULTS / names[1], index=False)
+    print(summary.query("lead in ('mean', '12')").to_string())
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
 
 FRAME_LOSSES = ("balanced", "bce", "kl", "mse", "mae", "ssim_mse")
-PROBABILITY_LOSSES = ("exceedance", "exceedance_unbalanced")
+PROBABILITY_LOSSES = ("exceedance", "exceedance_unbalanced", "exceedance_areas")
 LABEL_LOSSES = ("label_bce",)
 SSIM_WINDOW = 11  # px; windows of the structural similarity, in the loss and in the score
 
@@ -238,10 +238,25 @@ class GuidedConfig(ConvStackConfig):
     # those of each gate
     norm: Literal["", "layer", "group"] = "layer"
     motion: bool = True  # False: the rain stands still, to measure what the motion is worth
+    # the cells also see how long each scale of this rain lasts, and where its motion converges
+    lifetimes: bool = False
+    # rain far beyond the edge is like that of the whole last frame; False: the same in all weathers
+    edge: bool = False
+    # hidden channels of further cells that see a region in pixels of 4 patches; 0: none
+    coarse: int = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.coarse < 0:
+            raise ValueError(f"coarse is {self.coarse}: it must not be below 0")
 
     @property
     def fewest_frames(self) -> int:
         return 2
+
+    @property
+    def size_multiple(self) -> int:
+        return 4 * self.patch if self.coarse else self.patch
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from nowcastlib.units import RATES, ModelScale
 # Weights of Shi et al. 2017 (arXiv 1706.03458) for rain below 2, 5, 10, 30 mm/h, and above
 BALANCED_RATES = (2.0, 5.0, 10.0, 30.0)
 BALANCED_WEIGHTS = (1.0, 2.0, 5.0, 10.0, 30.0)
+AREA = 16  # px; side of the squares in which areas of rain are compared
+LEAST_AREA = 1e-4  # mean of the squared shares; below, differences between areas hardly count
 
 
 def bce(logits: Tensor, target: Tensor, scale: ModelScale) -> Tensor:
@@ -128,6 +130,41 @@ def exceedance_unbalanced(logits: Tensor, target: Tensor, scale: ModelScale) -> 
     return exceedance(logits, target, scale, balance=False)
 
 
+def exceedance_areas(logits: Tensor, target: Tensor, scale: ModelScale) -> Tensor:
+    """``exceedance`` plus one minus the fractions skill score in squares of ``AREA`` px.
+
+    The second part compares areas of rain, not pixels: rain that is forecast a few pixels beside
+    its place costs little, rain that should have grown or decayed costs much.
+
+    Raises
+    ------
+    ValueError
+        For frames smaller than a square.
+
+    References
+    ----------
+    Roberts and Lean 2008, Mon. Weather Rev. 136 (fractions skill score). Ebert-Uphoff et al. 2021,
+    arXiv 2106.09757 (as a loss).
+    """
+    if min(logits.shape[-2:]) < AREA:
+        raise ValueError(
+            f"the loss exceedance_areas needs squares of {AREA} px: frames of "
+            f"{tuple(logits.shape[-2:])} px are too small"
+        )
+    observed = torch.isfinite(target).to(logits.dtype)  # (B, T, 1, H, W)
+    target_values = _without_nan(target, logits)
+    event = torch.cat([target_values > level for level in _levels(RATES, scale)], -3)
+
+    forecast, truth = (
+        F.avg_pool2d((field * observed).flatten(0, 1), AREA).unflatten(0, logits.shape[:2])
+        for field in (torch.sigmoid(logits), event.to(logits.dtype))
+    )  # shares of each square, (B, T, rate, H/AREA, W/AREA)
+    error = ((forecast - truth) ** 2).mean((-2, -1))
+    largest = (forecast**2 + truth**2).mean((-2, -1))
+    # Where a rate is neither forecast nor observed, the score is undefined: no cost
+    return exceedance(logits, target, scale) + (error / (largest + LEAST_AREA)).mean()
+
+
 def label_bce(logits: Tensor, target: Tensor, scale: ModelScale, pos_weight: float = 1.0) -> Tensor:
     """Binary cross-entropy of the answers for clips, nats.
 
@@ -151,7 +188,8 @@ def label_bce(logits: Tensor, target: Tensor, scale: ModelScale, pos_weight: flo
 LOSSES = {
     loss.__name__: loss
     for loss in (
-        balanced, bce, kl, mse, mae, ssim_mse, exceedance, exceedance_unbalanced, label_bce,
+        balanced, bce, kl, mse, mae, ssim_mse,
+        exceedance, exceedance_unbalanced, exceedance_areas, label_bce,
     )
 }  # fmt: skip
 

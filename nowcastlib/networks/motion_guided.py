@@ -11,12 +11,15 @@ from torch.nn import functional as F
 from nowcastlib.networks import motion, stacks
 from nowcastlib.networks import scales as rain_scales
 from nowcastlib.networks.base import ForecastNetwork
+from nowcastlib.networks.coarse_level import CoarseLevel
 from nowcastlib.networks.config import GuidedConfig
 from nowcastlib.networks.packing import pack, pad, unpack
 from nowcastlib.units import RATES, ModelScale
 
 MOTION_FRAMES = 4  # newest frames from which the motion is estimated
 TYPICAL_SPEED = 10.0  # px per step; velocities are divided by it before the cells see them
+TYPICAL_CONVERGENCE = 0.05  # 1 per step; convergence is divided by it
+LEAST_SHARE = 1e-3  # of the pixels of a frame; smaller shares of rain count as this one
 EDGE_DISTANCE = 32.0  # px; unit of the distance beyond the edge
 SURE_SPREAD = (
     0.03  # model units; spread of the logistic distribution if nothing of the rain is lost
@@ -34,6 +37,7 @@ class Past(NamedTuple):
     intercept: Tensor  # (B, scale, 1, 1); see ``scales.persistence_of_scales``
     decay: Tensor  # (B, scale, 1, 1)
     energy: Tensor  # (B, scale, H, W), of the last frame
+    surroundings: Tensor  # (B, C, H/patch, W/patch); see ``MotionGuided._surroundings``
 
 
 class Corrections(NamedTuple):
@@ -85,16 +89,21 @@ class MotionGuided(ForecastNetwork):
             raise ValueError(f"a guided network works on one channel, not {channels}")
 
         patch = config.patch**2
-        self.encoder = stacks.make_stack(config, 2 * patch + 2)  # rain, its mask, motion
-        self.forecaster = stacks.make_stack(config, patch + 2)  # rain, motion
+        around = 2 + config.lifetimes * (1 + 2 * rain_scales.N_SCALES)  # motion and what is known
+        self.encoder = stacks.make_stack(config, 2 * patch + around)  # rain, its mask
+        self.forecaster = stacks.make_stack(config, patch + around)  # rain
         self.split = [1, 1, 1, rain_scales.N_SCALES, len(RATES)]  # channels of the Corrections
         self.head = nn.Conv2d(config.hidden[-1], sum(self.split) * patch, 1)
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)
+        if config.coarse:
+            self.coarse = CoarseLevel(config, around, sum(self.split) * patch)
 
         self.levels = nn.Parameter(_levels(ModelScale()))  # the rates, model units
         # For each rate: log of the decay with the distance beyond the edge, and the logit far away
         self.beyond = nn.Parameter(torch.tensor([[-1.0], [-2.0]]).repeat(1, len(RATES)))
+        if config.edge:  # for each rate: how much the logit far away follows that of the frame
+            self.alike = nn.Parameter(torch.zeros(len(RATES)))
 
     def velocity(self, frames: Tensor) -> Tensor:
         """Motion (B, 2, H, W), px per step, of the rain in frames (B, T, H, W).
@@ -128,17 +137,17 @@ class MotionGuided(ForecastNetwork):
         others, which decides how large a grid can be.
         """
         past = self._past(x, n_out)
+        far_away = self._far_away(x[:, -1])
         paths = past.path.unbind(1)
         for displacement, (_, logits) in zip(paths, self._each_lead(past, n_out), strict=False):
-            yield self._advect(logits, displacement)
+            yield self._advect(logits, displacement, far_away)
 
-    def _advect(self, logits: Tensor, displacement: Tensor) -> Tensor:
+    def _advect(self, logits: Tensor, displacement: Tensor, far_away: Tensor) -> Tensor:
         """Logits (B, rate, H, W) of parcels where the parcels arrive; (B, 2, H, W) in px."""
         advected = motion.sample(logits, displacement)
 
         # Beyond the edge, the logits approach those of rain far away.
         decay = self.beyond[0].exp().view(-1, 1, 1)
-        far_away = self.beyond[1].view(-1, 1, 1)
         distance = motion.distance_outside(displacement)  # (B, 1, H, W)
         weight = torch.exp(-decay * distance / EDGE_DISTANCE)  # (B, rate, H, W)
         return far_away + (advected - far_away) * weight
@@ -165,16 +174,22 @@ class MotionGuided(ForecastNetwork):
     def _each_lead(self, past: Past, n_out: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Rain (B, 1, H, W) and logits (B, rate, H, W) of the parcels, lead by lead."""
         size = past.velocity.shape[-2:]
-        wind = self._wind(past.velocity)  # (B, 2, H/patch, W/patch)
+        around = past.surroundings
 
-        encoded = torch.stack([torch.cat([self._pack(f), wind], 1) for f in past.frames], 1)
+        encoded = torch.stack([torch.cat([self._pack(f), around], 1) for f in past.frames], 1)
         _, states = stacks.read(self.encoder, encoded)
+        if self.config.coarse:
+            coarse_states = self.coarse.read(past.frames, around)
 
         rain = past.frames[-1][:, :1]
         for lead in range(1, n_out + 1):
-            inputs = torch.cat([self._pack(rain), wind], 1)  # (B, patch² + 2, …)
+            inputs = torch.cat([self._pack(rain), around], 1)  # (B, patch² + C, …)
             top, states = stacks.step(self.forecaster, inputs, states)
-            corrections = self._corrections(top, size)
+            answer = self.head(top)
+            if self.config.coarse:
+                added, coarse_states = self.coarse.step(rain, around, coarse_states)
+                answer = answer + added
+            corrections = self._corrections(answer, size)
 
             left = past.intercept * past.decay**lead  # (B, scale, 1, 1)
             rain = self._rain_left(past, left, corrections)
@@ -200,19 +215,43 @@ class MotionGuided(ForecastNetwork):
             now = rain_scales.decompose(frames[-1][:, :1])
             intercept, decay = _persistence(now, frames[-2::-1])
             energy = rain_scales.local_energy(now)
-        return Past(velocity, path, frames, now, intercept, decay, energy)
+            around = self._surroundings(velocity, intercept, decay)
+        return Past(velocity, path, frames, now, intercept, decay, energy, around)
 
-    def _wind(self, velocity: Tensor) -> Tensor:
-        """The motion as the cells see it, about 1: (B, 2, H, W) → (B, 2, H/patch, W/patch)."""
-        padded = pad(velocity, self.config.size_multiple)
-        return F.avg_pool2d(padded / TYPICAL_SPEED, self.config.patch)
+    def _surroundings(self, velocity: Tensor, intercept: Tensor, decay: Tensor) -> Tensor:
+        """What the cells see besides the rain, about 1: (B, C, H/patch, W/patch).
+
+        The motion; with ``config.lifetimes`` also its convergence, and how long each scale lasts.
+        """
+        seen = velocity / TYPICAL_SPEED
+        if self.config.lifetimes:
+            convergence = motion.convergence(velocity) / TYPICAL_CONVERGENCE
+            seen = torch.cat([seen, convergence], 1)
+        means = F.avg_pool2d(pad(seen, self.config.size_multiple), self.config.patch)
+        if not self.config.lifetimes:
+            return means
+        lasts = torch.cat([intercept, decay], 1).expand(-1, -1, *means.shape[-2:])
+        return torch.cat([means, lasts], 1)
+
+    def _far_away(self, last: Tensor) -> Tensor:
+        """Logits (B or 1, rate, 1, 1) of rain far beyond the edge of the last frame (B, 1, H, W).
+
+        With ``config.edge`` they follow the share of the observed pixels that exceed each rate.
+        """
+        logits = self.beyond[1].view(1, -1, 1, 1)
+        if not self.config.edge:
+            return logits
+        observed = torch.isfinite(last).sum((-2, -1), keepdim=True).clamp(min=1)
+        above = (torch.nan_to_num(last) > self.levels).sum((-2, -1), keepdim=True)
+        share = (above / observed).clamp(LEAST_SHARE, 1 - LEAST_SHARE)  # (B, rate, 1, 1)
+        return logits + self.alike.view(-1, 1, 1) * torch.logit(share)
 
     def _pack(self, frame: Tensor) -> Tensor:
         return pack(frame, self.config.patch, self.config.size_multiple)
 
-    def _corrections(self, top: Tensor, size: torch.Size) -> Corrections:
-        """(B, hidden, H/patch, W/patch) → maps of the frame's size."""
-        maps = unpack(self.head(top), self.config.patch, size).float()
+    def _corrections(self, answer: Tensor, size: torch.Size) -> Corrections:
+        """Maps of the frame's size from the output layer's (B, C·patch², H/patch, W/patch)."""
+        maps = unpack(answer, self.config.patch, size).float()
         return Corrections(*maps.split(self.split, 1))
 
     def _rain_left(self, past: Past, left: Tensor, corrections: Corrections) -> Tensor:

@@ -57,7 +57,7 @@ class OptimisationConfig:
     """What is minimised, and by which steps."""
 
     # bce, kl, mse, mae, ssim_mse or balanced; of a network that gives probabilities: exceedance or
-    # exceedance_unbalanced; of a classifier: label_bce
+    # exceedance_unbalanced or exceedance_areas; of a classifier: label_bce
     loss: Literal[
         "balanced",
         "bce",
@@ -67,6 +67,7 @@ class OptimisationConfig:
         "ssim_mse",
         "exceedance",
         "exceedance_unbalanced",
+        "exceedance_areas",
         "label_bce",
     ] = "balanced"
     weight_decay: float = 0.0  # weight decay (AdamW); 0: Adam

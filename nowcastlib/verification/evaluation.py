@@ -66,6 +66,8 @@ class EvaluationOptions:
         for name, least in smallest.items():
             if getattr(self, name) < least:
                 raise NowcastError(f"{name} is {getattr(self, name)}: it must be {least} or more")
+        if not self.scales:
+            raise NowcastError("scales is empty: name at least one window side, in px")
         check_thresholds(self.thresholds)
 
 

@@ -6,8 +6,8 @@ import torch
 from skimage.metrics import structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from nowcastlib.networks.losses import LOSSES, bce, kl, mse, ssim_mse
-from nowcastlib.units import RainScale
+from nowcastlib.networks.losses import LOSSES, bce, exceedance, kl, mse, ssim_mse
+from nowcastlib.units import RATES, RainScale
 
 SCALE = RainScale()
 FRAMES = (1, 2, 1, 12, 13)  # (B, T, C, H, W), wide enough for the windows of SSIM
@@ -157,3 +157,37 @@ def test_balanced_loss_has_the_published_weights(rate, weight):
     error = 0.5 - target.item()
     loss = LOSSES["balanced"](logit([0.5]), target, SCALE).item()
     assert loss == pytest.approx(weight * (error**2 + abs(error)))
+
+
+def test_areas_cost_little_beside_their_place_and_much_of_another_size():
+    """A square of rain, certain of itself: moved by 2 px, grown fourfold, or left out."""
+    dry = torch.zeros(1, 1, 1, 64, 64)
+    rain = dry.clone()
+    rain[..., 18:30, 18:30] = SCALE.to_model(torch.tensor(30.0))
+
+    def areas(forecast):
+        """The part of the loss that compares areas."""
+        sure = torch.full((1, 1, len(RATES), 64, 64), -9.0)
+        sure = sure + 18 * (forecast > 0)
+        return (
+            LOSSES["exceedance_areas"](sure, rain, SCALE) - exceedance(sure, rain, SCALE)
+        ).item()
+
+    grown = dry.clone()
+    grown[..., 12:36, 12:36] = 1.0
+    assert areas(rain) == pytest.approx(0, abs=0.02)
+    assert areas(dry) == pytest.approx(1, abs=0.02)
+    assert areas(rain.roll(2, -1)) < 0.15 < 0.25 < areas(grown)
+
+
+def test_areas_leave_out_unobserved_pixels_and_need_room_for_a_square():
+    rain = torch.rand(2, 1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    logits = torch.randn(2, 1, len(RATES), 32, 32, generator=torch.Generator().manual_seed(1))
+    rain[..., :16] = float("nan")
+    other = logits.clone()
+    other[..., :16] = 5.0
+    assert LOSSES["exceedance_areas"](logits, rain, SCALE) == LOSSES["exceedance_areas"](
+        other, rain, SCALE
+    )
+    with pytest.raises(ValueError, match="needs squares of 16 px"):
+        LOSSES["exceedance_areas"](logits[..., :8], rain[..., :8], SCALE)
