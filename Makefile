@@ -9,8 +9,8 @@ LAB_OPTIONS := --LabApp.app_settings_dir=$(CURDIR)/tools/jupyterlab
 lab: setup  ## open JupyterLab on the tour
 	$(BIN)/jupyter lab $(LAB_OPTIONS) $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_tour.ipynb
 
-test: setup  ## library tests and all notebooks, on the tiny preset
-	$(BIN)/pytest
+test: setup  ## library tests and all notebooks, on the tiny preset, in two processes
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 course: setup  ## run all notebooks in order and build the site in build/
 	$(BIN)/python docs/run_course.py

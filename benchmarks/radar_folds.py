@@ -2,8 +2,8 @@
 
     python benchmarks/radar_folds.py FOLDER...    # after recipes/radar.sh has trained the networks
 
-FOLDER holds stores of radar, such as data/radar. Each event is forecast by the network of its fold,
-which has seen no radar of the same service or block of days; see ``radar_events``. At most
+FOLDER holds stores of radar, such as data/radar. Each event is forecast by a network which has seen
+no radar of the same service, or of the same block of days; see ``radar_events``. At most
 ``--cases`` forecasts of 12 leads of each event, spread evenly, from the central 256 × 256 px. Every
 event is kept in data/radar/scores; an interrupted run continues when it is started again.
 
@@ -14,8 +14,8 @@ event is kept in data/radar/scores; an interrupted run continues when it is star
   ("all"), and the share of the events in which it is ahead. Events in which the best of four has a
   CSI below 0.05 do not count.
 
-With --last-block the shipped weights are judged on the stores that nothing has seen; that is done
-once, and written to docs/results/radar_last_block.csv and radar_last_block_services.csv.
+With --last-block the networks of the folds are judged on the stores that none of them has seen, once;
+that is written to docs/results/radar_last_block.csv and radar_last_block_services.csv.
 """
 
 import argparse
@@ -29,7 +29,7 @@ import torch
 import xarray as xr
 
 from nowcastlib.data import open_frames
-from nowcastlib.forecasting import WEIGHTS, Network, forecaster
+from nowcastlib.forecasting import Network, forecaster
 from nowcastlib.networks import build
 from nowcastlib.verification import EvaluationOptions, evaluate, issue_times, score
 
@@ -136,16 +136,19 @@ def main() -> None:
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     parser.add_argument("--cases", type=int, default=4, help="forecasts of an event, about")
-    parser.add_argument("--runs", default="fold_", help="how the names of the networks begin")
     parser.add_argument("--last-block", action="store_true")
     options = parser.parse_args()
     if options.last_block:
         stores = radar_events.last_block(options.folders)
-        events = [(store, "last block", str(WEIGHTS / "radar")) for store in stores]
+        events = [
+            (store, name, str(RUNS / f"group_{name}"))
+            for name in radar_events.NETWORKS
+            for store in stores
+        ]
         names = "radar_last_block.csv", "radar_last_block_services.csv"
     else:
         events = [
-            (store, fold, str(RUNS / f"{options.runs}{fold}"))
+            (store, fold, str(RUNS / f"group_{radar_events.network_of(fold)}"))
             for fold in radar_events.FOLDS
             for store in radar_events.test_stores(options.folders, fold)
         ]

@@ -244,7 +244,11 @@ def windows_by_split(
         if incomplete := int((~table.complete).sum()):
             descriptions.append(f"{incomplete} incomplete frames of {path}: left out")
 
-        for split, rows in rows_by_split(table, step, windows, shares).items():
+        try:
+            by_split = rows_by_split(table, step, windows, shares)
+        except NowcastError as error:
+            raise NowcastError(f"{path}: {error}") from error
+        for split, rows in by_split.items():
             if thin and split == "validation":
                 rows = rows[:: -(-len(rows) // MAX_VALIDATION)]  # every n-th, n rounded up
             varied = augmentation if split == "train" else None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nowcastlib.data import Window
+from nowcastlib.devices import multiplies_bfloat16
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import probabilities
 from nowcastlib.networks import (
@@ -81,6 +82,9 @@ class Network:
         if members and not config.model.gives_probabilities:
             raise NowcastError("only a network that forecasts probabilities has members")
         self.model = model.eval()
+        if isinstance(model, MotionGuided):
+            trained_in_bfloat16 = config.run.precision == "bf16"
+            model.cells_in_bfloat16 = trained_in_bfloat16 and multiplies_bfloat16(self.device)
         self.config = config
         self.members = members
         self.training_data = training_data

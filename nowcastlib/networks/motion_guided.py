@@ -1,6 +1,7 @@
 """A Lagrangian ConvLSTM: rain is advected, its growth and decay are learned."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nowcastlib.networks import motion, stacks
+from nowcastlib.networks import motion, past_frames, stacks
 from nowcastlib.networks import scales as rain_scales
 from nowcastlib.networks.base import ForecastNetwork
 from nowcastlib.networks.coarse_level import CoarseLevel
@@ -32,7 +33,7 @@ class Past(NamedTuple):
 
     velocity: Tensor  # (B, 2, H, W), px per step
     path: Tensor  # (B, steps, 2, H, W), px; see ``motion.follow``
-    frames: list[Tensor]  # T of (B, 2, H, W); see ``_advect_to_last``
+    frames: list[Tensor]  # T of (B, 2, H, W); see ``past_frames.advect_to_last``
     scales: Tensor  # (B, scale, H, W), of the last frame
     intercept: Tensor  # (B, scale, 1, 1); see ``scales.persistence_of_scales``
     decay: Tensor  # (B, scale, 1, 1)
@@ -82,6 +83,7 @@ class MotionGuided(ForecastNetwork):
     """
 
     config: GuidedConfig
+    cells_in_bfloat16 = False  # all else in float32; training decides by itself
 
     def __init__(self, config: GuidedConfig, channels: int = 1):
         super().__init__(config)
@@ -177,23 +179,31 @@ class MotionGuided(ForecastNetwork):
         around = past.surroundings
 
         encoded = torch.stack([torch.cat([self._pack(f), around], 1) for f in past.frames], 1)
-        _, states = stacks.read(self.encoder, encoded)
-        if self.config.coarse:
-            coarse_states = self.coarse.read(past.frames, around)
+        with self._precision():
+            _, states = stacks.read(self.encoder, encoded)
+            if self.config.coarse:
+                coarse_states = self.coarse.read(past.frames, around)
 
         rain = past.frames[-1][:, :1]
         for lead in range(1, n_out + 1):
             inputs = torch.cat([self._pack(rain), around], 1)  # (B, patch² + C, …)
-            top, states = stacks.step(self.forecaster, inputs, states)
-            answer = self.head(top)
-            if self.config.coarse:
-                added, coarse_states = self.coarse.step(rain, around, coarse_states)
-                answer = answer + added
+            with self._precision():
+                top, states = stacks.step(self.forecaster, inputs, states)
+                answer = self.head(top)
+                if self.config.coarse:
+                    added, coarse_states = self.coarse.step(rain, around, coarse_states)
+                    answer = answer + added
             corrections = self._corrections(answer, size)
 
             left = past.intercept * past.decay**lead  # (B, scale, 1, 1)
             rain = self._rain_left(past, left, corrections)
             yield rain, self._logits(rain, past, left, corrections)
+
+    def _precision(self) -> AbstractContextManager:
+        """The context in which the cells run."""
+        if not self.cells_in_bfloat16:
+            return nullcontext()  # or that of the training, which is around this one
+        return torch.autocast(self.levels.device.type, torch.bfloat16)
 
     @torch.no_grad()
     def _past(self, x: Tensor, n_out: int) -> Past:
@@ -210,10 +220,10 @@ class MotionGuided(ForecastNetwork):
             steps = x.shape[1] - 1
             velocity = self.velocity(x[:, :, 0].float())
             path = motion.follow(velocity, max(n_out, steps))
-            frames = _advect_to_last(x, path)
+            frames = past_frames.advect_to_last(x, path)
 
             now = rain_scales.decompose(frames[-1][:, :1])
-            intercept, decay = _persistence(now, frames[-2::-1])
+            intercept, decay = past_frames.persistence(now, frames[-2::-1])
             energy = rain_scales.local_energy(now)
             around = self._surroundings(velocity, intercept, decay)
         return Past(velocity, path, frames, now, intercept, decay, energy, around)
@@ -272,37 +282,3 @@ def _levels(scale: ModelScale) -> Tensor:
     """``RATES`` in model units, (rate, 1, 1)."""
     levels = scale.to_model(np.array(RATES))
     return torch.tensor(levels, dtype=torch.float32).view(-1, 1, 1)
-
-
-def _persistence(now: Tensor, earlier: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Intercept and decay of each scale; see ``scales.persistence_of_scales``.
-
-    ``now`` are the scales (B, scale, H, W) of the last frame. The earlier frames (B, 2, H, W), the
-    newest first, are those of ``_advect_to_last``. Only one of them is divided into scales at a
-    time.
-    """
-    correlations = []
-    for frame in earlier:
-        observed = (frame[:, 1:] > 0.99).to(frame.dtype)
-        past = rain_scales.decompose(frame[:, :1])
-        correlations.append(rain_scales.correlation(now, past, observed))
-    return rain_scales.fit_persistence(torch.stack(correlations, 1))
-
-
-def _advect_to_last(x: Tensor, path: Tensor) -> list[Tensor]:
-    """Frames (B, T, 1, H, W) at the places where their rain is in the last frame.
-
-    A list of T tensors (B, 2, H, W): the rain, and a mask that is 1 where it was observed.
-    """
-    frames = []
-    for age in range(x.shape[1] - 1, 0, -1):
-        frame = x[:, -1 - age]
-        frames.append(motion.sample(_with_mask(frame), path[:, age - 1], "zeros"))
-    frames.append(_with_mask(x[:, -1]))
-    return frames
-
-
-def _with_mask(frame: Tensor) -> Tensor:
-    """(B, 1, H, W) with NaN → (B, 2, H, W): the rain, 0 where not observed, and the mask."""
-    observed = torch.isfinite(frame)
-    return torch.cat([torch.nan_to_num(frame), observed], 1).float()
