@@ -14,8 +14,8 @@ event is kept in data/radar/scores; an interrupted run continues when it is star
   ("all"), and the share of the events in which it is ahead. Events in which the best of four has a
   CSI below 0.05 do not count.
 
-With --last-block the networks of the folds are judged on the stores that none of them has seen, once;
-that is written to docs/results/radar_last_block.csv and radar_last_block_services.csv.
+With --last-block these networks are judged, once, on the stores that none of them has seen; that is
+written to docs/results/radar_last_block.csv and radar_last_block_services.csv.
 """
 
 import argparse
