@@ -211,6 +211,14 @@ def test_results_on_moving_mnist_are_those_of_the_report():
         assert row in results_page()
 
 
+def test_results_of_zampars_network_are_those_of_the_table():
+    table = pd.read_csv(ROOT / "docs/results/seed_network.csv")
+    assert len(table) == 6
+    for row in table.itertuples():
+        scores = f"{row.bce:.4f} | {row.mse:.1f} | {row.ssim:.3f}"
+        assert f"| {row.network} | {row.frames} → {row.frames} | {scores} |" in results_page()
+
+
 def test_version_is_the_same_everywhere():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
