@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Trains networks of the kind of `radar` (32 hidden channels instead of 64) that leave out whole
+# Trains networks of the kind of `radar` that leave out whole
 # services or blocks of days, and scores them there; then one on all stores. About an hour and a half
-# of one CPU core (bf16), 6 GB of memory. The shipped weights `radar` come from a GPU: 1,200 steps of
-# 16 windows in seven minutes on an H200, see docs/results.md; recipes/gpu.sh trains such a network.
+# of one CPU core (bf16), 6 GB of memory. The shipped weights `radar` are older: 2,100 steps on MRMS,
+# synthetic rain and the archive.
 #   bash recipes/radar.sh ARCHIVE MRMS [MORE]      (run from the root of the repository)
 # ARCHIVE is the folder of the pysteps example archive. MRMS is a CF-Zarr store of its MRMS frames
 # of 10 June 2019 (rain rate of the contiguous United States, 0.01 degrees, every two minutes). MORE
