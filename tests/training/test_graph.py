@@ -234,8 +234,8 @@ def test_forward_pass_and_loss_never_wait_for_the_gpu(kind, last, monkeypatch):
     channels = len(RATES) if config.model.gives_probabilities else 1
     length = 1
     if not config.model.classifies:
-        shape, length = (1, 1, channels, 12, 12), 2
-        criterion(config)(torch.zeros(shape), torch.zeros(1, 1, 1, 12, 12))  # as the warm-up does
+        shape, length = (1, 1, channels, 16, 16), 2
+        criterion(config)(torch.zeros(shape), torch.zeros(1, 1, 1, 16, 16))  # as the warm-up does
 
     with FakeTensorMode(allow_non_fake_inputs=True):
         with torch.device("cuda"):
