@@ -7,6 +7,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Lock
 
 import imageio_ffmpeg
 import numpy as np
@@ -68,6 +69,8 @@ def is_grey_by_header(path: Path) -> bool:
 class PictureReader:
     """Reads pictures of one file at a time, which stays open and is read forward only."""
 
+    turn = Lock()  # tasks of one process share a reader; of the class, because it cannot be pickled
+
     def __init__(self) -> None:
         self.path = ""
         self.reported = 0.0  # largest fraction of pixels outside the palette that was reported
@@ -79,16 +82,17 @@ class PictureReader:
 
         NowcastError if the file is to be a still picture, but has several.
         """
-        if path != self.path or number < self.passed:
-            self.path, self.passed, self.pictures = path, 0, decode(Path(path))
-            if is_still:
-                _check_still(Path(path))
+        with self.turn:
+            if path != self.path or number < self.passed:
+                self.path, self.passed, self.pictures = path, 0, decode(Path(path))
+                if is_still:
+                    _check_still(Path(path))
 
-        for picture in self.pictures:
-            self.passed += 1
-            if self.passed > number:
-                return picture
-        raise EOFError(f"it ends before its frame {number}")
+            for picture in self.pictures:
+                self.passed += 1
+                if self.passed > number:
+                    return picture
+            raise EOFError(f"it ends before its frame {number}")
 
 
 def _check_still(path: Path) -> None:
