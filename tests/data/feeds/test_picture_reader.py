@@ -9,12 +9,9 @@ from nowcastlib.data.feeds import picture_files
 
 
 def test_tasks_that_read_at_the_same_time_get_their_own_pictures(monkeypatch):
-    def slowly(path):
-        sleep(0.01)
-        yield np.array(int(path.stem))
-
-    monkeypatch.setattr(picture_files, "decode", slowly)
+    monkeypatch.setattr(picture_files, "decode", lambda path: iter([np.array(int(path.stem))]))
+    monkeypatch.setattr(picture_files, "_check_still", lambda path: sleep(0.01))
     reader = picture_files.PictureReader()
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda k: int(reader.read(f"{k}.png", 0)), range(24)))
+        found = list(pool.map(lambda k: int(reader.read(f"{k}.png", 0, True)), range(24)))
     assert found == list(range(24))
