@@ -35,6 +35,7 @@ _SMALL = ConvEDLSTMConfig(
 _MOVING = replace(_SMALL, hidden=(24, 32, 32, 24))
 _ONE_CELL = ConvEDLSTMConfig(hidden=(64,), kernel=(5,), stride=1, patch=4)
 _RADAR = TrainConfig()
+_QUICK = _RADAR.changed(n_in=4, batch=4, lr=3e-3, sampling=0.5, keep="last")  # without a GPU
 _SEED = TrainConfig().changed(
     model=SEED, n_in=6, n_out=6, crop=0,
     curriculum=(2, 3, 4, 5, 6), curriculum_in=True,
@@ -68,18 +69,8 @@ PRESETS = {
         every=12,
         mnist=_WARM.changed(hidden=(16,), kernel=(3,), epochs=6, steps=5, batch=4),
         digits=_SLOW_DIGIT,
-        radar=_RADAR.changed(
-            model=_SMALL,
-            n_in=4,
-            n_out=4,
-            crop=64,
-            epochs=3,
-            steps=5,
-            batch=4,
-            lr=3e-3,
-            curriculum=(1, 2, 4),
-            sampling=0.5,
-            keep="last",
+        radar=_QUICK.changed(
+            model=_SMALL, n_out=4, crop=64, epochs=3, steps=5, curriculum=(1, 2, 4)
         ),
         guided=_GUIDED.changed(
             hidden=(8,),
@@ -126,19 +117,14 @@ PRESETS = {
             warmup=0.05,
         ),
         digits=_SLOW_DIGIT,
-        radar=_RADAR.changed(
+        radar=_QUICK.changed(
             model=_MOVING,
-            n_in=4,
             n_out=6,
             crop=128,
             epochs=12,
             steps=40,
-            batch=4,
-            lr=3e-3,
             warmup=0.03,
             curriculum=(1, 2, 4, 6, 6, 6),
-            sampling=0.5,
-            keep="last",
         ),
         guided=_GUIDED.changed(
             hidden=(16, 16),
