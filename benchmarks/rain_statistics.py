@@ -2,9 +2,10 @@
 
     python benchmarks/rain_statistics.py STORE.zarr STORE.zarr …    # real radar
 
-Of each store come up to four windows of 128 × 128 km over two hours, the wettest ones that do not
-overlap; of each kind of synthetic storm come eight storms. docs/results/rain_statistics.csv has one
-row for each store and each kind, with means over its windows:
+Up to four windows of 128 × 128 km over two hours are taken from each store: the wettest ones that
+do not overlap. Each kind of synthetic storm is represented by eight storms.
+docs/results/rain_statistics.csv has one row for each store and each kind, with means over its
+windows:
 
 - above_0.1, …: share of the pixels above a rain rate in mm/h;
 - wet_mean: mean rate of the pixels above 0.1 mm/h, in mm/h;

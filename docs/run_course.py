@@ -117,7 +117,7 @@ def execute(path: Path) -> nbformat.NotebookNode:
 def prepare_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Make an executed notebook fit for a page without a kernel.
 
-    A widget gives way to its HTML, and vanishes where it has none. A picture without an alternative
+    A widget is replaced by its HTML, or removed if it has none. A picture without an alternative
     text of its own (in the metadata of its cell) gets one from the heading above it.
     """
     notebook.metadata.pop("widgets", None)

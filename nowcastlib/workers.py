@@ -270,7 +270,7 @@ def explained() -> Iterator[None]:
     except distributed.KilledWorker as error:
         raise NowcastError(
             f"a task ended {error.allowed_failures + 1} workers one after the other, perhaps for "
-            "want of memory: start fewer workers, or give fewer pixels"
+            "lack of memory: start fewer workers, or give fewer pixels"
         ) from error
     except (distributed.CancelledError, distributed.comm.CommClosedError) as error:
         raise NowcastError(LOST) from error

@@ -143,7 +143,7 @@ class ClassifyPredict:
 
         known = table.dropna()
         if known.empty:
-            print(f"{self.out}: {len(table)} answers; the store shows of none what happened")
+            print(f"{self.out}: {len(table)} answers; the store ends before one can be checked")
             return
         score = ""
         if known.observed.nunique() == 2:

@@ -73,7 +73,7 @@ class Forecast:
         self.videos.check_used()
         if self.videos.beyond:
             if places:
-                raise NowcastError("videos do not know where they are: leave out --place")
+                raise NowcastError("videos have no geographical coordinates: leave out --place")
             forecast_beyond(self)
             return
         check_ending(self.out)
@@ -105,7 +105,7 @@ class Forecast:
         if not are_colours(frames) and not isinstance(run, ColourNetwork):
             return forecast_at(run, frames, places, self.at, self.leads)
         if places:
-            raise NowcastError("colour films do not know where they are: leave out --place")
+            raise NowcastError("colour films have no geographical coordinates: leave out --place")
         return forecast(run, frames, self.at, self.leads), []
 
     def _with_history(self, predicted: "xr.DataArray") -> "xr.DataArray":

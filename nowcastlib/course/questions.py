@@ -20,7 +20,7 @@ def clips_of_rain(config: TrainConfig) -> tuple[TrainConfig, ConcatDataset, Conc
     Parameters
     ----------
     config : TrainConfig
-        Of a classifier; its rate is replaced.
+        Configuration of a classifier; its rate is replaced.
 
     Returns
     -------

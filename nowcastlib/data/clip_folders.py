@@ -73,8 +73,9 @@ def clips_of_folders(
 ) -> dict[str, GivenClips]:
     """Read clips of two classes, split by video.
 
-    A clip never spans missing pictures. All clips of a video go to the same split. Of each class
-    about the same share goes to each split; which videos these are depends on their names only.
+    A clip never spans missing pictures. All clips of a video go to the same split. Both
+    classes have about the same share of videos in each split. The names of the videos alone decide
+    which videos these are.
 
     Parameters
     ----------

@@ -78,9 +78,9 @@ def mark_complete(frames: xr.DataArray, client: Any = None) -> xr.DataArray:
 def mark_last(frames: xr.DataArray, n: int, end: int | None = None) -> xr.DataArray:
     """The last ``n`` of frames (time, y, x) with the coordinate ``is_complete`` (time).
 
-    With ``end``, the last ``n`` before this number. Of a store on disk only these frames are read;
-    where they are not observed everywhere, up to ``NEIGHBOURS`` more before them, or at the
-    beginning of the store after them.
+    With ``end``, the last ``n`` before this number. Only these frames of a store on disk are read.
+    If they are not observed everywhere, up to ``NEIGHBOURS`` more frames are read: those before
+    them, or, at the beginning of the store, those after them.
     """
     end = len(frames) if end is None else end
     first = max(0, end - n)

@@ -1,4 +1,4 @@
-"""The door for arrays: frames that ``open_frames`` did not open pass the same checks.
+"""Checks of arrays: frames that ``open_frames`` did not open must pass the same checks.
 
 ``forecast``, ``evaluate``, ``frames_table`` and ``RadarWindows`` call ``checked_frames`` once;
 ``ingest`` calls ``checked_field`` for each frame of a feed. Frames of ``open_frames`` pass as they

@@ -53,9 +53,9 @@ class MovingMNIST(Dataset):
     Parameters
     ----------
     split : str
-        "train", "validation" or "test". Of the 5,000 embedded digits these have 4,000, 500 and 500.
-        Of torchvision's folder (``MNIST/raw/…``) they have 50,000 and 10,000 of the training digits
-        and the 10,000 test digits.
+        "train", "validation" or "test". They use 4,000, 500 and 500 of the 5,000 embedded
+        digits. With torchvision's folder (``MNIST/raw/…``) they use 50,000 and 10,000 of the
+        training digits and the 10,000 test digits.
     n_samples : int
         Number of films.
     n_frames : int

@@ -133,7 +133,7 @@ def pixel_of(frames: xr.DataArray, place: Place) -> tuple[float, float]:
     Raises
     ------
     NowcastError
-        If the place lies outside the frames, or if nobody knows where the frames lie.
+        If the place lies outside the frames, or if the frames have no known projection.
     """
     corners = degrees(frames)
     if corners is None or not np.isfinite(corners).any():

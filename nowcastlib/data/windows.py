@@ -221,7 +221,7 @@ def windows_by_split(
     stores, windows, scale
         As for ``training_data``.
     augmentation : Augmentation
-        Of the training windows.
+        How training windows are varied.
     thin : bool
         Validate on at most ``MAX_VALIDATION`` windows of a store; else on all.
 

@@ -153,12 +153,12 @@ def forecast(
     Returns
     -------
     xr.DataArray
-        Rain rate (lead_time, y, x) in mm/h; of an ensemble (member, lead_time, y, x). Rows and
+        Rain rate (lead_time, y, x) in mm/h; an ensemble has (member, lead_time, y, x). Rows and
         columns have the direction and the coordinates of ``frames``.
         ``lead_time`` is in minutes, ``valid_time`` (UTC) is the time that each field is a forecast
         for, ``issued`` (UTC) the time of the last frame used. The attribute ``missing_frames``
-        names frames before it that are missing or incomplete; it is there only if some are. Of a
-        network for colours, see ``forecast_colours``.
+        names frames before it that are missing or incomplete; it is there only if some are.
+        Networks for colours: see ``forecast_colours``.
 
     Raises
     ------

@@ -1,7 +1,8 @@
 """Forecasts at other pixels and time steps than a network was trained at.
 
-A network sees pixels and steps, not kilometres and minutes. Frames of other sizes are brought to
-the nearest scale of its training, forecast there, and the forecast is brought back:
+A network counts in pixels and time steps, not in kilometres and minutes. Frames of other pixel
+sizes or steps are resampled to the nearest scale of its training and forecast there. Then the
+forecast is resampled to the scale of the frames:
 
 - Finer pixels are averaged over whole blocks. Back on the fine grid, the detail of the last frame
   moves along with the rain, and the mean over each block is that of the forecast.

@@ -59,7 +59,7 @@ class PlaceChart:
 
     @property
     def height(self) -> int:
-        """Of the picture."""
+        """Height of the picture in its own units."""
         return (CHANCE_BOTTOM if self.bars else RATE_BOTTOM) + 26
 
 

@@ -10,7 +10,7 @@ from nowcastlib.units import ModelScale
 class ForecastNetwork(nn.Module):
     """A network that forecasts frames from frames.
 
-    Its ``config`` tells what one has to know about it: ``feeds_back``, ``fewest_frames``,
+    Its ``config`` describes it: ``feeds_back``, ``fewest_frames``,
     ``gives_probabilities`` and ``losses``.
 
     Parameters

@@ -64,12 +64,12 @@ class MotionGuided(ForecastNetwork):
 
     The motion of the rain is estimated, not learned. Past frames are advected to the time of the
     last one, so that cells of stride 1 see each parcel of rain grow or decay in its place. The same
-    frames tell how long each scale of this very rain lasts; what is lost of it widens the forecast
-    distribution, a logistic one about the rain that is left. For each lead time and pixel the cells
-    answer ``Corrections``. The probabilities are then advected along the motion, interpolated once.
-    Beyond the edge the rain is taken to be like the rain at the edge, the less so the farther away.
-    Untrained, all corrections are 0, and the network is S-PROG with probabilities. No forecast is
-    fed back. One channel; any height and width.
+    frames show how long each scale of this rain lasts. The forecast is a logistic distribution
+    around the rain that is left; the more rain has decayed, the wider it is. For each lead time and
+    pixel the cells return ``Corrections``. The probabilities are then advected along the motion,
+    interpolated once. Beyond the edge the rain is taken to be like the rain at the edge, the less
+    so the farther away. Untrained, all corrections are 0, and the network is S-PROG with
+    probabilities. No forecast is fed back. One channel; any height and width.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class MotionGuided(ForecastNetwork):
     """
 
     config: GuidedConfig
-    cells_in_bfloat16 = False  # all else in float32; training decides by itself
+    cells_in_bfloat16 = False  # all else in float32; training has its own precision
 
     def __init__(self, config: GuidedConfig, channels: int = 1):
         super().__init__(config)

@@ -22,7 +22,7 @@ def network_input(frames: Tensor, config: NetworkConfig) -> Tensor:
     Returns
     -------
     Tensor
-        Of the same shape: lost pixels are filled by ``fill_unobserved``, each channel by itself;
+        Frames of the same shape. ``fill_unobserved`` fills lost pixels, one channel at a time;
         pixels that no frame of the sequence shows stay NaN if the network takes them so, else they
         are 0 (dry).
     """

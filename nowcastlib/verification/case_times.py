@@ -17,8 +17,9 @@ def issue_times(
 ) -> pd.DatetimeIndex:
     """Times at which a forecast can be made and verified.
 
-    Of the frames that a forecast is made from, and of those that verify it, the first and the last
-    must be complete and at most a third may be missing: see ``data.has_enough``.
+    The frames that a forecast is made from must begin and end with a complete one, and at most a
+    third of them may be missing: see ``data.has_enough``. The same holds for the frames that
+    verify it.
 
     Parameters
     ----------

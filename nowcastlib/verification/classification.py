@@ -187,7 +187,7 @@ def classification_table(
     labels, events : array (clip,)
         Labels, and to which event each clip belongs.
     bootstrap : Bootstrap
-        Of the intervals.
+        How the intervals are drawn.
 
     Returns
     -------

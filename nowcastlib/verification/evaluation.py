@@ -1,4 +1,4 @@
-"""Evaluation: several forecasters on the same cases, each case counted by itself."""
+"""Evaluation: several forecasters on the same cases, each case counted separately."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Sums of which the scores of an ensemble are made: CRPS, Brier score, reliability, ROC, ranks."""
+"""Sums for the scores of an ensemble: CRPS, Brier score, reliability, ROC, ranks."""
 
 from collections.abc import Sequence
 

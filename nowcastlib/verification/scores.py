@@ -8,7 +8,7 @@ The code that asks for a score decides the order of adding, dividing and averagi
   an event are left out;
 - ``counts.groupby("event").sum()`` pools by event.
 
-Of an ensemble, the mean of the members is scored like any other forecast. The members themselves
+The mean of an ensemble is scored like any other forecast. The members themselves
 are scored by CRPS, Brier score, reliability, ROC and ranks. A single forecast is an ensemble of
 one. Scores that are undefined (no event) are NaN.
 """

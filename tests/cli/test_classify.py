@@ -55,7 +55,7 @@ def test_a_store_that_ends_too_early_says_so_without_a_base_rate(run, tmp_path, 
     capsys.readouterr()
     assert main([*words, "--out", str(tmp_path / "answers.csv")]) == 0
     printed = capsys.readouterr().out
-    assert "1 answers; the store shows of none what happened" in printed
+    assert "1 answers; the store ends before one can be checked" in printed
     assert "nan" not in printed
 
 

@@ -29,7 +29,7 @@ class Course:
     truth : xarray.DataArray, dimensions (time, y, x)
         The observation at the valid times; NaN where there is no frame.
     valid, issued : times
-        Of the forecast.
+        Valid times of the forecast, and its time of issue.
     """
 
     observed: xr.DataArray

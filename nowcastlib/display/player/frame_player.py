@@ -46,8 +46,8 @@ class FramePlayer(Player):
     ------
     NowcastError
         If there is no film, if the films differ in shape, if dimensions are not in the order (time,
-        y, x), if there are more than 65,535 frames, if times are no times, if the labels are not as
-        many as the frames, or if the colours are unknown.
+        y, x), if there are more than 65,535 frames, if the times are not datetimes, if there is not
+        one label for each frame, or if the colours are unknown.
 
     Examples
     --------
