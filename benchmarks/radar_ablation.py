@@ -13,8 +13,8 @@ seven minutes of one core (AMD EPYC with bfloat16) for a variant, and 6 GB of me
 docs/results/radar_ablation.csv has one row for each variant, seed, fold and threshold; means
 over events and leads:
 
-- ``csi`` of the forecast, its squared error ``mse`` in (mm/h)², and its ``bias``: the area of all its
-  rain over that of all observed rain;
+- ``csi`` of the forecast, its squared error ``mse`` in (mm/h)², and its ``bias``: the area of all
+  rain that was forecast over that of all observed rain;
 - ``csi_unbiased``: CSI if the area of the forecast were that of the observed rain at each lead:
   of the pixels with the highest probabilities. It compares networks at equal frequency bias;
 - ``brier``: Brier score of the probabilities.
