@@ -30,9 +30,11 @@ def trained_on(run: Forecaster, frames: xr.DataArray) -> str:
     """
     description = run.training_data if isinstance(run, Network) else ""
     times = frames.indexes["time"]
+    # until version 0.2, stores of some services named the licence with the source
+    own_source = str(frames.attrs.get("source")).removesuffix(" (CC BY 4.0)")
     for source, first, last in PART.findall(description):
         is_within = (times >= pd.Timestamp(first)) & (times <= pd.Timestamp(last))
-        if source == frames.attrs.get("source") and is_within.any():
+        if source == own_source and is_within.any():
             return (
                 f"was trained on these frames ({source}, {first} to {last}): its scores are not "
                 "those of unseen rain"

@@ -20,6 +20,7 @@ from nowcastlib.units import RATES, ModelScale
 MOTION_FRAMES = 4  # newest frames from which the motion is estimated
 TYPICAL_SPEED = 10.0  # px per step; velocities are divided by it before the cells see them
 TYPICAL_CONVERGENCE = 0.05  # 1 per step; convergence is divided by it
+LARGE_FRAME = 2**19  # px; from this size on, forecasts save memory rather than time
 LEAST_SHARE = 1e-3  # of the pixels of a frame; smaller shares of rain count as this one
 EDGE_DISTANCE = 32.0  # px; unit of the distance beyond the edge
 SURE_SPREAD = (
@@ -178,9 +179,12 @@ class MotionGuided(ForecastNetwork):
         size = past.velocity.shape[-2:]
         around = past.surroundings
 
-        encoded = torch.stack([torch.cat([self._pack(f), around], 1) for f in past.frames], 1)
+        seen = (torch.cat([self._pack(frame), around], 1) for frame in past.frames)
         with self._precision():
-            _, states = stacks.read(self.encoder, encoded)
+            if size.numel() >= LARGE_FRAME and not torch.is_grad_enabled():
+                states = stacks.read_one_by_one(self.encoder, seen)
+            else:
+                _, states = stacks.read(self.encoder, torch.stack(list(seen), 1))
             if self.config.coarse:
                 coarse_states = self.coarse.read(past.frames, around)
 

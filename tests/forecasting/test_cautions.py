@@ -5,6 +5,7 @@ import pytest
 from made_forecasts import network
 
 from nowcastlib.data import as_frames
+from nowcastlib.data.feeds.products import PRODUCTS
 from nowcastlib.forecasting import BASELINES, Network, forecaster, trained_on
 
 
@@ -18,8 +19,19 @@ def test_a_shipped_network_was_trained_on_its_events(name):
     run = forecaster(name)
     warning = trained_on(run, dry_frames("2015-05-15T17:00"))
     assert "MeteoSwiss, AQC composite, 2015-05-15 15:45:00 to 2015-05-15 19:00:00" in warning
-    # KNMI names its licence in parentheses
-    assert trained_on(run, dry_frames("2010-08-26", "KNMI, 5-minute accumulation (CC BY 4.0)"))
+
+
+EVENTS = {"mch": "2015-05-15T17:00", "fmi": "2017-05-09T12:00", "knmi": "2010-08-26T02:00",
+          "bom": "2018-06-16T12:00"}  # fmt: skip
+
+
+@pytest.mark.parametrize("product", EVENTS)
+def test_the_warning_knows_the_source_as_the_feed_writes_it(product):
+    source = PRODUCTS[product].attribution
+    run = forecaster("radar")
+    assert trained_on(run, dry_frames(EVENTS[product], source))
+    # stores of version 0.1 name the licence with the source
+    assert trained_on(run, dry_frames(EVENTS[product], f"{source} (CC BY 4.0)"))
 
 
 def test_rain_of_another_time_or_another_radar_is_unseen():

@@ -20,6 +20,7 @@ from nowcastlib.forecasting import (
     forecasters,
     shipped,
 )
+from nowcastlib.networks import motion_guided
 from nowcastlib.units import DRY
 
 
@@ -86,9 +87,10 @@ class LargestTensor(TorchDispatchMode):
         return result
 
 
-def test_forecast_of_a_large_grid_holds_one_lead_time_and_few_frames_at_once():
+def test_forecast_of_a_large_grid_holds_one_lead_time_and_few_frames_at_once(monkeypatch):
     """Only the displacements of all lead times are held together: two values a pixel and lead."""
     size, leads = 400, 12
+    monkeypatch.setattr(motion_guided, "LARGE_FRAME", size**2)
     rain = np.random.default_rng(0).gamma(0.5, 4, (6, size, size)).astype("f4")
     with LargestTensor() as largest:
         forecaster("radar", "cpu")(rain, leads)

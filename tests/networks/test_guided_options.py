@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nowcastlib.networks import GuidedConfig, build, motion
+from nowcastlib.networks import GuidedConfig, build, motion, motion_guided, stacks
 from nowcastlib.networks.coarse_level import CoarseLevel
 from nowcastlib.units import RATES, ModelScale
 
@@ -92,3 +92,23 @@ def test_the_coarse_level_answers_for_rain_40_px_away():
 def test_a_negative_number_of_coarse_channels_is_refused():
     with pytest.raises(ValueError, match="coarse is -1: it must not be below 0"):
         GuidedConfig(coarse=-1)
+
+
+def test_large_frames_are_read_one_by_one_and_give_the_same_forecast(showers, monkeypatch):
+    network = build(PLAIN)
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    sizes, read = [], stacks.read_one_by_one
+
+    def noting(cells, frames):
+        frames = list(frames)
+        sizes.extend(frame.shape[0] for frame in frames)
+        return read(cells, frames)
+
+    monkeypatch.setattr(stacks, "read_one_by_one", noting)
+    with torch.no_grad():
+        together = network(showers, 2)
+        assert sizes == []
+        monkeypatch.setattr(motion_guided, "LARGE_FRAME", 61 * 93)
+        one_by_one = network(showers, 2)
+    assert sizes == [1] * 5
+    torch.testing.assert_close(one_by_one, together, rtol=1e-4, atol=1e-5)
