@@ -29,6 +29,7 @@ import torch
 import xarray as xr
 
 from nowcastlib.data import open_frames
+from nowcastlib.files import write_atomically
 from nowcastlib.forecasting import Network, forecaster
 from nowcastlib.networks import build
 from nowcastlib.verification import EvaluationOptions, evaluate, issue_times, score
@@ -40,20 +41,24 @@ LEADS = (1, 3, 6, 9, 12)  # steps; shown by themselves
 LEAST_CSI = 0.05  # of the best baseline; below, a ratio says nothing
 
 
-def score_event(store: Path, fold: str, run: str, cases: int) -> pd.DataFrame:
+def score_event(store: Path, fold: str, run: Path, judged: str, cases: int) -> pd.DataFrame:
     """One row for each forecaster, threshold and lead; kept in a file.
 
-    ``run`` is the folder of a network, which is scored beside an untrained one, or "baselines".
+    ``judged`` is "network", the one in the folder ``run``, or "baselines". An untrained network is
+    scored with the baselines: it needs as many frames as the trained one, and so all forecasters
+    have the same cases.
     """
-    kept = RUNS / "scores" / f"{Path(run).name}-{store.stem}.csv"
+    kept = RUNS / "scores" / f"{run.name if judged == 'network' else judged}-{store.stem}.csv"
     if kept.exists():
-        return pd.read_csv(kept, dtype={"lead": str})
+        return pd.read_csv(kept, dtype={"lead": str}).assign(fold=fold)
+    network = Network.load(run)
+    forecasters = {"radar": network}
+    if judged == "baselines":
+        forecasters = {name: forecaster(name) for name in BASELINES}
+        forecasters["untrained"] = untrained(network)
     frames = open_frames(store)
-    possible = len(issue_times(frames, n_in=6, leads=12))
+    possible = len(issue_times(frames, network.n_in, leads=12))
     options = EvaluationOptions(every=-(-possible // cases), scales=(16,))
-    forecasters = {name: forecaster(name) for name in BASELINES}
-    if run != "baselines":
-        forecasters = networks(run)
 
     counts = evaluate(frames, forecasters, options, progress=False)
     table = event_table(counts.sum("case"))
@@ -61,17 +66,15 @@ def score_event(store: Path, fold: str, run: str, cases: int) -> pd.DataFrame:
     table.insert(1, "event", store.stem)
     table["cases"] = counts.sizes["case"]
     kept.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(kept, index=False)
+    write_atomically(kept, table.to_csv(index=False).encode())
     return table
 
 
-def networks(run: str) -> dict[str, Network]:
-    """The network of a folder, and the same network before its training."""
-    trained = Network.load(run)
+def untrained(network: Network) -> Network:
+    """The same network before its training."""
     torch.manual_seed(0)
-    model = build(trained.config.model)
-    untrained = Network(model, trained.config, trained_at=trained.trained_at)
-    return {"radar": trained, "untrained": untrained}
+    model = build(network.config.model)
+    return Network(model, network.config, trained_at=network.trained_at)
 
 
 def event_table(counts: xr.Dataset) -> pd.DataFrame:
@@ -119,13 +122,13 @@ def by_service(table: pd.DataFrame, name: str = "radar") -> pd.DataFrame:
     return summary
 
 
-def score_events(events: list[tuple[Path, str, str]], cases: int) -> pd.DataFrame:
+def score_events(events: list[tuple[Path, str, Path]], cases: int) -> pd.DataFrame:
     """Score events (store, fold, folder of a network) in two processes, baselines included."""
     with ProcessPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         jobs = [
-            pool.submit(score_event, store, fold, scored, cases)
-            for store, fold, run in events
-            for scored in ("baselines", run)
+            pool.submit(score_event, *event, judged, cases)
+            for event in events
+            for judged in ("baselines", "network")
         ]
         return pd.concat([job.result() for job in jobs])
 
@@ -141,14 +144,14 @@ def main() -> None:
     if options.last_block:
         stores = radar_events.last_block(options.folders)
         events = [
-            (store, name, str(RUNS / f"group_{name}"))
+            (store, name, RUNS / f"group_{name}")
             for name in radar_events.NETWORKS
             for store in stores
         ]
         names = "radar_last_block.csv", "radar_last_block_services.csv"
     else:
         events = [
-            (store, fold, str(RUNS / f"group_{radar_events.network_of(fold)}"))
+            (store, fold, RUNS / f"group_{radar_events.network_of(fold)}")
             for fold in radar_events.FOLDS
             for store in radar_events.test_stores(options.folders, fold)
         ]
