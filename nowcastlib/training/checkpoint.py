@@ -12,6 +12,7 @@ import torch
 from accelerate import PartialState
 from safetensors.torch import save
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import Dataset
 
 from nowcastlib.errors import NowcastError
@@ -46,6 +47,7 @@ class TrainingState:
     model: nn.Module
     optimiser: torch.optim.Optimizer
     scaler: torch.amp.GradScaler  # of the loss, in half precision
+    average: AveragedModel | None = None  # of the weights over the steps
     history: list[dict] = field(default_factory=list)  # one row an epoch
     batch_losses: list[dict] = field(default_factory=list)  # one row a batch
 
@@ -59,6 +61,15 @@ class TrainingState:
         at = {"epoch": row["epoch"], "length": row["length"]}
         self.batch_losses += [at | {"loss": loss} for loss in losses]
 
+    def update_average(self) -> None:
+        """Move the average of the weights towards those of the last step."""
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+
+    def result(self) -> nn.Module:
+        """The network that is validated and kept: the average of the weights, if there is one."""
+        return self.model if self.average is None else self.average.module
+
     def restart_optimiser(self) -> None:
         """Let the optimiser start anew, in the same memory, because a graph refers to it."""
         for moments in self.optimiser.state.values():
@@ -67,7 +78,8 @@ class TrainingState:
 
     def parts(self) -> dict:
         """The parts with a ``state_dict``, by name."""
-        return {"model": self.model, "optimiser": self.optimiser, "scaler": self.scaler}
+        parts = {"model": self.model, "optimiser": self.optimiser, "scaler": self.scaler}
+        return parts if self.average is None else parts | {"average": self.average}
 
 
 def one_run_at_a_time(fit):
@@ -203,7 +215,7 @@ def _publish(out: Path, config: TrainConfig, state: TrainingState) -> None:
     """Write the files that follow from the last state."""
     losses = [row["validation"] for row in state.history]
     if config.run.keep == "last" or losses[-1] <= min(losses):
-        write_atomically(out / WEIGHTS, _weights(state.model))
+        write_atomically(out / WEIGHTS, _weights(state.result()))
     write_atomically(out / HISTORY, state.table().to_csv(index=False).encode())
     batches = pd.DataFrame(state.batch_losses, columns=["epoch", "length", "loss"])
     write_atomically(out / BATCHES, batches.to_csv(index=False).encode())

@@ -80,10 +80,14 @@ class OptimisationConfig:
     gamma: float = 0.95  # factor of the schedule "step"
     warmup: float = 0.0  # share of the schedule in which the learning rate rises to lr
     clip: float = 1.0  # largest norm of the gradient; 0: any
+    # decay of an average of the weights over the steps, which then replaces them; 0: no average
+    average: float = 0.0
 
     def __post_init__(self):
         check_choices(self)
         _check_share(self, "warmup")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average {self.average} must be 0 or more and below 1")
         if not self.lr > 0:
             raise ValueError(f"lr {self.lr} must be above 0")
         if not self.clip >= 0:

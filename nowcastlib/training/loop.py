@@ -10,6 +10,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from nowcastlib.errors import NowcastError
@@ -101,12 +102,13 @@ def fit(
         for time, samples, coins in batches(config, train, epoch, accelerator, options.workers):
             x, target = split_samples(config, samples, seen, length, accelerator.device)
             loss = step(x, target, coins, time)
+            state.update_average()
             mean_loss = accelerator.reduce(loss, "mean").item()
             losses.append(_finite(mean_loss, f"epoch {epoch}, batch {len(losses)}", out))
             bar.step(epoch, losses)
 
         row = _settings(config, epoch) | {"train": float(np.mean(losses))}
-        row |= _scores(config, state.model, (validation, options.test), accelerator, epoch)
+        row |= _scores(config, state.result(), (validation, options.test), accelerator, epoch)
         _finite(row["validation"], f"epoch {epoch}, validation", out)
         state.add_epoch(row | {"seconds": monotonic() - began}, losses)
 
@@ -230,7 +232,10 @@ def initial_state(
         model.parameters(), lr=options.lr, weight_decay=options.weight_decay
     )
     scaler = torch.amp.GradScaler(device.type, enabled=config.run.precision == "fp16")
-    return TrainingState(model, optimiser, scaler)
+    average = None
+    if options.average:
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(options.average))
+    return TrainingState(model, optimiser, scaler, average)
 
 
 def _settings(config: TrainConfig, epoch: int) -> dict[str, float]:

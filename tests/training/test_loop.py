@@ -540,3 +540,28 @@ def test_a_network_is_not_saved_over_a_run_of_fit(run):
     with pytest.raises(NowcastError, match="holds a run of fit"):
         save_network(model, CONFIG, out, windows())
     assert (out / "config.json").read_bytes() == before
+
+
+def test_average_is_the_exponential_mean_of_the_weights_after_each_step(tmp_path):
+    config = CONFIG.changed(epochs=4, steps=1, keep="last", schedule="constant")
+    after = []
+    train(tmp_path / "plain", config, on_epoch=lambda _: after.append(kept(tmp_path / "plain")))
+    expected = after[0]
+    for latest in after[1:]:
+        expected = {name: 0.6 * expected[name] + 0.4 * latest[name] for name in latest}
+
+    model, _ = train(tmp_path / "average", config.changed(average=0.6))
+    torch.testing.assert_close(dict(model.state_dict()), expected)
+    assert not same(weights(model), weights(load(tmp_path / "plain")[0]))
+
+
+def kept(run):
+    """The weights that a run keeps."""
+    return dict(load(run)[0].state_dict())
+
+
+def test_the_average_is_what_is_validated(tmp_path):
+    config = CONFIG.changed(epochs=2, curriculum=(), average=0.9, lr=1e-2)
+    model, history = train(tmp_path, config)
+    loss = loop.validate(model, config, windows(random=False))
+    assert history.validation.min() == pytest.approx(loss)

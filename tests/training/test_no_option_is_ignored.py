@@ -100,6 +100,7 @@ OTHER = {
     "gamma": {"gamma": 0.5, "schedule": "step"},
     "warmup": 0.5,
     "clip": 1e-3,
+    "average": 0.9,
     # run
     "epochs": 3,
     "steps": 3,

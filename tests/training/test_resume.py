@@ -70,6 +70,7 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(run, tmp_path, epoc
         {"loss": "ssim_mse", "decay": "inverse-sigmoid", "curriculum_in": True},
         {"precision": "bf16", "patience": 1, "schedule": "constant"},
         {"precision": "fp16", "decay": "exponential"},
+        {"average": 0.7},
         {"model": ConvEDLSTMConfig((3, 4), (3, 3), size=16, norm="layer", use_lstm_output=True)},
     ],
     ids=str,
