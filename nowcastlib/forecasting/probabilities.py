@@ -14,7 +14,8 @@ from nowcastlib.data import Window
 from nowcastlib.networks import motion
 from nowcastlib.units import RATES, ModelScale, exceeds
 
-MIN_PROBABILITY_LOGIT = -2.4423  # logit of 0.08; a less probable rate is never forecast
+MIN_PROBABILITY_LOGIT = -2.9444  # logit of 0.05; a less probable rate is never forecast
+BINS = 256  # of probabilities
 NOISE_AUTOCORRELATION = 0.9  # correlation of the noise with the noise one step earlier
 
 
@@ -58,9 +59,9 @@ def quantile(logits: Tensor, threshold: Tensor, scale: ModelScale) -> Tensor:
 def matched_threshold(logits: Tensor, now: Tensor) -> Tensor:
     """Threshold that gives each rate its target area of rain.
 
-    The target is the geometric mean of the area in the last frame and the expected area, which is
-    the sum of the probabilities. So the forecast keeps a realistic rain area (probability
-    matching: Ebert 2001, here to the expectation of the forecast itself). The threshold is never
+    The target is the geometric mean of the area in the last frame and the area with the highest
+    expected CSI, see ``area_of_best_csi``. So the forecast keeps a realistic rain area (probability
+    matching: Ebert 2001, here to an expectation of the forecast itself). The threshold is never
     below ``MIN_PROBABILITY_LOGIT``.
 
     Parameters
@@ -85,13 +86,41 @@ def matched_threshold(logits: Tensor, now: Tensor) -> Tensor:
 
     above = torch.stack([exceeds(now, rate) for rate in RATES])  # (rate, H, W)
     area_now = above.sum((-2, -1)).to(by_pixel)[:, None]  # px: (rate, 1)
-    area_expected = torch.sigmoid(by_pixel).sum(-1, keepdim=True)  # px: (…, rate, 1)
-    area = (area_now * area_expected).sqrt().round().long()
+    area = (area_now * area_of_best_csi(by_pixel)).sqrt().round().long()  # px: (…, rate, 1)
 
     # In descending order, the value at position `area` (from 0) is exceeded by the `area` values
     # before it: as a threshold it leaves exactly this number of pixels (ties apart).
     threshold = _at_position(by_pixel, area.clamp(max=by_pixel.shape[-1] - 1))
     return threshold.clamp(min=MIN_PROBABILITY_LOGIT)[..., None]
+
+
+def area_of_best_csi(logits: Tensor) -> Tensor:
+    """Number of pixels whose forecast as rain gives the highest expected CSI.
+
+    If the n most probable of all pixels are forecast, the expected hits are the sum of their
+    probabilities. The expected area of the rain is the sum of all probabilities. Expected CSI is
+    the hits over the union of both areas. Where the places of the rain are uncertain, it is highest
+    for an area other than that of the rain.
+
+    Parameters
+    ----------
+    logits : Tensor
+        Logits (…, pixel) of rain.
+
+    Returns
+    -------
+    Tensor
+        Area (…, 1) in px; to the next of ``BINS`` steps of probability.
+    """
+    centres = ((torch.arange(BINS, device=logits.device) + 0.5) / BINS).flip(0)
+    areas = []
+    for row in logits.flatten(0, -2):
+        bins = (torch.sigmoid(row) * BINS).long().clamp(max=BINS - 1)
+        pixels = torch.bincount(bins, minlength=BINS).flip(0)  # the most probable first
+        area, hits = pixels.cumsum(0), (pixels * centres).cumsum(0)
+        csi = hits / (area + hits[-1] - hits)
+        areas.append(area[csi.argmax()])
+    return torch.stack(areas).reshape(*logits.shape[:-1], 1).to(logits)
 
 
 def _falling(logits: Tensor) -> Tensor:

@@ -54,13 +54,36 @@ def test_probabilities_that_rise_with_the_rate_are_lowered():
 
 
 @pytest.mark.parametrize("wet_share", [0.25, 1.0])
-def test_matched_area_is_the_geometric_mean_of_the_current_and_the_expected(middle, wet_share):
+def test_matched_area_is_the_geometric_mean_of_the_current_and_that_of_the_best_csi(
+    middle, wet_share
+):
     logits = about(middle, 0.2)
     now = SCALE.from_model(middle) * (torch.arange(48) < 48 * wet_share)
     threshold = probabilities.matched_threshold(logits, now)
+    best = probabilities.area_of_best_csi(logits.flatten(1))
     for k in range(5):
-        area = ((now > RATES[k]).sum() * logits[k].sigmoid().sum()) ** 0.5
+        area = ((now > RATES[k]).sum() * best[k]) ** 0.5
         assert (logits[k] > threshold[k]).sum() == pytest.approx(float(area), abs=1)
+
+
+def test_no_other_area_has_a_higher_csi_over_many_courses_of_the_rain():
+    """Rain is drawn 2,000 times from the probabilities; hits and unions are added, as in scores."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 400, generator=generator) * 2 - 2
+    areas = probabilities.area_of_best_csi(logits)
+    for row, area in zip(logits, areas, strict=True):
+        probability = row.sigmoid().sort(descending=True).values
+        rain = torch.rand(2000, 400, generator=generator) < probability  # (course, pixel)
+        hits = rain.cumsum(1).sum(0)  # if the first 1, 2, … pixels are forecast
+        union = 2000 * torch.arange(1, 401) + rain.sum() - hits
+        csi = hits / union
+        assert csi[int(area) - 1] > csi.max() - 0.002
+        assert area > 1.05 * probability.sum()  # the expected area itself scores less
+
+
+def test_a_sure_forecast_has_the_area_of_its_rain():
+    logits = torch.tensor([[9.0] * 30 + [-9.0] * 70])
+    assert probabilities.area_of_best_csi(logits).tolist() == [[30]]
 
 
 def test_threshold_is_the_value_at_its_place_in_the_order_of_all_pixels(middle):
@@ -72,8 +95,9 @@ def test_threshold_is_the_value_at_its_place_in_the_order_of_all_pixels(middle):
 
     ordered = logits.cummin(1).values.flatten(2).sort(-1, descending=True).values
     above = torch.stack([now > rate for rate in RATES]).sum((1, 2))
-    area = (above * logits.cummin(1).values.sigmoid().sum((2, 3))).sqrt().round().long()
-    expected = ordered.gather(-1, area[..., None].clamp(max=48 * 48 - 1))
+    best = probabilities.area_of_best_csi(logits.cummin(1).values.flatten(2))  # (2, rate, 1)
+    area = (above[:, None] * best).sqrt().round().long()
+    expected = ordered.gather(-1, area.clamp(max=48 * 48 - 1))
     assert torch.equal(threshold[..., 0], expected.clamp(min=probabilities.MIN_PROBABILITY_LOGIT))
 
 
@@ -84,7 +108,7 @@ def test_dry_last_frame_gives_a_dry_forecast(middle):
 
 
 def test_rain_below_the_minimum_probability_is_not_forecast():
-    logits = torch.full((len(RATES), 20, 20), float(logit(0.05)))
+    logits = torch.full((len(RATES), 20, 20), float(logit(0.03)))
     logits[:, 3, 3] += 0.1
     threshold = probabilities.matched_threshold(logits, torch.ones(20, 20) * 30)
     assert probabilities.quantile(logits, threshold, SCALE).max() == 0
