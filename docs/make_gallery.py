@@ -64,6 +64,7 @@ def photograph(browser: Browser, site: Path, name: str, picture: Picture) -> Non
     element = section.locator(picture.selector).first
     if not element.count():
         raise SystemExit(f"{path} has no {picture.selector} below “{picture.heading}”")
+    window.add_style_tag(content=".bd-header { position: static !important; }")  # hides nothing
     element.scroll_into_view_if_needed()
     element.screenshot(path=GALLERY / f"{name}.png")
     window.close()
@@ -71,12 +72,14 @@ def photograph(browser: Browser, site: Path, name: str, picture: Picture) -> Non
 
 
 def photograph_live_page(browser: Browser, path: Path) -> None:
-    """Save the upper part of the page of ``nowcast live``, as it looks when it is fresh."""
+    """Save the page of ``nowcast live`` down to its player, as it looks when it is fresh."""
     command = [sys.executable, "-m", "nowcastlib", "live", "--source", "demo", "--no-open"]
     subprocess.run([*command, "--out", path], check=True)
     issued = re.search(r'data-issued="([^"]+)', path.read_text())
     window = open_page(browser, path, issued[1])
-    window.screenshot(path=GALLERY / "live.png")
+    player = window.locator(PLAYER).first.bounding_box()
+    shown = {"x": 0, "y": 0, "width": WIDTH, "height": player["y"] + player["height"] + 8}
+    window.screenshot(path=GALLERY / "live.png", clip=shown)
     window.close()
     shrink(GALLERY / "live.png")
 

@@ -36,6 +36,7 @@ PREFERENCE = 1e-5  # of the smaller of two displacements that fit equally well
 REGION = 1.5  # windows; width of the region whose correlation supports that of a window
 OUTLIER = 8.0  # px; windows that differ more from their neighbours count little
 POOR = 0.3  # correlation; windows of real rain within reach are above it
+ENOUGH = 1.5  # rainy windows; fewer do not show whether rain moves beyond reach
 BEYOND_REACH = 0.4  # share of rainy windows that fit poorly, or best at the largest displacement
 NEIGHBOURS = ((0.7, 1.0), (2.0, 1e-2), (6.0, 1e-4))  # widths (windows) and weights
 
@@ -79,7 +80,7 @@ def _is_beyond_reach(match: Match) -> bool:
     """Whether rain seems to move farther than the largest displacement."""
     rainy = _rainy(match)
     beyond = rainy * (match.at_border | (match.correlation < POOR))
-    return bool((rainy.sum() > 1) & (beyond.sum() > BEYOND_REACH * rainy.sum()))
+    return bool((rainy.sum() > ENOUGH) & (beyond.sum() > BEYOND_REACH * rainy.sum()))
 
 
 @functools.cache

@@ -110,10 +110,12 @@ class Fvg(Feed):
         is_frame = (offered["name"] == self.product) & offered.format.isin([HDF5, PNG])
         table = offered[is_frame]
         if table.empty:
-            names = ", ".join(sorted(offered["name"].unique())) or "nothing at all"
+            names = ", ".join(sorted(offered["name"].unique()))
+            others = f" (it has: {names}): ask for another time or product"
             raise NowcastError(
                 f"radar {self.radar} has no {self.product} from {start or 'two hours ago'} to "
-                f"{end or 'now'} (it has: {names}): ask for another time or product"
+                f"{end or 'now'}"
+                + (others if names else " and no other product: ask for another time")
             )
 
         # "application/x-hdf5" sorts before "image/png"

@@ -67,12 +67,14 @@ def show_reliability_of_clips(
     """
     ax = new_axes(4, 4) if ax is None else ax
     bins = 3 if len(labels) < FEW else 5
-    for (name, forecast), colour in zip(forecasts.items(), COLOURS, strict=False):
+    points = {"marker": "o", "ms": 13, "mec": "w"}
+    colours = zip(forecasts.items(), COLOURS, strict=False)
+    for k, ((name, forecast), colour) in enumerate(colours, start=3):
         table = reliability(labels, forecast, bins)
-        ax.plot(table.forecast, table.observed, color=colour, marker="o", ms=13, label=name)
-        for row in table.itertuples():
-            place = row.forecast, row.observed
-            ax.annotate(f"{row.clips}", place, color="w", fontsize=7, ha="center", va="center")
+        ax.plot(table.forecast, table.observed, color=colour, label=name, zorder=k, **points)
+        for row in table.itertuples():  # a circle hides the number of one that lies below it
+            number = ax.annotate(f"{row.clips}", (row.forecast, row.observed), zorder=k)
+            number.set(color="w", fontsize=7, ha="center", va="center")
     ax.axline((0, 0), slope=1, color="k", lw=0.8)
     ax.set(xlabel="forecast probability", ylabel="observed frequency", aspect="equal")
     ax.set(xlim=(-0.06, 1.06), ylim=(-0.06, 1.06))
@@ -107,10 +109,13 @@ def show_warnings(labels: np.ndarray, forecast: np.ndarray, threshold: float) ->
 
 def _show_counts(ax: Axes, counts: Sequence[Sequence[int]]) -> None:
     """Draw the contingency table."""
-    ax.imshow(counts, cmap="Blues", vmin=0, vmax=1.3 * max(map(max, counts)))
+    most = max(map(max, counts))
+    ax.imshow(counts, cmap="Blues", vmin=0, vmax=1.3 * most)
     for y, row in enumerate(WORDS):
         for x, word in enumerate(row):
-            ax.text(x, y, f"{counts[y][x]}\n{word.replace('_', ' ')}", ha="center", va="center")
+            text = f"{counts[y][x]}\n{word.replace('_', ' ')}"
+            colour = "w" if counts[y][x] > 0.7 * most else "k"  # on dark blue
+            ax.text(x, y, text, ha="center", va="center", color=colour)
     ax.set_xticks([0, 1], ["warning", "no warning"])
     ax.set_yticks([0, 1], ["happened", "did not"])
     ax.tick_params(length=0)
