@@ -43,7 +43,7 @@ def clips_of_rain(config: TrainConfig) -> tuple[TrainConfig, ConcatDataset, Conc
         return _question(config, path)
     except NowcastError as mistake:
         synthetic = feeds.demo.Demo(preset().events, size=preset().pixels, seed=1)
-        _print_once(f"These clips are synthetic rain, because of the course's rain {mistake}")
+        _print_once(f"These clips are synthetic rain. In the course's own rain: {mistake}")
         return _question(config, ingest(synthetic, data_folder() / "synthetic.zarr"))
 
 

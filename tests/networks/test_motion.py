@@ -163,6 +163,15 @@ def test_rain_beyond_the_reach_is_warned_about_once(widespread, caplog):
     assert "--regrid" in caplog.text
 
 
+def test_a_little_rain_does_not_show_whether_it_moves_beyond_the_reach(caplog):
+    correlation.warn_beyond_reach.cache_clear()
+    unrelated = torch.rand(1, 2, 64, 64, generator=torch.Generator().manual_seed(0))
+    motion.flow(0.2 * unrelated)
+    assert not caplog.records
+    motion.flow(0.4 * unrelated)
+    assert len(caplog.records) == 1
+
+
 def test_trajectories_in_a_rotation_are_circles():
     y, x = torch.meshgrid(torch.arange(81.0) - 40, torch.arange(81.0) - 40, indexing="ij")
     angle = 0.1  # radians a step
