@@ -66,6 +66,7 @@ class Variant(NamedTuple):
     seed: int = 0
     events: int = 0  # stores of real rain to train on; 0: all, and synthetic rain
     trained: bool = True
+    average: float = 0.0  # decay of an average of the weights
 
 
 VARIANTS = {
@@ -78,6 +79,7 @@ VARIANTS = {
     "edge": Variant({"edge": True}),
     "unbalanced": Variant(loss="exceedance_unbalanced"),
     "no_motion": Variant({"motion": False}),
+    "average": Variant(average=0.98),
     "events_5": Variant(events=5),
     "events_10": Variant(events=10),
     "events_20": Variant(events=20),
@@ -94,7 +96,8 @@ def config_of(variant: Variant, steps: int) -> TrainConfig:
     return TrainConfig().changed(
         model=model, n_in=6, n_out=LEADS, crop=160, vary=0.3, min_windows=1000,
         epochs=max(1, steps // 100), steps=min(steps, 100), batch=2, loss=variant.loss,
-        weight_decay=1e-4, warmup=0.05, keep="last", precision="bf16", seed=variant.seed,
+        weight_decay=1e-4, warmup=0.05, keep="last", precision="bf16", average=variant.average,
+        seed=variant.seed,
     )  # fmt: skip
 
 

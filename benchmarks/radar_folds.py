@@ -7,7 +7,7 @@ no radar of the same service, or of the same block of days; see ``radar_events``
 ``--cases`` forecasts of 12 leads of each event, spread evenly, from the central 256 × 256 px. Every
 event is kept in data/radar/scores; an interrupted run continues when it is started again.
 
-- docs/results/radar_folds.csv: CSI, frequency bias and mean squared error by event, forecaster and
+- docs/results/radar.csv: CSI, frequency bias and mean squared error by event, forecaster and
   threshold: means over the leads (``lead`` is "mean"), and some leads;
 - docs/results/radar_services.csv: the CSI of ``radar`` over that of the best of the four baselines
   *of each event and threshold*: the geometric mean over the events of a fold, over the folds
@@ -155,7 +155,7 @@ def main() -> None:
             for fold in radar_events.FOLDS
             for store in radar_events.test_stores(options.folders, fold)
         ]
-        names = "radar_folds.csv", "radar_services.csv"
+        names = "radar.csv", "radar_services.csv"
     table = score_events(events, options.cases)
     table.to_csv(RESULTS / names[0], index=False)
     summary = pd.concat([by_service(table, name) for name in ("radar", "untrained")])

@@ -56,6 +56,7 @@ def test_weights_are_safetensors_and_the_repository_is_small():
         ".safetensors",
         ".json",
         ".csv",
+        ".md",
     }
 
 
