@@ -16,7 +16,6 @@ from nowcastlib.networks import (
     ForecastNetwork,
     FrameNetwork,
     MotionGuided,
-    motion,
     network_input,
 )
 from nowcastlib.training import (
@@ -222,7 +221,8 @@ class Network:
         """The members (member, n, H, W) in mm/h of one case (1, T, 1, H, W)."""
         network = cast(MotionGuided, self.model)
         logits = network(x, n)[0]  # (n, rate, H, W)
-        path = motion.follow(network.velocity(x[:, :, 0]), n)[0]  # (n, 2, H, W)
+        past = network.past(x, n)
         texture = torch.nan_to_num(x[0, -1, 0])
-        noise = probabilities.correlated_noise(texture, path, self.members)
+        memory = past.decay[0, :, 0, 0]
+        noise = probabilities.correlated_noise(texture, past.path[0, :n], self.members, memory)
         return probabilities.ensemble(logits, noise, self.config.scale)

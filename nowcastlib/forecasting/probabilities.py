@@ -4,19 +4,19 @@ A network that forecasts probabilities returns logits (…, rate, H, W): for eac
 logit of the probability that the rain rate is higher. Rain rates are (…, H, W) in mm/h.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nowcastlib.data import Window
-from nowcastlib.networks import motion
+from nowcastlib.networks import motion, scales
 from nowcastlib.units import RATES, ModelScale, exceeds
 
 MIN_PROBABILITY_LOGIT = -2.9444  # logit of 0.05; a less probable rate is never forecast
 BINS = 256  # of probabilities
-NOISE_AUTOCORRELATION = 0.9  # correlation of the noise with the noise one step earlier
+LONGEST_MEMORY = 0.99  # correlation of the noise of a scale with the noise one step earlier
 
 
 def quantile(logits: Tensor, threshold: Tensor, scale: ModelScale) -> Tensor:
@@ -193,11 +193,12 @@ def share_above(field: np.ndarray, window: Window) -> np.ndarray:
     return np.where(number[..., None] > 0, above / known, np.nan)
 
 
-def correlated_noise(like: Tensor, path: Tensor, members: int, seed: int = 0) -> Tensor:
-    """Standard normal noise that has the texture of the rain and moves with it.
+def correlated_noise(
+    like: Tensor, path: Tensor, members: int, memory: Tensor, seed: int = 0
+) -> Tensor:
+    """Standard normal noise that has the texture of the rain, moves with it and lasts as long.
 
     Members of an ensemble get rain where their noise is high, as in STEPS (Bowler et al. 2006).
-    From one step to the next the noise has the correlation ``NOISE_AUTOCORRELATION``.
 
     Parameters
     ----------
@@ -207,6 +208,9 @@ def correlated_noise(like: Tensor, path: Tensor, members: int, seed: int = 0) ->
         Displacement (T, 2, H, W) in px to where the rain comes from, see ``motion.follow``.
     members : int
         Number of members.
+    memory : Tensor
+        Correlation of the noise of each scale with the noise one step earlier, (scale,); see
+        ``scales.persistence_of_scales``. At most ``LONGEST_MEMORY`` is used.
     seed : int
         Seed of the random numbers.
 
@@ -221,29 +225,32 @@ def correlated_noise(like: Tensor, path: Tensor, members: int, seed: int = 0) ->
     precipitation forecasting scheme which merges an extrapolation nowcast with downscaled NWP.
     Q. J. R. Meteorol. Soc. 132, 2127-2155.
     """
-    fresh = _noise_with_spectrum(like, (members, len(path)), seed)
-    memory, news = NOISE_AUTOCORRELATION, (1 - NOISE_AUTOCORRELATION**2) ** 0.5
+    height, width = like.shape
+    kept = scales.of_waves(memory.clamp(max=LONGEST_MEMORY), (height, width))
+    news = (1 - kept**2).sqrt()
+    fresh_noise = _waves_like(like, members, seed)
 
-    current = fresh[:, 0]  # (member, H, W)
+    waves = next(fresh_noise)  # (member, H, W // 2 + 1)
     moved = []
     for step in range(len(path)):
         if step:
-            current = memory * current + news * fresh[:, step]
-        noise = motion.sample(current[None], path[step : step + 1], "wrap")[0]
+            waves = kept * waves + news * next(fresh_noise)
+        noise = torch.fft.irfft2(waves, s=like.shape)
+        noise = motion.sample(noise[None], path[step : step + 1], "wrap")[0]
         moved.append(noise / noise.std((-2, -1), keepdim=True))
     return torch.stack(moved, 1)
 
 
-def _noise_with_spectrum(like: Tensor, shape: tuple[int, int], seed: int) -> Tensor:
-    """Independent noise fields (*shape, H, W) with the power spectrum of ``like`` (H, W)."""
+def _waves_like(like: Tensor, members: int, seed: int) -> Iterator[Tensor]:
+    """Waves (member, H, W // 2 + 1) of noise with the power spectrum of ``like``, ever new."""
     height, width = like.shape
     window = torch.hann_window(height)[:, None] * torch.hann_window(width)
     amplitude = torch.fft.rfft2((like - like.mean()) * window.to(like)).abs() + 1e-6
 
     generator = torch.Generator().manual_seed(seed)
-    white = torch.randn(*shape, height, width, generator=generator).to(like)
-    noise = torch.fft.irfft2(torch.fft.rfft2(white) * amplitude, s=(height, width))
-    return noise / noise.std((-2, -1), keepdim=True)
+    while True:
+        white = torch.randn(members, height, width, generator=generator).to(like)
+        yield torch.fft.rfft2(white) * amplitude
 
 
 def ensemble(logits: Tensor, noise: Tensor, scale: ModelScale) -> Tensor:

@@ -139,7 +139,7 @@ class MotionGuided(ForecastNetwork):
         They are those of ``forward``. Who needs one lead time only once saves the memory of the
         others, which decides how large a grid can be.
         """
-        past = self._past(x, n_out)
+        past = self.past(x, n_out)
         far_away = self._far_away(x[:, -1])
         paths = past.path.unbind(1)
         for displacement, (_, logits) in zip(paths, self._each_lead(past, n_out), strict=False):
@@ -170,7 +170,7 @@ class MotionGuided(ForecastNetwork):
         n_out : int
             Number of frames to forecast.
         """
-        past = self._past(x, n_out)
+        past = self.past(x, n_out)
         rain, logits = zip(*self._each_lead(past, n_out), strict=True)
         return Parcels(past.path[:, :n_out], torch.stack(rain, 1), torch.stack(logits, 1))
 
@@ -210,8 +210,15 @@ class MotionGuided(ForecastNetwork):
         return torch.autocast(self.levels.device.type, torch.bfloat16)
 
     @torch.no_grad()
-    def _past(self, x: Tensor, n_out: int) -> Past:
+    def past(self, x: Tensor, n_out: int) -> Past:
         """Measure motion and persistence, in float32 and without gradients.
+
+        Parameters
+        ----------
+        x : Tensor
+            Observed frames (B, T, 1, H, W) in model units, NaN where not observed.
+        n_out : int
+            Number of frames to forecast.
 
         Raises
         ------

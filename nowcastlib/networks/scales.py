@@ -100,6 +100,33 @@ def fit_persistence(correlation: Tensor) -> tuple[Tensor, Tensor]:
     return intercept, decay
 
 
+def of_waves(values: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Numbers of the scales as numbers of the waves of a field.
+
+    A wave belongs to the scales in the shares in which ``decompose`` divides it.
+
+    Parameters
+    ----------
+    values : Tensor
+        One number for each scale, (scale,), the finest first.
+    shape : tuple of int
+        Height and width of the field in px.
+
+    Returns
+    -------
+    Tensor
+        (H, W // 2 + 1), in the order of ``torch.fft.rfft2``.
+    """
+    height, width = shape
+    down = torch.fft.fftfreq(height).to(values)[:, None]  # cycles per px
+    across = torch.fft.rfftfreq(width).to(values)
+    squares = down**2 + across**2
+    passed = [torch.ones_like(squares)]  # share of a wave that each blur leaves
+    passed += [torch.exp(-2 * (torch.pi * sigma) ** 2 * squares) for sigma in SIGMAS]
+    shares = [finer - coarser for finer, coarser in pairwise(passed)] + passed[-1:]
+    return torch.einsum("s,s...->...", values, torch.stack(shares))
+
+
 def local_energy(scales: Tensor) -> Tensor:
     """Squares of scales (B, scale, H, W), averaged over twice the scale's own width."""
     widths = [min(2 * sigma, WIDEST_AVERAGE) for sigma in (*SIGMAS, SIGMAS[-1])]  # px

@@ -7,6 +7,7 @@ from scipy.special import logit
 
 from nowcastlib.forecasting import probabilities
 from nowcastlib.networks.losses import LOSSES
+from nowcastlib.networks.scales import N_SCALES
 from nowcastlib.units import RATES, ModelScale
 
 SCALE = ModelScale()
@@ -116,7 +117,9 @@ def test_rain_below_the_minimum_probability_is_not_forecast():
 
 def test_members_together_have_the_forecast_probabilities(middle):
     logits = about(middle, 0.2)[None].repeat(2, 1, 1, 1)
-    noise = probabilities.correlated_noise(middle, torch.zeros(2, 2, 48, 48).double(), 400)
+    noise = probabilities.correlated_noise(
+        middle, torch.zeros(2, 2, 48, 48).double(), 400, torch.full((N_SCALES,), 0.9).double()
+    )
     members = probabilities.ensemble(logits, noise, SCALE)
     assert members.shape == (400, 2, 48, 48)
     for k in (1, 3, 4):
@@ -129,7 +132,7 @@ def test_noise_has_the_texture_of_rain_moves_with_it_and_is_correlated_in_time()
     like = torch.from_numpy(np.exp(-((x - 32.0) ** 2 + (y - 32.0) ** 2) / 12))
     path = torch.zeros(3, 2, 64, 64).double()
     path[:, 0] = -4.0 * torch.arange(1, 4).view(-1, 1, 1)  # 4 px per step from the left
-    noise = probabilities.correlated_noise(like, path, 8)
+    noise = probabilities.correlated_noise(like, path, 8, torch.full((N_SCALES,), 0.9).double())
     assert noise.shape == (8, 3, 64, 64)
     np.testing.assert_allclose(noise.std((-2, -1)), 1, atol=1e-6)
 
@@ -139,9 +142,27 @@ def test_noise_has_the_texture_of_rain_moves_with_it_and_is_correlated_in_time()
     first, second = noise[:, 0], noise[:, 1]
     assert correlation(first, first.roll(1, -1)) > 0.9  # neighbouring pixels
     autocorrelation = correlation(first.roll(4, -1), second)
-    assert autocorrelation == pytest.approx(probabilities.NOISE_AUTOCORRELATION, abs=0.05)
+    assert autocorrelation == pytest.approx(0.9, abs=0.05)
     assert correlation(first, second) < 0.7  # at a fixed place
     assert abs(correlation(noise[0, 0], noise[1, 0])) < 0.5  # two members
+
+
+@pytest.mark.parametrize("lasting", ["long waves", "short waves"])
+def test_each_scale_of_the_noise_lasts_as_long_as_it_is_told(lasting):
+    like = torch.randn(64, 64, generator=torch.Generator().manual_seed(1)).double()
+    memory = torch.tensor([0.0, 0.0, 0.0, 0.9, 0.9, 0.9]).double()
+    if lasting == "short waves":
+        memory = memory.flip(0)
+    noise = probabilities.correlated_noise(like, torch.zeros(2, 2, 64, 64).double(), 100, memory)
+    now, later = torch.fft.rfft2(noise).unbind(1)  # (member, H, W // 2 + 1)
+
+    def correlation(waves):  # in the frame
+        a, b = now[:, 0, waves], later[:, 0, waves]
+        return float((a * b.conj()).real.sum() / (a.abs() * b.abs()).sum())
+
+    kept, lost = (1, 20) if lasting == "long waves" else (20, 1)
+    assert correlation(kept) > 0.65
+    assert abs(correlation(lost)) < 0.4
 
 
 def test_the_loss_is_smallest_for_honest_probabilities():

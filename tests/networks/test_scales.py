@@ -56,3 +56,17 @@ def test_local_energy_is_local_and_conserved():
         measured.sum((2, 3)), torch.full((1, scales.N_SCALES), 4.0), atol=1e-2, rtol=0
     )
     assert measured[0, 0, 100, 110] < 1e-6 < measured[0, 4, 100, 110]
+
+
+@pytest.mark.parametrize("waves", [2, 8, 24])
+def test_waves_belong_to_the_scales_as_a_field_of_that_wave_is_divided(waves):
+    x = torch.arange(192).double()
+    field = torch.cos(2 * torch.pi * waves * x / 192).expand(1, 1, 192, 192)
+    middle = scales.decompose(field)[0, :, 96, 88:104]  # far from the edges: (scale, px)
+    for scale in range(scales.N_SCALES):
+        one = torch.zeros(scales.N_SCALES).double()
+        one[scale] = 1.0
+        share = scales.of_waves(one, (192, 192))[0, waves]
+        torch.testing.assert_close(
+            middle[scale], share * field[0, 0, 96, 88:104], atol=0.02, rtol=0
+        )
