@@ -274,8 +274,15 @@ def _by_scales(
     velocity = motion(recent)
     advected = extrapolate(observed[-1], velocity, n, outval=outside, allow_nonfinite_values=True)
     levels = int(np.clip(np.log2(min(observed.shape[1:])) - 2, 3, 6))
-    with contextlib.redirect_stdout(io.StringIO()):  # pysteps prints its settings
-        rate = run(recent, velocity, levels)
+    try:
+        quiet = np.errstate(divide="ignore", invalid="ignore")
+        with contextlib.redirect_stdout(io.StringIO()), quiet:  # pysteps prints its settings
+            rate = run(recent, velocity, levels)
+    except ValueError as error:
+        # pysteps moves the earlier frames along the motion; fast motion can leave them no rain
+        if "non-finite" not in str(error):
+            raise
+        return extrapolation(observed, n)
     return np.where(np.isfinite(advected), rate, np.nan)
 
 

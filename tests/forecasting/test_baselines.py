@@ -206,6 +206,19 @@ def roughness(rain):
     return np.nanmean(np.abs(np.diff(np.log10(rain + 0.1))))
 
 
+@pytest.mark.parametrize("name", ["sprog", "anvil", "steps"])
+def test_motion_so_fast_that_the_earlier_rain_leaves_the_map_is_extrapolated(monkeypatch, name):
+    rng = np.random.default_rng(0)
+    observed = np.zeros((4, 64, 64))
+    for t in range(4):  # showers here and there
+        observed[t, 5 * t + 3 : 5 * t + 9, 28:34] = rng.gamma(2, 3, (6, 6))
+    fast = np.stack([np.full((64, 64), 45.0), np.zeros((64, 64))])
+    monkeypatch.setattr(baselines, "motion", lambda *_: fast)
+    moved = baselines.extrapolation(observed, 2)
+    for member in fields(name, observed, 2):
+        np.testing.assert_array_equal(np.isfinite(member), np.isfinite(moved))
+
+
 def test_sprog_smooths(storm):
     observed = storm.values[:3]
     advected, smooth = baselines.extrapolation(observed, 6), baselines.sprog(observed, 6)
