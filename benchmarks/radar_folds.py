@@ -12,7 +12,7 @@ event is kept in data/radar/scores; an interrupted run continues when it is star
 - docs/results/radar_services.csv: the CSI of ``radar`` over that of the best of the four baselines
   *of each event and threshold*: the geometric mean over the events of a fold, over the folds
   ("all"), and the share of the events in which it is ahead. Events in which the best of four has a
-  CSI below 0.05 do not count.
+  CSI below 0.05 do not count; a ratio below 0.05 counts as 0.05.
 
 With --last-block these networks are judged, once, on the stores that none of them has seen; that is
 written to docs/results/radar_last_block.csv and radar_last_block_services.csv.
@@ -39,6 +39,7 @@ RUNS = Path("data/radar")
 BASELINES = ("persistence", "extrapolation", "sprog", "anvil")
 LEADS = (1, 3, 6, 9, 12)  # steps; shown by themselves
 LEAST_CSI = 0.05  # of the best baseline; below, a ratio says nothing
+LEAST_RATIO = 0.05  # smaller ratios count as this one, so that a CSI of 0 has a logarithm
 
 
 def score_event(store: Path, fold: str, run: Path, judged: str, cases: int) -> pd.DataFrame:
@@ -97,7 +98,8 @@ def ratios(table: pd.DataFrame, name: str = "radar") -> pd.DataFrame:
     best = best.agg(best_csi=("csi", "max"), best_mse=("mse", "min"))
     own = table[table.forecaster == name].set_index(keys)
     joined = own.join(best)
-    joined = joined.assign(csi=joined.csi / joined.best_csi, mse=joined.mse / joined.best_mse)
+    ratio = (joined.csi / joined.best_csi).clip(lower=LEAST_RATIO)
+    joined = joined.assign(csi=ratio, mse=joined.mse / joined.best_mse)
     return joined[joined.best_csi >= LEAST_CSI].reset_index()
 
 

@@ -8,7 +8,7 @@ import torch
 from made_forecasts import network
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nowcastlib.data import as_frames
+from nowcastlib.data import as_frames, storms
 from nowcastlib.data.feeds.demo import Demo
 from nowcastlib.errors import NowcastError
 from nowcastlib.forecasting import (
@@ -129,6 +129,19 @@ def test_ensemble_of_the_shipped_network_has_as_much_rain_as_its_single_forecast
         areas = (members > threshold).mean(["lead_time", "y", "x"])
         assert 0.4 < float(areas.mean() / (single > threshold).mean()) < 2.5
         assert float(areas.std()) > 0
+
+
+def test_cells_in_bfloat16_hardly_change_the_probabilities_of_the_shipped_network():
+    run = forecaster("radar", "cpu")
+    rain = storms.rain(storms.Storm(size=64, seed=2), 6).astype("f4")
+    x = run.config.scale.to_model(torch.from_numpy(rain))[None, :, None]  # (1, T, 1, H, W)
+    found = []
+    for in_bfloat16 in (False, True):
+        run.model.cells_in_bfloat16 = in_bfloat16
+        with torch.inference_mode():
+            found.append(run.model.probabilities(run.model(x, 12)))
+    change = (found[0] - found[1]).abs().max()
+    assert 0 < change < 0.005  # on real radar about 0.003
 
 
 @pytest.mark.parametrize("module", [baselines, forecasters])
