@@ -11,7 +11,7 @@ from torch import Tensor
 from nowcastlib.data import Window
 from nowcastlib.devices import multiplies_bfloat16
 from nowcastlib.errors import NowcastError
-from nowcastlib.forecasting import probabilities
+from nowcastlib.forecasting import ensembles, probabilities
 from nowcastlib.networks import (
     ForecastNetwork,
     FrameNetwork,
@@ -214,7 +214,8 @@ class Network:
             thresholds = [
                 probabilities.matched_threshold(*case) for case in zip(logits, now, strict=True)
             ]
-            rates.append(probabilities.quantile(logits, torch.stack(thresholds), scale))
+            matched = torch.stack(thresholds)
+            rates.append(probabilities.expected_within_class(logits, matched, scale))
         return torch.stack(rates, 1)
 
     def _members_of(self, x: Tensor, n: int) -> Tensor:
@@ -224,5 +225,5 @@ class Network:
         past = network.past(x, n)
         texture = torch.nan_to_num(x[0, -1, 0])
         memory = past.decay[0, :, 0, 0]
-        noise = probabilities.correlated_noise(texture, past.path[0, :n], self.members, memory)
-        return probabilities.ensemble(logits, noise, self.config.scale)
+        noise = ensembles.correlated_noise(texture, past.path[0, :n], self.members, memory)
+        return ensembles.ensemble(logits, noise, self.config.scale)

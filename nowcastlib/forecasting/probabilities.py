@@ -1,22 +1,22 @@
-"""Rain rates from forecast probabilities: one forecast, or the members of an ensemble.
+"""One forecast of the rain from forecast probabilities; ``ensembles`` makes several.
 
 A network that forecasts probabilities returns logits (…, rate, H, W): for each of ``RATES`` the
 logit of the probability that the rain rate is higher. Rain rates are (…, H, W) in mm/h.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nowcastlib.data import Window
-from nowcastlib.networks import motion, scales
 from nowcastlib.units import RATES, ModelScale, exceeds
 
 MIN_PROBABILITY_LOGIT = -2.9444  # logit of 0.05; a less probable rate is never forecast
 BINS = 256  # of probabilities
-LONGEST_MEMORY = 0.99  # correlation of the noise of a scale with the noise one step earlier
+HEAVIEST = 50.0  # mm/h; end of the class of rates above the last of RATES
+BEYOND = 1.001  # a rate that just exceeds the lower end of its class, over that end
 
 
 def quantile(logits: Tensor, threshold: Tensor, scale: ModelScale) -> Tensor:
@@ -54,6 +54,39 @@ def quantile(logits: Tensor, threshold: Tensor, scale: ModelScale) -> Tensor:
     share = (logit_below / (logit_below - logit_above).clamp(min=1e-3)).clamp(max=3)
     rate = scale.from_model(levels[lower] + (levels[upper] - levels[lower]) * share)
     return torch.where(exceeded > 0, rate, 0.0)[..., 0, :, :]
+
+
+def expected_within_class(logits: Tensor, threshold: Tensor, scale: ModelScale) -> Tensor:
+    """Rain rate nearest to the expected one that exceeds the same of ``RATES`` as ``quantile``.
+
+    Thresholds decide where each of ``RATES`` is exceeded. Between two of them the expected rain
+    has the lowest squared error. Above the last rate it is the quantile, weighted by the
+    probability of such rain.
+
+    Parameters
+    ----------
+    logits, threshold, scale
+        As for ``quantile``.
+
+    Returns
+    -------
+    Tensor
+        Rain rate (…, H, W) in mm/h.
+    """
+    highest = quantile(logits, threshold, scale)
+    exceeded = (_falling(logits - threshold) > 0).sum(-3)  # number of rates: (…, H, W)
+    edges = torch.tensor((*RATES, HEAVIEST), dtype=logits.dtype, device=logits.device)
+    probability = torch.sigmoid(_falling(logits))  # (…, rate, H, W)
+
+    middles = (edges[:-1] * edges[1:]).sqrt()
+    growth = middles.diff(prepend=middles.new_zeros(1))  # by which a class is above the one below
+    expected = torch.einsum("...rhw,r->...hw", probability, growth)
+
+    lower, upper = edges[(exceeded - 1).clamp(min=0)], edges[exceeded]
+    within = torch.minimum(torch.maximum(expected, lower * BEYOND), upper)
+    above_all = lower + (highest - lower).clamp(min=0) * probability[..., -1, :, :]
+    rate = torch.where(exceeded < len(RATES), within, torch.maximum(above_all, lower * BEYOND))
+    return torch.where(exceeded > 0, rate, 0.0)
 
 
 def matched_threshold(logits: Tensor, now: Tensor) -> Tensor:
@@ -191,89 +224,3 @@ def share_above(field: np.ndarray, window: Window) -> np.ndarray:
     above = np.stack([exceeds(inside, rate).sum((-2, -1)) for rate in RATES], -1)
     known = np.maximum(number, 1)[..., None]
     return np.where(number[..., None] > 0, above / known, np.nan)
-
-
-def correlated_noise(
-    like: Tensor, path: Tensor, members: int, memory: Tensor, seed: int = 0
-) -> Tensor:
-    """Standard normal noise that has the texture of the rain, moves with it and lasts as long.
-
-    Members of an ensemble get rain where their noise is high, as in STEPS (Bowler et al. 2006).
-
-    Parameters
-    ----------
-    like : Tensor
-        Field (H, W) whose power spectrum the noise gets.
-    path : Tensor
-        Displacement (T, 2, H, W) in px to where the rain comes from, see ``motion.follow``.
-    members : int
-        Number of members.
-    memory : Tensor
-        Correlation of the noise of each scale with the noise one step earlier, (scale,); see
-        ``scales.persistence_of_scales``. At most ``LONGEST_MEMORY`` is used.
-    seed : int
-        Seed of the random numbers.
-
-    Returns
-    -------
-    Tensor
-        Noise (member, T, H, W).
-
-    References
-    ----------
-    Bowler, N. E., C. E. Pierce, and A. W. Seed (2006): STEPS: A probabilistic
-    precipitation forecasting scheme which merges an extrapolation nowcast with downscaled NWP.
-    Q. J. R. Meteorol. Soc. 132, 2127-2155.
-    """
-    height, width = like.shape
-    kept = scales.of_waves(memory.clamp(max=LONGEST_MEMORY), (height, width))
-    news = (1 - kept**2).sqrt()
-    fresh_noise = _waves_like(like, members, seed)
-
-    waves = next(fresh_noise)  # (member, H, W // 2 + 1)
-    moved = []
-    for step in range(len(path)):
-        if step:
-            waves = kept * waves + news * next(fresh_noise)
-        noise = torch.fft.irfft2(waves, s=like.shape)
-        noise = motion.sample(noise[None], path[step : step + 1], "wrap")[0]
-        moved.append(noise / noise.std((-2, -1), keepdim=True))
-    return torch.stack(moved, 1)
-
-
-def _waves_like(like: Tensor, members: int, seed: int) -> Iterator[Tensor]:
-    """Waves (member, H, W // 2 + 1) of noise with the power spectrum of ``like``, ever new."""
-    height, width = like.shape
-    window = torch.hann_window(height)[:, None] * torch.hann_window(width)
-    amplitude = torch.fft.rfft2((like - like.mean()) * window.to(like)).abs() + 1e-6
-
-    generator = torch.Generator().manual_seed(seed)
-    while True:
-        white = torch.randn(members, height, width, generator=generator).to(like)
-        yield torch.fft.rfft2(white) * amplitude
-
-
-def ensemble(logits: Tensor, noise: Tensor, scale: ModelScale) -> Tensor:
-    """Members that together have the forecast probabilities at each pixel.
-
-    The noise is mapped to a percentile by the normal distribution; the member is that percentile
-    of the forecast.
-
-    Parameters
-    ----------
-    logits : Tensor
-        Logits (T, rate, H, W) of exceeding each rate.
-    noise : Tensor
-        Standard normal noise (member, T, H, W).
-    scale : ModelScale
-        Model units of the network.
-
-    Returns
-    -------
-    Tensor
-        Rain rate (member, T, H, W) in mm/h.
-    """
-    # logit of the probability that standard normal noise is higher
-    thresholds = torch.special.log_ndtr(-noise) - torch.special.log_ndtr(noise)
-    members = [quantile(logits, threshold[:, None], scale) for threshold in thresholds]
-    return torch.stack(members)

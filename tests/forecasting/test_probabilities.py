@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy.special import logit
 
-from nowcastlib.forecasting import probabilities
+from nowcastlib.forecasting import ensembles, probabilities
 from nowcastlib.networks.losses import LOSSES
 from nowcastlib.networks.scales import N_SCALES
-from nowcastlib.units import RATES, ModelScale
+from nowcastlib.units import RATES, ModelScale, exceeds
 
 SCALE = ModelScale()
 LEVELS = torch.tensor(SCALE.to_model(np.array(RATES)))
@@ -52,6 +52,29 @@ def test_heaviest_rate_is_bounded():
 def test_probabilities_that_rise_with_the_rate_are_lowered():
     logits = torch.tensor([2.0, -1.0, 3.0, 3.0, 3.0, 3.0, 3.0]).view(-1, 1, 1)
     assert RATES[0] < probabilities.quantile(logits, torch.zeros(1, 1, 1), SCALE) < RATES[1]
+
+
+def test_expected_rate_exceeds_the_same_rates_and_has_the_lower_squared_error(middle):
+    """The rain is drawn from the probabilities: logistic distributions about ``middle``."""
+    logits = about(middle, 0.1)
+    threshold = probabilities.matched_threshold(logits, SCALE.from_model(middle))
+    quantile = probabilities.quantile(logits, threshold, SCALE)
+    expected = probabilities.expected_within_class(logits, threshold, SCALE)
+    for rate in RATES:
+        assert torch.equal(exceeds(expected, rate), exceeds(quantile, rate)), rate
+
+    uniform = torch.rand(200, 48, 48, generator=torch.Generator().manual_seed(0)).double()
+    rain = SCALE.from_model((middle + 0.1 * torch.logit(uniform)).clamp(min=0)).clamp(max=50)
+    errors = [((rain - forecast) ** 2).mean() for forecast in (expected, quantile)]
+    assert errors[0] < 0.99 * errors[1]
+
+
+def test_expected_rate_of_sure_rain_is_that_rain():
+    logits = about(torch.full((4, 4), float(SCALE.to_model(np.array(45.0)))), 0.01)
+    rate = probabilities.expected_within_class(logits, torch.zeros(len(RATES), 1, 1), SCALE)
+    assert (rate > 35).all()
+    dry = probabilities.expected_within_class(logits * 0 - 9, torch.zeros(7, 1, 1), SCALE)
+    assert (dry == 0).all()
 
 
 @pytest.mark.parametrize("wet_share", [0.25, 1.0])
@@ -117,10 +140,10 @@ def test_rain_below_the_minimum_probability_is_not_forecast():
 
 def test_members_together_have_the_forecast_probabilities(middle):
     logits = about(middle, 0.2)[None].repeat(2, 1, 1, 1)
-    noise = probabilities.correlated_noise(
+    noise = ensembles.correlated_noise(
         middle, torch.zeros(2, 2, 48, 48).double(), 400, torch.full((N_SCALES,), 0.9).double()
     )
-    members = probabilities.ensemble(logits, noise, SCALE)
+    members = ensembles.ensemble(logits, noise, SCALE)
     assert members.shape == (400, 2, 48, 48)
     for k in (1, 3, 4):
         share = (members > RATES[k]).double().mean(0)
@@ -132,7 +155,7 @@ def test_noise_has_the_texture_of_rain_moves_with_it_and_is_correlated_in_time()
     like = torch.from_numpy(np.exp(-((x - 32.0) ** 2 + (y - 32.0) ** 2) / 12))
     path = torch.zeros(3, 2, 64, 64).double()
     path[:, 0] = -4.0 * torch.arange(1, 4).view(-1, 1, 1)  # 4 px per step from the left
-    noise = probabilities.correlated_noise(like, path, 8, torch.full((N_SCALES,), 0.9).double())
+    noise = ensembles.correlated_noise(like, path, 8, torch.full((N_SCALES,), 0.9).double())
     assert noise.shape == (8, 3, 64, 64)
     np.testing.assert_allclose(noise.std((-2, -1)), 1, atol=1e-6)
 
@@ -153,7 +176,7 @@ def test_each_scale_of_the_noise_lasts_as_long_as_it_is_told(lasting):
     memory = torch.tensor([0.0, 0.0, 0.0, 0.9, 0.9, 0.9]).double()
     if lasting == "short waves":
         memory = memory.flip(0)
-    noise = probabilities.correlated_noise(like, torch.zeros(2, 2, 64, 64).double(), 100, memory)
+    noise = ensembles.correlated_noise(like, torch.zeros(2, 2, 64, 64).double(), 100, memory)
     now, later = torch.fft.rfft2(noise).unbind(1)  # (member, H, W // 2 + 1)
 
     def correlation(waves):  # in the frame
