@@ -7,16 +7,19 @@ depend on the number of frames. From the costs a year on 64 processes is project
 
     OMP_NUM_THREADS=1 python benchmarks/scale.py [--frames 2000] [--cases 64] [--json]
 
-Nothing else should run meanwhile. Processes of dask.distributed have one thread each; with
-OMP_NUM_THREADS=1 this process has one, too. With --json the last line is one JSON object.
+Nothing else should run meanwhile. One process counts on several cores: the evaluation is measured
+on one core, too, and its processor time says how many cores it kept busy. Two processes cannot be
+faster than its processor time, divided by the cores. With --json the last line is one JSON object.
 """
 
 import argparse
 import json
+import os
 import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,7 @@ LEADS = 12
 YEAR = 365 * 288  # frames, one every five minutes
 MANY = 64  # processes of the projection
 PROCESSES = (0, 1, 2)  # 0: this process alone
+CORES = len(os.sched_getaffinity(0))
 
 
 @dataclass(frozen=True)
@@ -115,24 +119,64 @@ def measure_frames(root: Path, frames: int, processes: int) -> dict[str, float]:
     }
 
 
-def measure_cases(store: Path, cases: int, processes: int) -> dict[str, float]:
+@contextmanager
+def on_cores(n: int) -> Iterator[None]:
+    """Let the threads that start meanwhile, and this one, use ``n`` cores only."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:n])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def processor_seconds(client: Any) -> tuple[float, list[float]]:
+    """Processor seconds of this process and of each worker until now."""
+    of_workers = client.run(time.process_time) if client else {}
+    return time.process_time(), [of_workers[key] for key in sorted(of_workers)]
+
+
+def measure_cases(store: Path, cases: int, processes: int, cores: int) -> dict[str, Any]:
     """Seconds of an evaluation of a network and S-PROG, and memory of a process (MB)."""
     frames = open_frames(store)
     runs = {name: forecaster(name, "cpu") for name in ("radar", "sprog")}
     every = max(1, len(issue_times(frames, 6, LEADS)) // cases)
     options = EvaluationOptions(leads=LEADS, size=128, every=every)
-    with connected(processes) as client:
+    begin = time.perf_counter()
+    with on_cores(cores), connected(processes) as client:
         if client:
             client.run(ready_to_evaluate)
         start = time.perf_counter()
+        before, before_in_workers = processor_seconds(client)
         counts = evaluate(frames, runs, options, progress=False, client=client)
         spent = time.perf_counter() - start
+        after, after_in_workers = processor_seconds(client)
         used = memory_of_workers(client)
+    in_workers = [b - a for a, b in zip(before_in_workers, after_in_workers, strict=True)]
     return {
         "cases": counts.sizes["case"],
         "processes": processes,
+        "cores": cores,
+        "start_seconds": round(start - begin, 2),
         "evaluate_seconds": round(spent, 2),
+        "processor_seconds": round(after - before, 2),
+        "worker_processor_seconds": [round(seconds, 2) for seconds in in_workers],
         "worker_megabytes": used,
+    }
+
+
+def compare(of_cases: list[dict]) -> dict[str, float]:
+    """How much faster two processes are than one, and how much faster they could be."""
+    one_core, alone, one, two = of_cases
+    seconds = "evaluate_seconds"
+    return {
+        "cores": CORES,
+        "cores_kept_busy_by_one_process": round(alone["processor_seconds"] / alone[seconds], 2),
+        # if the same processor time were spread over all cores, at no cost
+        "largest_possible_speed_up": round(CORES * alone[seconds] / alone["processor_seconds"], 2),
+        "speed_up": round(alone[seconds] / two[seconds], 2),
+        "speed_up_over_one_core": round(one_core[seconds] / two[seconds], 2),
+        "speed_up_over_one_process_of_dask": round(one[seconds] / two[seconds], 2),
     }
 
 
@@ -173,14 +217,15 @@ def main() -> None:
         print(table.to_string(index=False))
 
         store = root / f"{options.frames}-0.zarr"
-        of_cases = [measure_cases(store, options.cases, n) for n in PROCESSES]
-        alone = of_cases[0]["evaluate_seconds"]
-        for one in of_cases:
-            one["speed_up"] = round(alone / one["evaluate_seconds"], 2)
+        of_cases = [measure_cases(store, options.cases, 0, cores=1)]
+        of_cases += [measure_cases(store, options.cases, n, CORES) for n in PROCESSES]
         print(pd.DataFrame(of_cases).to_string(index=False))
+    speed = compare(of_cases)
+    for name, value in speed.items():
+        print(f"{name.replace('_', ' ')}: {value:g}")
     print(projection(of_frames, of_cases))
     if options.json:
-        result = {"frames": table.to_dict("records"), "cases": of_cases}
+        result = {"frames": table.to_dict("records"), "cases": of_cases, "speed": speed}
         print(json.dumps(result).replace("NaN", "null"))
 
 

@@ -5,7 +5,6 @@ dask is imported only when processes are asked for.
 
 import functools
 import json
-import logging
 import re
 import socket
 from collections import deque
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nowcastlib._local_cluster import local_cluster, without_logs
 from nowcastlib.errors import NowcastError
 
 PATIENCE = 30.0  # seconds to connect to a scheduler, and for its first worker
@@ -60,14 +60,18 @@ def connected(workers: int = 0, scheduler: str | None = None) -> Iterator[Any]:
     """
     if workers and scheduler:
         raise NowcastError("--workers and --scheduler exclude each other: give one of them")
-    if scheduler:
-        with _client_of(scheduler) as client:
-            yield client
-    elif workers:
-        with _local_cluster(workers) as cluster, _dask().Client(cluster) as client:
-            yield client
-    else:
+    if not (workers or scheduler):
         yield None
+        return
+
+    distributed = _dask()
+    with without_logs():
+        if scheduler:
+            with _client_of(scheduler) as client:
+                yield client
+        else:
+            with _started(workers) as cluster, distributed.Client(cluster) as client:
+                yield client
 
 
 def _dask() -> Any:
@@ -79,22 +83,11 @@ def _dask() -> Any:
     return distributed
 
 
-def _local_cluster(workers: int) -> Any:
-    """Processes of one thread on this machine, which only this process can reach.
-
-    A scheduler runs whatever a client sends, so other users of the machine must not reach it:
-    certificates, which exist in memory only, let in nobody else.
-    """
+def _started(workers: int) -> Any:
+    """Processes of this machine. NowcastError without the package cryptography."""
     try:
-        return _dask().LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            security=True,
-            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
-            silence_logs=logging.CRITICAL,
-        )
-    except ImportError as error:  # no cryptography
+        return local_cluster(workers)
+    except ImportError as error:
         raise NowcastError(MISSING) from error
 
 

@@ -1,6 +1,7 @@
 """Several processes write the same bytes and count the same sums as one process does."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,14 +16,16 @@ import pandas as pd
 import psutil
 import pytest
 import xarray as xr
+from command_line import complaints
 from made_forecasts import moving_rain
 from PIL import Image
-from scale_feeds import Dying, Rain
+from scale_feeds import Dying, Rain, Signalling
 
 from nowcastlib import workers
 from nowcastlib.cli import main
 from nowcastlib.data import (
     IngestOptions,
+    as_frames,
     feed,
     frames_table,
     ingest,
@@ -31,6 +34,7 @@ from nowcastlib.data import (
     slabs,
     store_layout,
     store_writer,
+    storms,
 )
 from nowcastlib.data.feeds import ServerUnreachable, WrongSettings
 from nowcastlib.errors import NowcastError
@@ -279,6 +283,79 @@ def test_counting_survives_a_worker_that_dies(client, storm, tmp_path):
     xr.testing.assert_identical(two, evaluate(open_frames(storm), alive, OPTIONS, progress=False))
     assert len(list(kept.counts.glob("*.npz"))) == two.sizes["case"]
     xr.testing.assert_identical(two, evaluate(open_frames(storm), dying, kept, progress=False))
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """A store of 64 frames of small moving rain."""
+    path = tmp_path_factory.mktemp("film") / "film.zarr"
+    rain = storms.rain(storms.Storm(size=32, wet_fraction=0.5, lifetime=600), 64)
+    as_frames(rain).to_dataset(name="rainfall_rate").to_zarr(path, zarr_format=2)
+    return path
+
+
+EVALUATE = """
+import signal, sys
+from pathlib import Path
+from scale_feeds import Signalling
+from nowcastlib.cli import main
+from nowcastlib.forecasting import forecasters
+if __name__ == "__main__":
+    counts, kept, number, *words = sys.argv[1:]
+    signalling = Signalling(Path(counts), int(kept), signal.Signals[number])
+    forecasters._baselines = lambda: {"signalling": signalling}  # pysteps would take seconds
+    line = f"evaluate --forecasters signalling --leads 2 --size 0 --counts {counts}"
+    sys.exit(main([*line.split(), *words]))
+"""
+
+
+def evaluate_until(sent: str, kept: int, counts: Path, words: str) -> tuple[int, str]:
+    """Exit code and stderr of ``evaluate``, all processes of which get a signal."""
+    program = counts.with_name("program.py")
+    program.write_text(EVALUATE)
+    child = subprocess.Popen(
+        [sys.executable, program, counts, str(kept), sent, *words.split()],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    _, stderr = child.communicate()
+    _, alive = psutil.wait_procs(of_group(child.pid), timeout=10)
+    assert alive == [], "a process was left behind"
+    return child.returncode, stderr
+
+
+def of_group(number: int) -> list[psutil.Process]:
+    """The processes of a group that are at work."""
+    return [
+        process
+        for process in psutil.process_iter(["status"])
+        if process.info["status"] != psutil.STATUS_ZOMBIE and os.getpgid(process.pid) == number
+    ]
+
+
+def test_an_evaluation_that_is_killed_and_then_interrupted_counts_the_same_sums(film, tmp_path):
+    """All of its processes are killed, then a new run gets Ctrl-C, and a third one carries on."""
+    counts = tmp_path / "counts"
+    code, _ = evaluate_until("SIGKILL", 2, counts, f"--data {film} --workers 2")
+    killed = len(list(counts.glob("*.npz")))
+    assert code == -signal.SIGKILL
+
+    code, stderr = evaluate_until("SIGINT", killed + 2, counts, f"--data {film} --workers 1")
+    interrupted = len(list(counts.glob("*.npz")))
+    assert code == 130
+    assert complaints(stderr) == [
+        "nowcastlib: interrupted; with --counts DIR a run continues where it was interrupted"
+    ]
+
+    finishing = Signalling(counts, 0, signal.SIGKILL)  # was sent already
+    runs = {"signalling": finishing}
+    options = EvaluationOptions(leads=2, size=0)
+    sums = evaluate(open_frames(film), runs, replace(options, counts=counts), progress=False)
+    assert 2 <= killed < interrupted < sums.sizes["case"]
+    assert finishing.calls == sums.sizes["case"] - interrupted
+    xr.testing.assert_identical(sums, evaluate(open_frames(film), runs, options, progress=False))
 
 
 def test_processes_on_this_machine_listen_on_the_loopback_interface_only(two_processes):

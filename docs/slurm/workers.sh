@@ -16,6 +16,8 @@ set -euo pipefail
 : "${1:?name the command: ingest, table or evaluate}"
 trap 'scontrol requeue "$SLURM_JOB_ID"' USR1
 
+# by dask's default workers return freed memory at once, which takes half of their time
+export MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=134217728
 export OMP_NUM_THREADS=1 SCHEDULER=$PWD/scheduler-$SLURM_JOB_ID.json
 trap 'rm -f "$SCHEDULER"' EXIT
 rm -f "$SCHEDULER"  # of the same job before it was put back into the queue

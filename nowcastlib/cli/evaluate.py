@@ -9,7 +9,7 @@ import tyro
 
 from nowcastlib.cli.cluster_options import ALONE, ClusterOptions
 from nowcastlib.cli.reading import AS_STATED, DEVICE, ReadingOptions, option
-from nowcastlib.cli.values import names_of_forecasters
+from nowcastlib.cli.values import forecasters_by_name
 from nowcastlib.errors import NowcastError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Evaluate:
         from nowcastlib.cli import report
         from nowcastlib.cli.colour_report import evaluate_colours
         from nowcastlib.data import is_colour_store, open_frames, time_text, within
-        from nowcastlib.forecasting import forecaster, trained_on
+        from nowcastlib.forecasting import trained_on
         from nowcastlib.verification import evaluate
 
         if is_colour_store(self.data):
@@ -102,8 +102,7 @@ class Evaluate:
                 f"{self.end or 'the last'}"
             )
 
-        names = names_of_forecasters(self.forecasters)
-        forecasters = {name: forecaster(name, self.device) for name in names}
+        forecasters = forecasters_by_name(self.forecasters, self.device)
         for name, run in forecasters.items():
             if caution := trained_on(run, frames):
                 log.warning("%s %s", name, caution)

@@ -10,7 +10,7 @@ import tyro
 from nowcastlib.cli.place_options import NO_PLACE, PlaceOptions
 from nowcastlib.cli.reading import DEVICE, option
 from nowcastlib.cli.source_options import SourceName, SourceOptions
-from nowcastlib.cli.values import names_of_forecasters
+from nowcastlib.cli.values import forecasters_by_name
 from nowcastlib.errors import NowcastError
 
 log = logging.getLogger("nowcastlib")
@@ -57,15 +57,13 @@ class Live(SourceOptions):
         """Write the page, open it, and renew it as long as ``every`` asks for."""
         from nowcastlib import live
         from nowcastlib.data import ServerUnreachable, utc
-        from nowcastlib.forecasting import forecaster
 
         if self.every and self.at:
             raise NowcastError("--every does not go with --at: a look back is made once")
 
         places = self.places.parsed()
         feed = self.feed()
-        names = names_of_forecasters(self.forecasters)
-        forecasters = {name: forecaster(name, self.device) for name in names}
+        forecasters = forecasters_by_name(self.forecasters, self.device)
         at = self.at
         now = live.utcnow if at is None else lambda: utc(at)
 

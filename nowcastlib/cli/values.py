@@ -4,10 +4,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nowcastlib.cli.config_options import NESTED
 from nowcastlib.errors import NowcastError, printable
+
+if TYPE_CHECKING:
+    from nowcastlib.forecasting import Forecaster
 
 LARGE = 10**6
 TINY = 1e-6
@@ -136,3 +139,10 @@ def names_of_forecasters(text: str) -> list[str]:
     if not names:
         raise NowcastError(f"--forecasters {text!r} has no name: write such as radar,sprog")
     return names
+
+
+def forecasters_by_name(text: str, device: str) -> "dict[str, Forecaster]":
+    """The forecasters of ``--forecasters``, networks on a device."""
+    from nowcastlib.forecasting import forecaster  # loads torch, which --help does not need
+
+    return {name: forecaster(name, device) for name in names_of_forecasters(text)}
