@@ -58,10 +58,12 @@ def without_logs() -> Iterator[None]:
     """Keep what dask logs off the terminal; its errors are raised."""
     import distributed  # noqa: F401 (sets up its logging)
 
-    logger = logging.getLogger("distributed")
-    before = logger.propagate, logger.handlers
-    logger.propagate, logger.handlers = False, [logging.NullHandler()]
+    loggers = [logging.getLogger(name) for name in ("distributed", "tornado")]
+    before = [(logger.propagate, logger.handlers) for logger in loggers]
+    for logger in loggers:
+        logger.propagate, logger.handlers = False, [logging.NullHandler()]
     try:
         yield
     finally:
-        logger.propagate, logger.handlers = before
+        for logger, kept in zip(loggers, before, strict=True):
+            logger.propagate, logger.handlers = kept

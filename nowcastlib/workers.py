@@ -9,14 +9,16 @@ import re
 import socket
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from nowcastlib._interrupts import deferred_interrupts
 from nowcastlib._local_cluster import local_cluster, without_logs
 from nowcastlib.errors import NowcastError
 
 PATIENCE = 30.0  # seconds to connect to a scheduler, and for its first worker
+MOMENT = 0.5  # seconds after which an interrupt is noticed
 QUEUED = 2  # tasks that are sent for each thread of the workers: none waits for the next
 FINISHED = 4  # results for each of them that may wait for an earlier one
 MISSING = (
@@ -239,16 +241,19 @@ def in_order(
     waiting: deque[Any] = deque()
     rest = iter(tasks)
     try:
-        with explained():
+        with explained(), deferred_interrupts() as check_interrupts:
             while True:
+                check_interrupts()
                 _submit(client, function, rest, waiting, at_once or QUEUED * threads_of(client))
                 if not waiting:
                     return
                 unfinished = [future for future in waiting if not future.done()]
                 if unfinished:
-                    distributed.wait(unfinished, return_when="FIRST_COMPLETED")
+                    with suppress(TimeoutError):  # then interrupts are checked
+                        distributed.wait(unfinished, MOMENT, return_when="FIRST_COMPLETED")
                 while waiting and waiting[0].done():
                     yield waiting.popleft().result()
+                    check_interrupts()
     finally:
         if client.status == "running":
             client.cancel(list(waiting))

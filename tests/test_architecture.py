@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "nowcastlib"
 
 # from the ground floor up: a room imports only from rooms on lower floors
 FLOORS = [
-    {"errors", "_local_cluster"},
+    {"errors", "_interrupts", "_local_cluster"},
     {"units", "files", "devices", "workers", "_pysteps"},
     {"data", "networks"},
     {"training"},

@@ -344,7 +344,7 @@ def test_an_evaluation_that_is_killed_and_then_interrupted_counts_the_same_sums(
 
     code, stderr = evaluate_until("SIGINT", killed + 2, counts, f"--data {film} --workers 1")
     interrupted = len(list(counts.glob("*.npz")))
-    assert code == 130
+    assert code == 130, stderr
     assert complaints(stderr) == [
         "nowcastlib: interrupted; with --counts DIR a run continues where it was interrupted"
     ]
@@ -479,6 +479,23 @@ def test_few_results_wait_for_an_earlier_one(local):
     tasks = ((number,) for number in range(50) if not taken.append(number))
     assert next(in_order(local, slow_at_first, tasks, at_once=2)) == 0
     assert len(taken) <= 2 * workers.FINISHED
+
+
+def test_an_interrupt_while_a_result_is_released_is_not_lost(local, monkeypatch):
+    """Python drops what is raised in ``__del__``, where dask releases results."""
+    release = distributed.Future.release
+
+    def interrupted(future):
+        monkeypatch.undo()  # once
+        signal.raise_signal(signal.SIGINT)
+        release(future)
+
+    results = in_order(local, slow_at_first, [(number,) for number in range(1, 9)], at_once=2)
+    assert next(results) == 1
+    monkeypatch.setattr(distributed.Future, "release", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(results)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_worker_that_does_not_see_a_file_says_which(local, tmp_path):
