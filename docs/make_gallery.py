@@ -64,7 +64,8 @@ def photograph(browser: Browser, site: Path, name: str, picture: Picture) -> Non
     element = section.locator(picture.selector).first
     if not element.count():
         raise SystemExit(f"{path} has no {picture.selector} below “{picture.heading}”")
-    window.add_style_tag(content=".bd-header { position: static !important; }")  # hides nothing
+    # A header that stays in place would cover the top of a tall element
+    window.add_style_tag(content=".bd-header { position: static !important; }")
     element.scroll_into_view_if_needed()
     element.screenshot(path=GALLERY / f"{name}.png")
     window.close()

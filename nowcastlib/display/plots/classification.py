@@ -67,11 +67,11 @@ def show_reliability_of_clips(
     """
     ax = new_axes(4, 4) if ax is None else ax
     bins = 3 if len(labels) < FEW else 5
-    points = {"marker": "o", "ms": 13, "mec": "w"}
     colours = zip(forecasts.items(), COLOURS, strict=False)
     for k, ((name, forecast), colour) in enumerate(colours, start=3):
         table = reliability(labels, forecast, bins)
-        ax.plot(table.forecast, table.observed, color=colour, label=name, zorder=k, **points)
+        (line,) = ax.plot(table.forecast, table.observed, color=colour, label=name, zorder=k)
+        line.set(marker="o", markersize=13, markeredgecolor="w")
         for row in table.itertuples():  # a circle hides the number of one that lies below it
             number = ax.annotate(f"{row.clips}", (row.forecast, row.observed), zorder=k)
             number.set(color="w", fontsize=7, ha="center", va="center")
