@@ -45,9 +45,9 @@ def sums_of_event(network: Network, store: Path, cases: int) -> xr.Dataset:
     options = EvaluationOptions(LEADS, (0.5, 2.0), SIZE, every=every, scales=(16,))
     counts = evaluate(frames, {"members": network}, options, progress=False)
     counts = counts[SUMS].sum("case").isel(forecaster=0, lead_time=slice(1, None), drop=True)
-    steps = {"lead_time": np.arange(1, LEADS + 1)}
+    steps = np.arange(1, LEADS + 1)
     waves = np.arange(1, counts.sizes["wavelength"] + 1)  # in the frame
-    return counts.assign_coords(steps, wavelength=SIZE / waves)
+    return counts.assign_coords(lead_time=steps, wavelength=SIZE / waves)
 
 
 def rows_of_fold(counts: xr.Dataset) -> pd.DataFrame:

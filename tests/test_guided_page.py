@@ -8,16 +8,17 @@ import pandas as pd
 ROOT = Path(__file__).parents[1]
 
 
-def test_training_lowers_the_squared_error_by_a_third_and_does_not_raise_the_csi():
+def test_training_lowers_the_squared_error_by_a_quarter_and_hardly_changes_the_csi():
     notebook = nbformat.read(ROOT / "notebooks" / "07_guided.ipynb", 4)
-    summary = next(cell.source for cell in notebook.cells if "## Summary" in cell.source)
-    text = " ".join(summary.split())
-    assert "training lowered the squared error by about a third and did not raise the CSI" in text
+    text = " ".join(" ".join(cell.source for cell in notebook.cells).split())
+    assert "training lowered the squared error by about a quarter and hardly changed the CSI" in text
+    assert "Without the motion the CSI falls most." in text
 
     table = pd.read_csv(ROOT / "docs" / "results" / "radar_ablation.csv")
-    full, untrained = (
-        table[table.variant == v].set_index("threshold") for v in ("full", "untrained")
-    )
-    ratio = (full.mse / untrained.mse).unique()
-    assert ((ratio > 0.62) & (ratio < 0.72)).all()
-    assert (full.csi < untrained.csi + 0.001).all()
+    mean = table.groupby(["variant", "threshold"])[["csi_unbiased", "mse"]].mean()
+    base, untrained = mean.loc["base"], mean.loc["untrained"]
+    ratio = base.mse / untrained.mse
+    assert ((ratio > 0.7) & (ratio < 0.82)).all()
+    assert ((base.csi_unbiased - untrained.csi_unbiased).abs() < 0.01).all()
+    by_threshold = mean.csi_unbiased.unstack("threshold")
+    assert (by_threshold.idxmin() == "no_motion").all()

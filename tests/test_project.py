@@ -133,7 +133,7 @@ def test_ratios_to_the_best_of_four_are_those_of_the_table(table):
     for (forecaster, fold, lead), rows in table.query("lead in ('mean', '12')").groupby(
         ["forecaster", "fold", "lead"]
     ):
-        if lead == "12" and fold != "all":
+        if fold != "all" and (lead == "12" or "last_block" in name):
             continue
         rows = rows.set_index("threshold").reindex([0.5, 2.0, 5.0])
         cells = [ratio_cell(row) for row in rows.itertuples()]
