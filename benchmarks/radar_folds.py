@@ -12,7 +12,7 @@ event is kept in data/radar/scores; an interrupted run continues when it is star
 - docs/results/radar_services.csv: the CSI of ``radar`` over that of the best of the four baselines
   *of each event and threshold*: the geometric mean over the events of a fold, over the folds
   ("all"), and the share of the events in which it is ahead. Events in which the best of four has a
-  CSI below 0.05 do not count; a ratio below 0.05 counts as 0.05.
+  CSI below 0.05 do not count; a ratio below 0.05 counts as 0.05. ``bias`` is the median of a fold.
 
 With --last-block these networks are judged, once, on the stores that none of them has seen; that is
 written to docs/results/radar_last_block.csv and radar_last_block_services.csv.
@@ -112,7 +112,7 @@ def by_service(table: pd.DataFrame, name: str = "radar") -> pd.DataFrame:
     ).groupby(keys, sort=False)
     summary = groups.agg(
         events=("event", "nunique"), ratio=("ratio", "mean"), ahead=("ahead", "mean"),
-        bias=("bias", "mean"), mse_ratio=("error", "mean"),
+        bias=("bias", "median"), mse_ratio=("error", "mean"),
     )  # fmt: skip
     everything = summary.groupby(["threshold", "lead"], sort=False).mean()
     everything["events"] = summary.groupby(["threshold", "lead"], sort=False).events.sum()
