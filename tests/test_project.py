@@ -147,7 +147,7 @@ def ratio_cell(row) -> str:
     """As the page writes it: ratio, events that count, share of them in which it is ahead."""
     if pd.isna(row.ratio):
         return "–"
-    return f"{row.ratio:.2f} ({row.events}, {row.ahead:.0%})".replace("%", " %")
+    return f"{row.ratio:.2f} ({row.events:.0f}, {row.ahead:.0%})".replace("%", " %")
 
 
 def test_results_of_the_ablation_are_those_of_the_table():
