@@ -96,21 +96,23 @@ def show_warnings(labels: np.ndarray, forecast: np.ndarray, threshold: float) ->
     -------
     matplotlib.figure.Figure
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.4), layout="constrained")
-    show_roc_of_clips(labels, {"forecast": forecast}, left)
+    figure, (above, below) = plt.subplots(
+        2, figsize=(4.4, 6), layout="constrained", height_ratios=(3, 2)
+    )
+    show_roc_of_clips(labels, {"forecast": forecast}, above)
     counts = confusion(labels, forecast, threshold)
     pod = counts["hits"] / (counts["hits"] + counts["misses"])
     pofd = counts["false_alarms"] / (counts["false_alarms"] + counts["correct_negatives"])
-    left.plot(pofd, pod, "o", ms=9, color="#d55e00")
-    left.set_title(f"warning from {threshold:.2f} on", fontsize=10)
-    _show_counts(right, [[counts[word] for word in row] for row in WORDS])
+    above.plot(pofd, pod, "o", ms=9, color="#d55e00")
+    above.set_title(f"warning from {threshold:.2f} on", fontsize=10)
+    _show_counts(below, [[counts[word] for word in row] for row in WORDS])
     return figure
 
 
 def _show_counts(ax: Axes, counts: Sequence[Sequence[int]]) -> None:
     """Draw the contingency table."""
     most = max(map(max, counts))
-    ax.imshow(counts, cmap="Blues", vmin=0, vmax=1.3 * most)
+    ax.imshow(counts, cmap="Blues", vmin=0, vmax=1.3 * most, aspect="auto")
     for y, row in enumerate(WORDS):
         for x, word in enumerate(row):
             text = f"{counts[y][x]}\n{word.replace('_', ' ')}"
