@@ -61,7 +61,7 @@ def expected_within_class(logits: Tensor, threshold: Tensor, scale: ModelScale) 
 
     Thresholds decide where each of ``RATES`` is exceeded. Between two of them the expected rain
     has the lowest squared error. Above the last rate it is the quantile, weighted by the
-    probability of such rain.
+    probability of such rain, because on real rain the quantile itself is often too high there.
 
     Parameters
     ----------

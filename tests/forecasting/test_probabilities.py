@@ -69,6 +69,25 @@ def test_expected_rate_exceeds_the_same_rates_and_has_the_lower_squared_error(mi
     assert errors[0] < 0.99 * errors[1]
 
 
+def test_rain_above_the_last_rate_is_the_lower_the_less_probable_it_is():
+    threshold = torch.full((len(RATES), 1, 1), -3.0)
+    rates = []
+    for logit_above in (-2.0, 0.0, 4.0):
+        logits = torch.tensor([5.0, 5.0, 5.0, 5.0, 5.0, 4.5, logit_above]).view(-1, 1, 1)
+        rates.append(float(probabilities.expected_within_class(logits, threshold, SCALE)))
+    assert 20 < rates[0] < rates[1] < rates[2]
+    assert rates[0] < 25
+    assert rates[2] > 40
+
+
+def test_rain_at_a_rate_does_not_count_as_above_it():
+    logits = 2 - torch.linspace(0, 1, 100).view(10, 10).expand(len(RATES), 10, 10)
+    threshold = probabilities.matched_threshold(logits, torch.full((10, 10), 5.0))
+    pixels = (logits > threshold).sum((1, 2)).tolist()
+    assert pixels[RATES.index(5.0)] == 0
+    assert pixels[RATES.index(2.0)] > 90
+
+
 def test_expected_rate_of_sure_rain_is_that_rain():
     logits = about(torch.full((4, 4), float(SCALE.to_model(np.array(45.0)))), 0.01)
     rate = probabilities.expected_within_class(logits, torch.zeros(len(RATES), 1, 1), SCALE)
@@ -186,6 +205,14 @@ def test_each_scale_of_the_noise_lasts_as_long_as_it_is_told(lasting):
     kept, lost = (1, 20) if lasting == "long waves" else (20, 1)
     assert correlation(kept) > 0.65
     assert abs(correlation(lost)) < 0.4
+
+
+def test_no_noise_lasts_for_ever():
+    like = torch.randn(32, 32, generator=torch.Generator().manual_seed(1)).double()
+    path = torch.zeros(8, 2, 32, 32).double()
+    noise = ensembles.correlated_noise(like, path, 20, torch.ones(N_SCALES).double())
+    first, last = noise[:, 0], noise[:, -1]
+    assert 0.8 < float((first * last).mean()) < 0.98  # 0.99 in each step
 
 
 def test_the_loss_is_smallest_for_honest_probabilities():

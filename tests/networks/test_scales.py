@@ -70,3 +70,20 @@ def test_waves_belong_to_the_scales_as_a_field_of_that_wave_is_divided(waves):
         torch.testing.assert_close(
             middle[scale], share * field[0, 0, 96, 88:104], atol=0.02, rtol=0
         )
+
+
+def test_a_correlation_that_rises_with_the_lag_does_not_grow():
+    rising = torch.tensor([0.5, 0.6, 0.7]).view(1, 3, 1).expand(1, 3, scales.N_SCALES)
+    intercept, decay = scales.fit_persistence(rising)
+    assert (decay <= 1).all()
+    assert (intercept <= 1).all()
+    torch.testing.assert_close(
+        intercept[:, :-1], torch.full_like(intercept[:, :-1], 0.594), atol=0.01, rtol=0
+    )
+
+
+def test_scales_that_are_lost_at_once_are_lost_by_the_forecast():
+    lost = torch.tensor([0.1, 0.1, 0.1]).view(1, 3, 1).expand(1, 3, scales.N_SCALES)
+    intercept, decay = scales.fit_persistence(lost)
+    left = (intercept * decay)[:, :-1]
+    torch.testing.assert_close(left, torch.full_like(left, 0.1), atol=1e-3, rtol=0)
