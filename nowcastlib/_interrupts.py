@@ -12,8 +12,9 @@ def deferred_interrupts() -> Iterator[Callable[[], None]]:
 
     An interrupt may come while dask releases a result. Python cannot raise it there: it is lost.
     """
-    if threading.current_thread() is not threading.main_thread():  # which gets no interrupts
-        yield lambda: None
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not (in_main_thread and callable(signal.getsignal(signal.SIGINT))):
+        yield lambda: None  # other threads get no interrupts, a job in the background ignores them
         return
 
     noted = threading.Event()

@@ -434,7 +434,7 @@ def test_command_takes_the_newest_frames_of_any_feed(tmp_path, capsys, caplog):
 
 
 FAILURES = {
-    "nothing": (dict(rows=[]), "", r"has no SRI from .* \(it has: nothing at all\)"),
+    "nothing": (dict(rows=[]), "", r"has no SRI from .* and no other product"),
     "too few": (
         dict(rows=[row(100, TIMES[0]), row(101, TIMES[1])]),
         "",
@@ -494,7 +494,7 @@ def test_command_repeats_until_ctrl_c(server, tmp_path, monkeypatch, capsys, cap
     monkeypatch.setattr(update.time, "sleep", sleep)
     assert nowcast(server, tmp_path, "--every 5") == 130
     assert waits == [300, 300, 300]
-    assert "nothing at all" in caplog.text
+    assert "and no other product" in caplog.text
     assert "interrupted" in capsys.readouterr().err
     assert pages[0] == pages[1] != pages[2]
     assert f"{now:%H:%M} UTC</time>" in pages[2]

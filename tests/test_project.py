@@ -143,6 +143,25 @@ def test_ratios_to_the_best_of_four_are_those_of_the_table(table):
         assert row in page, row
 
 
+def ratios_in_words(table: str, forecaster: str) -> str:
+    """The ratios of "all", mean of the leads, at the three thresholds: "1.06, 1.03 and 0.99"."""
+    rows = pd.read_csv(ROOT / "docs/results" / f"{table}_services.csv", dtype={"lead": str})
+    rows = rows.query("forecaster == @forecaster and fold == 'all' and lead == 'mean'")
+    low, middle, high = (f"{ratio:.2f}" for ratio in rows.sort_values("threshold").ratio)
+    return f"{low}, {middle} and {high}"
+
+
+def test_readme_states_the_ratios_of_the_tables():
+    text = (ROOT / "README.md").read_text()
+    assert f"its CSI is {ratios_in_words('radar', 'radar')} times as high" in text
+    last = "radar_last_block"
+    assert f"the ratios are {ratios_in_words(last, 'radar')}, those of the untrained" in text
+    assert f"network {ratios_in_words(last, 'untrained')}: three windows" in text
+    rows = pd.read_csv(ROOT / "docs/results/radar_services.csv").query("fold == 'all'")
+    error = rows.query("forecaster == 'radar' and lead == 'mean' and threshold == 0.5").mse_ratio
+    assert f"its squared error {1 - error.item():.0%} lower".replace("%", " %") in text
+
+
 def ratio_cell(row) -> str:
     """As the page writes it: ratio, events that count, share of them in which it is ahead."""
     if pd.isna(row.ratio):

@@ -481,7 +481,15 @@ def test_few_results_wait_for_an_earlier_one(local):
     assert len(taken) <= 2 * workers.FINISHED
 
 
-def test_an_interrupt_while_a_result_is_released_is_not_lost(local, monkeypatch):
+@pytest.fixture
+def heeds_interrupts():
+    """As in a terminal; a test run in the background ignores interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_while_a_result_is_released_is_not_lost(local, heeds_interrupts, monkeypatch):
     """Python drops what is raised in ``__del__``, where dask releases results."""
     release = distributed.Future.release
 
