@@ -181,15 +181,15 @@ def compare(of_cases: list[dict]) -> dict[str, float]:
 
 
 def projection(of_frames: list[dict], of_cases: list[dict]) -> str:
-    """Hours of a year on many processes, if they scaled as one does."""
+    """Minutes of a year on many processes, if they scaled as one does."""
     last = of_frames[-1]
     per_frame = (last["ingest_seconds"] + last["table_seconds"]) / last["frames"]
     per_case = of_cases[-1]["evaluate_seconds"] / of_cases[-1]["cases"]
     n = last["processes"]
-    hours = n * (per_frame * YEAR + per_case * YEAR / 12) / MANY / 3600
+    minutes = n * (per_frame * YEAR + per_case * YEAR / 12) / MANY / 60
     return (
         f"projection, not measured: {YEAR:,} frames and an hourly evaluation on {MANY} processes: "
-        f"{hours:.1f} hours, if these scale and a disk serves them as it serves {n}"
+        f"{minutes:.1f} minutes, if these scale and a disk serves them as it serves {n}"
     )
 
 
