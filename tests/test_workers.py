@@ -309,6 +309,14 @@ if __name__ == "__main__":
 """
 
 
+@pytest.fixture
+def heeds_interrupts():
+    """As in a terminal; a test run in the background ignores interrupts, and so do its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def evaluate_until(sent: str, kept: int, counts: Path, words: str) -> tuple[int, str]:
     """Exit code and stderr of ``evaluate``, all processes of which get a signal."""
     program = counts.with_name("program.py")
@@ -335,7 +343,9 @@ def of_group(number: int) -> list[psutil.Process]:
     ]
 
 
-def test_an_evaluation_that_is_killed_and_then_interrupted_counts_the_same_sums(film, tmp_path):
+def test_an_evaluation_that_is_killed_and_then_interrupted_counts_the_same_sums(
+    heeds_interrupts, film, tmp_path
+):
     """All of its processes are killed, then a new run gets Ctrl-C, and a third one carries on."""
     counts = tmp_path / "counts"
     code, _ = evaluate_until("SIGKILL", 2, counts, f"--data {film} --workers 2")
@@ -479,14 +489,6 @@ def test_few_results_wait_for_an_earlier_one(local):
     tasks = ((number,) for number in range(50) if not taken.append(number))
     assert next(in_order(local, slow_at_first, tasks, at_once=2)) == 0
     assert len(taken) <= 2 * workers.FINISHED
-
-
-@pytest.fixture
-def heeds_interrupts():
-    """As in a terminal; a test run in the background ignores interrupts."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def test_an_interrupt_while_a_result_is_released_is_not_lost(local, heeds_interrupts, monkeypatch):
