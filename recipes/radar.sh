@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Trains networks of the kind of `radar` that leave out whole
-# services or blocks of days, and scores them there; then one on all stores. About an hour and a half
-# of one CPU core (bf16), 6 GB of memory. The shipped weights `radar` come from a GPU: docs/radar.md.
+# Trains networks of the kind of `radar` that leave out whole services or blocks of days, and scores
+# them there; then one on all stores. About an hour and a half of one CPU core (bf16), 6 GB of memory.
+# The shipped weights `radar` come from a GPU: docs/radar.md.
 #   bash recipes/radar.sh ARCHIVE MRMS [MORE]      (run from the root of the repository)
 # ARCHIVE is the folder of the pysteps example archive. MRMS is a CF-Zarr store of its MRMS frames
 # of 10 June 2019 (rain rate of the contiguous United States, 0.01 degrees, every two minutes). MORE

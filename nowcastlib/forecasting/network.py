@@ -221,8 +221,8 @@ class Network:
     def _members_of(self, x: Tensor, n: int) -> Tensor:
         """The members (member, n, H, W) in mm/h of one case (1, T, 1, H, W)."""
         network = cast(MotionGuided, self.model)
-        logits = network(x, n)[0]  # (n, rate, H, W)
         past = network.past(x, n)
+        logits = torch.cat(list(network.leads(x, n, past)))  # (n, rate, H, W)
         texture = torch.nan_to_num(x[0, -1, 0])
         memory = past.decay[0, :, 0, 0]
         noise = ensembles.correlated_noise(texture, past.path[0, :n], self.members, memory)

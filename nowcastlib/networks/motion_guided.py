@@ -133,13 +133,14 @@ class MotionGuided(ForecastNetwork):
         self.refuse_coins(coins)
         return torch.stack(list(self.leads(x, n_out)), 1)
 
-    def leads(self, x: Tensor, n_out: int) -> Iterator[Tensor]:
+    def leads(self, x: Tensor, n_out: int, past: Past | None = None) -> Iterator[Tensor]:
         """Logits (B, rate, H, W) of one lead time after another.
 
         They are those of ``forward``. Who needs one lead time only once saves the memory of the
-        others, which decides how large a grid can be.
+        others, which decides how large a grid can be. ``past`` is what the method of that name
+        measures, if it is known already.
         """
-        past = self.past(x, n_out)
+        past = past or self.past(x, n_out)
         far_away = self._far_away(x[:, -1])
         paths = past.path.unbind(1)
         for displacement, (_, logits) in zip(paths, self._each_lead(past, n_out), strict=False):
